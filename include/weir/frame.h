@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * weir/frame.h: framing. A codec cuts a stream of bytes into messages and wraps messages for sending. It knows bytes
+ * and a state, no sockets, so it can be driven from memory: by a test, by a fuzzer, by `weir check`. */
+#ifndef WEIR_FRAME_H
+#define WEIR_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <weir/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Bytes that somebody else owns: a pointer never travels without its length. Not a C string: no NUL follows. data may
+ * be NULL only when len is 0. */
+struct weir_bytes {
+    const unsigned char *data;
+    size_t len;
+};
+
+/* What happens to a message longer than the limit. */
+enum weir_too_long {
+    WEIR_TOO_LONG_CLOSE = 0, /* the connection closes, with the reason WEIR_REASON_TOO_LONG */
+    WEIR_TOO_LONG_SKIP,      /* the message is dropped and counted; the stream goes on behind it */
+    WEIR_TOO_LONG_TRUNCATE   /* its first message_bytes_max bytes are delivered, flagged, once its end has been seen */
+};
+
+/* Flags of a delivered message. */
+enum {
+    WEIR_MESSAGE_TRUNCATED = 1, /* it was longer than the limit; original_len says how long */
+    WEIR_MESSAGE_UNFINISHED = 2 /* the peer ended its side before the message's end */
+};
+
+/* What a call of decode found. */
+enum weir_decoded {
+    WEIR_DECODED_MORE = 0, /* no whole message in the window: more bytes are needed */
+    WEIR_DECODED_MESSAGE,  /* one message */
+    WEIR_DECODED_SKIPPED,  /* the end of one message that was too long and has been dropped */
+    WEIR_DECODED_TOO_LONG, /* a message over the limit, and the policy is to close */
+    WEIR_DECODED_MALFORMED /* bytes that cannot be a message in this framing */
+};
+
+/* One call of decode: the first part is the caller's, the second the codec's answer, zeroed by the caller. */
+struct weir_decode {
+    unsigned char
+        *bytes; /* the window: all bytes of the stream not yet consumed, oldest first; may be changed in place */
+    size_t len; /* its length in bytes */
+    int ended;  /* not 0: the peer has ended its side, nothing follows the window */
+    size_t message_bytes_max; /* the longest message that may be delivered, at least 1 */
+    enum weir_too_long too_long;
+
+    size_t consumed;           /* bytes at the window's start that are done with */
+    size_t dropped;            /* MORE only: bytes at the window's end that are done with; those between are kept */
+    struct weir_bytes message; /* MESSAGE: where it lies, inside the window */
+    uint64_t original_len;     /* MESSAGE, SKIPPED: its length in bytes on the wire, without framing */
+    unsigned flags;            /* MESSAGE: WEIR_MESSAGE_* */
+};
+
+/* A codec: functions over bytes and a state. One may be shared by any number of connections and threads; what it must
+ * remember of one stream is in the state, what it was configured with in config, which it never changes.
+ *
+ * decode looks at the window and answers with the first message in it. After MESSAGE and SKIPPED it is called again
+ * with the window less `consumed` bytes; both must consume at least one byte. After MORE it is called again once bytes
+ * have come: the window is then the kept bytes and the new ones behind them. A codec remembers in its state how much of
+ * the kept bytes it has looked at, so that no byte is looked at twice. With `ended` set it may deliver what is left as
+ * a message flagged WEIR_MESSAGE_UNFINISHED, or answer MORE, which leaves it to the caller to count what is left over.
+ *
+ * encode writes the framed message to ret, which has room for encoded_bytes_max(config, message.len) bytes, and returns
+ * the number of bytes written, or a negative code when the message cannot be framed. Without an encode (NULL), bytes
+ * leave as given. */
+struct weir_codec {
+    size_t size;        /* sizeof(struct weir_codec), set by WEIR_CODEC */
+    const char *name;   /* for people: "line" */
+    size_t state_bytes; /* of one stream's state, zeroed at its start; up to 16 cost no allocation, at most 4096 */
+    enum weir_decoded (*decode)(const void *config, void *state, struct weir_decode *decode);
+    size_t (*encoded_bytes_max)(const void *config, size_t len);
+    ssize_t (*encode)(const void *config, struct weir_bytes message, unsigned char *ret, size_t room);
+};
+
+#define WEIR_CODEC(...)                                \
+    {                                                  \
+        .size = sizeof(struct weir_codec), __VA_ARGS__ \
+    }
+
+/* A framing SPEC that has been read: a codec and its configuration. */
+struct weir_frame;
+
+/* Reads a framing SPEC: `raw`, `line[:crlf]`, `delimiter:BYTES`,
+ * `length:u8|u16be|u16le|u24be|u24le|u32be|u32le|u64be|u64le
+ * [,offset=N][,adjust=N][,strip=N]`. Offset, adjust and strip mean what they mean in Netty's
+ * LengthFieldBasedFrameDecoder; strip defaults to the length field when offset is 0, else to 0. On success *ret is the
+ * caller's, to be freed with weir_frame_free. On failure returns WEIR_EFRAME or -ENOMEM and writes a sentence that
+ * names what is wrong to error (of error_size bytes, always ended with NUL); error may be NULL. Any thread. */
+WEIR_PUBLIC int weir_frame_new(const char *spec, struct weir_frame **ret, char *error, size_t error_size);
+
+/* Frees a frame; NULL is accepted. Any thread. */
+WEIR_PUBLIC void weir_frame_free(struct weir_frame *frame);
+
+/* The frame's codec and the configuration to call it with; both live as long as the frame. Any thread. */
+WEIR_PUBLIC const struct weir_codec *weir_frame_codec(const struct weir_frame *frame);
+WEIR_PUBLIC const void *weir_frame_config(const struct weir_frame *frame);
+
+/* Not 0 when encode is the inverse of decode, so that what is sent in this framing arrives as the message it was. Any
+ * thread. */
+WEIR_PUBLIC int weir_frame_is_reversible(const struct weir_frame *frame);
+
+/* Turns text with escapes into bytes: \n \r \t \0 \a \b \e \f \v \\ \" \' \xHH; every other character stands for
+ * itself. Writes at most room bytes to ret and their number to *ret_len. ret may be text itself: it never grows.
+ * Returns 0, or -EINVAL with the offset of the bad escape in *ret_len, or -ENOBUFS. Any thread. */
+WEIR_PUBLIC int weir_unescape(const char *text, unsigned char *ret, size_t room, size_t *ret_len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

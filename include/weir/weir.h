@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * weir/weir.h: the engine. Listeners accept TCP and unix-socket clients, worker threads serve them, codecs cut what
+ * they send into messages, callbacks answer.
+ *
+ * Threads. A connection lives and dies on one worker, a thread with its own event loop: all callbacks about it run
+ * there, one at a time. A function marked "own thread" may be called only there: from a callback about any connection
+ * or timer of that worker, or from a function posted to it; for worker 0 and before weir_run also from the thread that
+ * will call it. A function marked "any thread" may be called from anywhere, at any time between weir_new and weir_free.
+ *
+ * Callbacks. A callback may call anything on its own connection, closing included: the connection stays valid until its
+ * on_close returns. No callback runs inside weir_conn_send or any other function here, but for weir_run and, where it
+ * says so, weir_free.
+ *
+ * Values. In every config struct a member left 0 means its default; WEIR_OFF means off or without limit, where that
+ * makes sense. Times are in milliseconds, sizes in bytes; a name says so.
+ *
+ * Errors. 0 or a positive result, or a negative code (weir/error.h). weir_error_text has the sentence. */
+#ifndef WEIR_WEIR_H
+#define WEIR_WEIR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/error.h>
+#include <weir/frame.h>
+#include <weir/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct event_base;
+struct weir;
+struct weir_conn;
+struct weir_listener;
+struct weir_timer;
+
+#define WEIR_OFF (-1)
+
+/* Room for the text of any address, with its closing NUL. */
+#define WEIR_ADDRESS_BYTES_MAX 128
+
+/* Why a connection closed: name, text for people, and whether it is an error. The order is part of the ABI: new ones go
+ * to the end. */
+/* clang-format off */
+#define WEIR_REASONS(X)                                                                                                        \
+    X(NONE, "open", 0)                                                                                                         \
+    X(PEER_CLOSED, "peer closed", 0)                                                                                           \
+    X(CLOSED, "closed", 0)              /* weir_conn_close */                                                                  \
+    X(KICKED, "kicked", 0)              /* weir_conn_abort's usual reason */                                                   \
+    X(DRAIN, "drain", 0)                /* weir_stop */                                                                        \
+    X(RESET, "reset by peer", 1)                                                                                               \
+    X(LOST, "peer lost", 1)             /* keepalive or user timeout: nothing was heard from its machine */                    \
+    X(IDLE, "idle timeout", 1)                                                                                                 \
+    X(FRAME_TIMEOUT, "frame timeout", 1) /* a message was begun and not ended in time */                                       \
+    X(WRITE_TIMEOUT, "write timeout", 1) /* the peer took nothing of what waits for it in time */                              \
+    X(SLOW_READER, "slow reader", 1)    /* more waits for it than its output limit */                                          \
+    X(TOO_LONG, "message too long", 1)                                                                                         \
+    X(MALFORMED, "malformed message", 1)                                                                                       \
+    X(LIMIT, "too many clients", 1)     /* never opened: clients_max was reached */                                            \
+    X(MEMORY, "out of memory", 1)       /* memory_bytes_max, or the system has none */                                         \
+    X(DRAIN_TIMEOUT, "drain timeout", 1) /* owed answers did not leave within the deadline */                                  \
+    X(ARRIVE_TIMEOUT, "arrival timeout", 1) /* it did not become ready (handshake, admission) in time */                       \
+    X(REFUSED, "connection refused", 1) /* dialled: nothing listens there */                                                   \
+    X(UNREACHABLE, "unreachable", 1)    /* dialled: no way to that host or network */                                          \
+    X(CONNECT_TIMEOUT, "connect timeout", 1) /* dialled: no answer in time */                                                  \
+    X(FAILED, "failed", 1)              /* any other error of the system: weir_conn_error has it */
+/* clang-format on */
+
+enum weir_reason {
+#define WEIR_REASON_ENUM(name, text, is_error) WEIR_REASON_##name,
+    WEIR_REASONS(WEIR_REASON_ENUM)
+#undef WEIR_REASON_ENUM
+        WEIR_REASON_COUNT
+};
+
+/* The reason's text ("idle timeout"), and whether it is an error rather than an ordinary end. Any thread. */
+WEIR_PUBLIC const char *weir_reason_text(enum weir_reason reason);
+WEIR_PUBLIC int weir_reason_is_error(enum weir_reason reason);
+
+enum weir_log_level { WEIR_LOG_ERROR = 1, WEIR_LOG_WARNING, WEIR_LOG_INFO, WEIR_LOG_DEBUG };
+
+/* What a log line is about; each kind has at most one line a second a worker, and the next line says how many were
+ * swallowed. */
+enum weir_log_kind {
+    WEIR_LOG_ACCEPT,   /* accepting failed, paused or resumed */
+    WEIR_LOG_LIMIT,    /* a client was refused for a limit */
+    WEIR_LOG_MEMORY,   /* a connection was closed for memory */
+    WEIR_LOG_STRANGER, /* a client speaks another protocol: HTTP, TLS, SSH, PROXY. At most once a minute an address */
+    WEIR_LOG_STATE,    /* a connection's change of state; debug */
+    WEIR_LOG_KIND_COUNT
+};
+
+/* ---- The engine ---- */
+
+struct weir_config {
+    /* sizeof(struct weir_config), set by WEIR_CONFIG */
+    size_t size;
+
+    /* threads that serve connections, 1 to 256; default 1. The first is the thread in weir_run */
+    unsigned workers;
+    /* the first connection's id; default 1 */
+    uint64_t first_id;
+
+    /* connections at once; default: the soft descriptor limit less what is open and a reserve of 64 or a quarter of
+     * the limit, whichever is less. Further clients are closed at once and counted */
+    int64_t clients_max;
+    /* all that waits in buffers, in and out; default 1 GiB. Over it, the connections that hold the most close with
+     * the reason WEIR_REASON_MEMORY */
+    int64_t memory_bytes_max;
+    /* calls from other threads that wait for one worker; default 65,536 */
+    int64_t mailbox_items_max;
+    /* bytes that wait in one worker's mailbox; default 64 MiB */
+    int64_t mailbox_bytes_max;
+
+    /* Once after each turn of a worker's loop in which anything ran, before what was sent in the turn leaves; on that
+     * worker's thread. The place to hand a batch of messages on. */
+    void (*on_turn)(struct weir *weir, unsigned worker, void *user);
+    /* A line for the log, without a newline, safe to print: what came from clients is escaped. Any worker's thread,
+     * also several at once; must not call into weir. Default: lines are dropped. */
+    void (*on_log)(enum weir_log_level level, enum weir_log_kind kind, const char *text, void *user);
+    /* the least urgent level that on_log is called for; default WEIR_LOG_INFO */
+    enum weir_log_level log_level;
+    /* of the two callbacks above */
+    void *user;
+};
+
+#define WEIR_CONFIG(...)                                \
+    {                                                   \
+        .size = sizeof(struct weir_config), __VA_ARGS__ \
+    }
+
+/* What happens on a listener's connections, or on a dialled one. It and its strings are copied by weir_listen and
+ * weir_dial. A codec of one's own, and its config, must live until weir_free. */
+struct weir_service {
+    /* sizeof(struct weir_service), set by WEIR_SERVICE */
+    size_t size;
+
+    /* framing SPEC (weir_frame_new); default "raw": what one read returned */
+    const char *frame;
+    /* framing of what is sent: "same" (default; raw where frame cannot be reversed), "raw" or a SPEC */
+    const char *send_frame;
+    /* a codec of one's own, in place of frame; send_frame "same" uses its encode */
+    const struct weir_codec *codec;
+    /* handed to that codec */
+    const void *codec_config;
+
+    /* All run on the connection's worker. user is the service's until weir_conn_set_user. */
+    void (*on_open)(struct weir_conn *conn, void *user);
+    /* message is valid until the callback returns. weir_conn_message says more about it. */
+    void (*on_message)(struct weir_conn *conn, struct weir_bytes message, void *user);
+    /* What waits to be sent has fallen to half of output_bytes_max after having reached it. */
+    void (*on_writable)(struct weir_conn *conn, void *user);
+    /* Exactly once for each connection that was opened or dialled, last: conn is invalid once it returns. */
+    void (*on_close)(struct weir_conn *conn, enum weir_reason reason, void *user);
+    void *user;
+
+    /* the longest message delivered; default 1 MiB, at most 1 GiB */
+    int64_t message_bytes_max;
+    /* what happens to a longer one; default WEIR_TOO_LONG_CLOSE */
+    enum weir_too_long too_long;
+    /* the high mark: at it no further message is delivered, so that one answer a message never fails; default 1 MiB.
+     * Sending fails above the high mark and one largest message more */
+    int64_t output_bytes_max;
+    /* bytes read from one connection before others have their turn; default 256 KiB */
+    int64_t wake_bytes_max;
+    /* messages delivered of one connection before others have their turn; default 4,096 */
+    int64_t wake_messages_max;
+
+    /* nothing received and nothing sent for so long; default off */
+    int64_t idle_timeout_ms;
+    /* from a message's first byte to its last; default 30 s. Not for raw */
+    int64_t frame_timeout_ms;
+    /* the peer takes nothing of what waits for it; default 30 s */
+    int64_t write_timeout_ms;
+    /* after the peer's end or weir_conn_close, for owed answers to leave; default 10 s */
+    int64_t drain_timeout_ms;
+    /* after our FIN, for the peer's; default 2 s; off: do not wait */
+    int64_t linger_timeout_ms;
+    /* bytes discarded meanwhile; default 1 MiB */
+    int64_t linger_bytes_max;
+    /* for a new connection to become ready (handshake, admission); default 10 s */
+    int64_t arrive_timeout_ms;
+    /* dialling, each address; default 10 s */
+    int64_t connect_timeout_ms;
+    /* TCP keepalive after so long without a byte; default 60 s; off: no keepalive. Whole seconds */
+    int64_t keepalive_idle_ms;
+    /* between probes; default 10 s */
+    int64_t keepalive_interval_ms;
+    /* unanswered probes until the peer is lost; default 5. The user timeout (RFC 5482, tcp(7)) follows */
+    int64_t keepalive_count;
+
+    /* Listeners only. */
+    /* connections accepted in one wake-up; default 64 */
+    int64_t accepts_max;
+    /* connections the kernel queues (listen(2)); default 1,024 */
+    int64_t backlog;
+    /* TCP_DEFER_ACCEPT (tcp(7)): accept once bytes have come, or after so long; default off. Whole seconds */
+    int64_t defer_accept_ms;
+    /* permissions of a unix socket's file; default 0600; 0 cannot be asked for */
+    int64_t unix_mode;
+    /* not 0: one socket a worker (SO_REUSEPORT, socket(7)); a second server on the port still fails */
+    int reuseport;
+    /* not 0: bound, but neither listening nor accepting until weir_listener_enable */
+    int disabled;
+};
+
+#define WEIR_SERVICE(...)                                \
+    {                                                    \
+        .size = sizeof(struct weir_service), __VA_ARGS__ \
+    }
+
+/* Makes an engine; config NULL means the defaults. On success *ret is the caller's, for weir_free. Returns -ENOMEM,
+ * -EMFILE and other codes of the system, or WEIR_ECONFIG; weir_error_text(NULL) has the sentence. Any thread. */
+WEIR_PUBLIC int weir_new(const struct weir_config *config, struct weir **ret);
+
+/* Serves until weir_stop, in the calling thread (worker 0) and in threads of its own (the others). All callbacks run
+ * inside it. Returns 0 when everything had drained, -ETIMEDOUT when weir_stop's deadline cut connections off, or
+ * another code when a worker could not start. Once in a weir's life. */
+WEIR_PUBLIC int weir_run(struct weir *weir);
+
+/* Stops: listeners close; connections deliver no further message, keep their owed answers' time (weir_conn_hold) until
+ * the deadline, and close with the reason WEIR_REASON_DRAIN; then weir_run returns. deadline_ms 0 means the default, 10
+ * s; WEIR_OFF waits as long as it takes. A second call can only bring the deadline nearer. Never fails. Any thread; not
+ * a signal handler. */
+WEIR_PUBLIC void weir_stop(struct weir *weir, int64_t deadline_ms);
+
+/* Frees the engine after weir_run has returned or without it having been called. What was posted and has not run runs
+ * now, with its connection gone; what is still open closes, on_close included. NULL is accepted. */
+WEIR_PUBLIC void weir_free(struct weir *weir);
+
+/* The sentence of the last call with this engine that failed in this thread ("listen tcp://127.0.0.1:8000: address
+ * already in use"), or "no error". weir may be NULL, for weir_new. Valid until the thread's next failing call. Any
+ * thread. */
+WEIR_PUBLIC const char *weir_error_text(const struct weir *weir);
+
+/* The number of workers. Any thread. */
+WEIR_PUBLIC unsigned weir_workers(const struct weir *weir);
+
+/* A worker's event_base, for those who mix events of their own into its loop; it is not locked. Own thread (that
+ * worker's). NULL when there is no such worker. */
+WEIR_PUBLIC struct event_base *weir_worker_base(struct weir *weir, unsigned worker);
+
+/* ---- Listeners ---- */
+
+/* Binds and listens. url is `tcp://HOST:PORT`, `unix:PATH`, `fd:N` (a listening socket that the process was given;
+ * taken over), or short `[HOST]:PORT` or `PORT`: a bare port means 127.0.0.1, an empty host or `*` every address, IPv4
+ * and IPv6; `0.0.0.0` every IPv4 and `[::]` every IPv6 address. Port 0 takes a free one. A name with several addresses
+ * listens on each. A stale unix socket (nobody answers on it) is replaced; a live one, or a file of another kind, never
+ * is. ret may be NULL. The listener is the engine's and lives until weir_free. Clients can connect once this returns 0,
+ * and are served by weir_run. Names are resolved in the calling thread. Any thread. Returns WEIR_EADDRESS,
+ * WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -ENOMEM ... */
+WEIR_PUBLIC int weir_listen(struct weir *weir, const char *url, const struct weir_service *service,
+                            struct weir_listener **ret);
+
+/* Writes the bound address number index (0 first; a name can have several) as a URL, "tcp://127.0.0.1:8000", to ret, of
+ * WEIR_ADDRESS_BYTES_MAX bytes; port 0 is replaced by the port taken. Returns 0, or -ENOENT when there are not so many.
+ * Any thread. */
+WEIR_PUBLIC int weir_listener_address(const struct weir_listener *listener, unsigned index,
+                                      char ret[WEIR_ADDRESS_BYTES_MAX]);
+
+/* Starts and stops accepting; open connections are not touched. A disabled listener stays bound; clients that connect
+ * meanwhile wait in the kernel's queue, up to the backlog (of a listener that was never enabled they are refused). The
+ * change takes effect on the worker's next turn. Returns 0 or a code of listen(2). Any thread. */
+WEIR_PUBLIC int weir_listener_enable(struct weir_listener *listener);
+WEIR_PUBLIC int weir_listener_disable(struct weir_listener *listener);
+
+/* ---- Dialling ---- */
+
+/* Opens a connection outward; url is as for weir_listen (a bare port means 127.0.0.1), without fd. The service's
+ * callbacks run as for an accepted connection, with `user` in place of the service's when it is not NULL. Names are
+ * resolved in the calling thread, before this returns; the addresses are tried in turn, each for connect_timeout_ms.
+ * When none answers, on_close runs once, without on_open, with the reason of the last. *ret_id (may be NULL) is the
+ * connection's id. Any thread. Returns 0, WEIR_EADDRESS, WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, -EAGAIN when the
+ * worker's mailbox is full, -ENOMEM. */
+WEIR_PUBLIC int weir_dial(struct weir *weir, const char *url, const struct weir_service *service, void *user,
+                          uint64_t *ret_id);
+
+/* ---- A connection: own thread ---- */
+
+/* Sends one message in the connection's framing; the bytes are copied. What is sent during one turn leaves together at
+ * its end. Returns 0; 1 when accepted and the output has reached its high mark (stop until on_writable); -ENOBUFS when
+ * it would go over the hard cap; WEIR_ECLOSING; -ENOTCONN before on_open; -EMSGSIZE or -EINVAL when the framing cannot
+ * carry it; -ENOMEM. On an error nothing of it was sent. */
+WEIR_PUBLIC int weir_conn_send(struct weir_conn *conn, struct weir_bytes message);
+
+/* Closes politely: no further message is delivered; once nothing is held (weir_conn_hold) and all output has left, a
+ * FIN is sent, and the peer's end is awaited for linger_timeout_ms, so that nothing sent is lost to a reset. The reason
+ * is WEIR_REASON_CLOSED. */
+WEIR_PUBLIC void weir_conn_close(struct weir_conn *conn);
+
+/* Ends our side only: once all output has left, a FIN is sent; messages are delivered on until the peer ends its side
+ * too, or resets. Nothing more can be sent. What a client does that has asked everything and waits for the answers. */
+WEIR_PUBLIC void weir_conn_end(struct weir_conn *conn);
+
+/* Closes at once; output that has not left is dropped, on_close runs at the end of the turn. reason is mostly
+ * WEIR_REASON_KICKED; WEIR_REASON_NONE is taken for that. */
+WEIR_PUBLIC void weir_conn_abort(struct weir_conn *conn, enum weir_reason reason);
+
+/* Stops and resumes delivering messages, also between two messages of one read; what was received stays. While paused
+ * nothing more is read; a peer that goes away is noticed all the same. Pausing twice is pausing once. */
+WEIR_PUBLIC void weir_conn_pause(struct weir_conn *conn);
+WEIR_PUBLIC void weir_conn_resume(struct weir_conn *conn);
+
+/* Answers can be owed: hold counts one, release takes one back. After the peer's end, weir_conn_close or weir_stop the
+ * connection stays open for sending until nothing is held and its output is empty, or drain_timeout_ms or the stop's
+ * deadline have passed. A release without a hold is a fault of the program and asserted. */
+WEIR_PUBLIC void weir_conn_hold(struct weir_conn *conn);
+WEIR_PUBLIC void weir_conn_release(struct weir_conn *conn);
+
+/* The id: 1, 2, 3 in the order of accepting and dialling, never reused; its worker is id % workers. */
+WEIR_PUBLIC uint64_t weir_conn_id(const struct weir_conn *conn);
+/* Writes the peer's address ("127.0.0.1:53412", "[2001:db8::1]:53412", "unix") to ret, and returns ret. */
+WEIR_PUBLIC const char *weir_conn_peer(const struct weir_conn *conn, char ret[WEIR_ADDRESS_BYTES_MAX]);
+WEIR_PUBLIC unsigned weir_conn_worker(const struct weir_conn *conn);
+WEIR_PUBLIC struct weir *weir_conn_weir(const struct weir_conn *conn);
+/* The listener that accepted it; NULL for a dialled one. */
+WEIR_PUBLIC struct weir_listener *weir_conn_listener(const struct weir_conn *conn);
+WEIR_PUBLIC void *weir_conn_user(const struct weir_conn *conn);
+WEIR_PUBLIC void weir_conn_set_user(struct weir_conn *conn, void *user);
+/* The errno behind the reason, or 0; for on_close. */
+WEIR_PUBLIC int weir_conn_error(const struct weir_conn *conn);
+WEIR_PUBLIC struct event_base *weir_conn_base(const struct weir_conn *conn);
+
+/* About the message in delivery; inside on_message only. */
+struct weir_message_info {
+    /* its number on this connection: 1, 2, 3, skipped ones counted too */
+    uint64_t seq;
+    /* its length on the wire in bytes, larger than the message's when truncated */
+    uint64_t original_len;
+    /* WEIR_MESSAGE_TRUNCATED, WEIR_MESSAGE_UNFINISHED */
+    unsigned flags;
+};
+WEIR_PUBLIC void weir_conn_message(const struct weir_conn *conn, struct weir_message_info *ret);
+
+struct weir_conn_counters {
+    /* found on the wire, skipped ones included */
+    uint64_t messages_in;
+    /* accepted by weir_conn_send and its kin */
+    uint64_t messages_out;
+    /* received, framing included */
+    uint64_t bytes_in;
+    /* handed to the kernel, framing included */
+    uint64_t bytes_out;
+    /* received and not delivered; in on_close: the left-over that made no message */
+    uint64_t input_bytes;
+    /* accepted and not handed to the kernel */
+    uint64_t output_bytes;
+    /* answers owed */
+    uint64_t holds;
+};
+WEIR_PUBLIC void weir_conn_counters(const struct weir_conn *conn, struct weir_conn_counters *ret);
+
+/* Calls fn for each open connection of the worker, in no order. fn may close the connection it is given. Own thread
+ * (that worker's; to reach another, weir_post). */
+WEIR_PUBLIC void weir_conn_each(struct weir *weir, unsigned worker, void (*fn)(struct weir_conn *conn, void *arg),
+                                void *arg);
+
+/* ---- Timers: own thread ---- */
+
+/* Calls fn after after_ms, and then every every_ms (0: only once), by the monotonic clock, on the given worker. A timer
+ * that runs once is freed when its fn returns; one that repeats by weir_timer_stop, or by weir_free. ret may be NULL.
+ * Returns -ENOMEM, -EINVAL for a negative time or a worker that does not exist. */
+WEIR_PUBLIC int weir_timer_start(struct weir *weir, unsigned worker, int64_t after_ms, int64_t every_ms,
+                                 void (*fn)(struct weir_timer *timer, void *arg), void *arg, struct weir_timer **ret);
+/* Stops and frees a timer; NULL is accepted. Also from its own fn. Not for a timer that has run its only time. */
+WEIR_PUBLIC void weir_timer_stop(struct weir_timer *timer);
+
+/* ---- Any thread ---- */
+
+/* Runs fn on the worker's thread, in the order of posting. Each fn that was accepted runs exactly once; after weir_run
+ * has ended, inside weir_free. Returns -EAGAIN when the worker's mailbox is full, -EINVAL when there is no such worker,
+ * -ENOMEM. */
+WEIR_PUBLIC int weir_post(struct weir *weir, unsigned worker, void (*fn)(struct weir *weir, void *arg), void *arg);
+
+/* Runs fn on the thread of the connection with that id, or with conn NULL when the id is gone (never with another
+ * connection). For the rest like weir_post. */
+WEIR_PUBLIC int weir_post_conn(struct weir *weir, uint64_t id, void (*fn)(struct weir_conn *conn, void *arg),
+                               void *arg);
+
+/* Sends a message to the connection with that id; the bytes are copied. done (may be NULL) runs exactly once on its
+ * worker with what weir_conn_send returned there, or -ENOENT when the id is gone. Returns -EAGAIN when the mailbox is
+ * full, and then done does not run. */
+WEIR_PUBLIC int weir_send(struct weir *weir, uint64_t id, struct weir_bytes message,
+                          void (*done)(int result, void *arg), void *arg);
+
+/* Whom a broadcast reaches, and what is told of it. */
+struct weir_filter {
+    /* sizeof(struct weir_filter), set by WEIR_FILTER */
+    size_t size;
+    /* only its connections; NULL: all */
+    struct weir_listener *listener;
+    /* not this one; 0: nobody is left out */
+    uint64_t except_id;
+    /* not 0: this one too; on each connection's worker; NULL: all */
+    int (*match)(struct weir_conn *conn, void *user);
+    /* Once, after the last worker is done, on that worker's thread: how many connections it was sent to. May be NULL.
+     */
+    void (*done)(uint64_t sent, void *user);
+    /* must live until done has run */
+    void *user;
+};
+
+#define WEIR_FILTER(...)                                \
+    {                                                   \
+        .size = sizeof(struct weir_filter), __VA_ARGS__ \
+    }
+
+/* Sends a message to each open connection that filter lets through (NULL: all). It is copied and encoded once a
+ * framing, and shared by the queues. A connection over its output limit does not get a stream with a hole: it closes
+ * with the reason WEIR_REASON_SLOW_READER. Returns 0, or -EAGAIN when a worker's mailbox is full, or -ENOMEM: then
+ * nobody gets it and done does not run. */
+WEIR_PUBLIC int weir_broadcast(struct weir *weir, const struct weir_filter *filter, struct weir_bytes message);
+
+/* Stops and resumes the input of all connections, as weir_conn_pause does for one; they are counted apart, and a pause
+ * needs as many resumes as there were pauses. Never fails; takes effect on each worker's next turn. */
+WEIR_PUBLIC void weir_input_pause(struct weir *weir);
+WEIR_PUBLIC void weir_input_resume(struct weir *weir);
+
+struct weir_counters {
+    /* sizeof(struct weir_counters), set by the caller */
+    size_t size;
+    /* connections now, dialled ones included */
+    uint64_t clients;
+    /* as configured or found out */
+    uint64_t clients_max;
+    uint64_t accepted;
+    uint64_t dialled;
+    /* accept(2) failed, but for an empty queue */
+    uint64_t accept_errors;
+    /* accepting paused for want of descriptors or memory */
+    uint64_t accept_pauses;
+    uint64_t messages_in;
+    uint64_t messages_out;
+    uint64_t messages_skipped;
+    uint64_t messages_truncated;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    /* in buffers now */
+    uint64_t memory_bytes;
+    uint64_t memory_bytes_max;
+    /* calls refused with -EAGAIN */
+    uint64_t mailbox_full;
+    /* clients that spoke HTTP, TLS, SSH or PROXY */
+    uint64_t strangers;
+    /* of the workers' loops */
+    uint64_t turns;
+    /* by reason */
+    uint64_t closed[WEIR_REASON_COUNT];
+};
+
+/* The counters of all workers, added up; each is read at its own instant. Writes at most ret->size bytes. Any thread.
+ */
+WEIR_PUBLIC void weir_counters(struct weir *weir, struct weir_counters *ret);
+
+/* ---- Addresses ---- */
+
+/* An address as written in a URL. */
+struct weir_url {
+    /* WEIR_URL_TCP, WEIR_URL_UNIX, WEIR_URL_FD, WEIR_URL_TLS */
+    int kind;
+    /* without brackets; "*" for every address, IPv4 and IPv6 */
+    char host[256];
+    /* tcp, tls; fd: the descriptor */
+    unsigned port;
+    /* unix */
+    char path[108];
+};
+
+enum { WEIR_URL_TCP = 1, WEIR_URL_UNIX, WEIR_URL_FD, WEIR_URL_TLS };
+
+/* Reads any of the forms of weir_listen, and `tls://HOST:PORT`. Resolves nothing. Returns 0, or WEIR_EADDRESS with a
+ * sentence in error (of error_size bytes; may be NULL). Any thread. */
+WEIR_PUBLIC int weir_url_parse(const char *text, struct weir_url *ret, char *error, size_t error_size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
