@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the comparison servers share, so that they differ in nothing but the loop under test: one TCP socket on
+ * 127.0.0.1, the same backlog, and the line on standard error that says where it listens. */
+#ifndef BENCH_LISTEN_H
+#define BENCH_LISTEN_H
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#define BENCH_BACKLOG 1024
+#define BENCH_FILES_MAX 1048576
+
+static inline void bench_die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+/* A listening, non-blocking socket on 127.0.0.1 and the port in argv[1], default 0: a free one. */
+static inline int bench_listen(int argc, char **argv)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons((in_port_t)(argc > 1 ? atoi(argv[1]) : 0)),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t address_len = sizeof(address);
+    struct rlimit files;
+    int on = 1;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) bench_die("getrlimit");
+    files.rlim_cur = files.rlim_max < BENCH_FILES_MAX ? files.rlim_max : BENCH_FILES_MAX;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0) bench_die("setrlimit");
+
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) bench_die("socket");
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) bench_die("setsockopt");
+    if (bind(fd, (struct sockaddr *)&address, address_len) != 0) bench_die("bind");
+    if (listen(fd, BENCH_BACKLOG) != 0) bench_die("listen");
+    if (getsockname(fd, (struct sockaddr *)&address, &address_len) != 0) bench_die("getsockname");
+    fprintf(stderr, "listening on tcp://127.0.0.1:%d\n", ntohs(address.sin_port));
+    return fd;
+}
+
+static inline void bench_nodelay(int fd)
+{
+    int on = 1;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0) bench_die("TCP_NODELAY");
+}
+
+#endif
