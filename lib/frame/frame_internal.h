@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * frame/frame_internal.h: what a framing is made of, for frame.c, which reads SPECs, and for the files of this room,
+ * one for each framing. */
+#ifndef WEIR__FRAME_INTERNAL_H
+#define WEIR__FRAME_INTERNAL_H
+
+#include <weir/error.h>
+#include <weir/frame.h>
+
+#include "portable.h"
+
+/* A SPEC while it is read: `NAME` or `NAME:OPTIONS`. */
+struct weir__spec {
+    const char *text;    /* all of it */
+    const char *options; /* behind the first colon; NULL without one */
+    char *error;         /* for the sentence; may be NULL */
+    size_t error_size;
+};
+
+/* A framing as SPECs name it. */
+struct weir__framing {
+    const struct weir_codec *codec;
+    size_t config_bytes;
+    /* Fills a zeroed config from the SPEC's options. Returns 0, or what weir__spec_fail returned. */
+    int (*parse)(const struct weir__spec *spec, void *config);
+    /* Whether encode is the inverse of decode; NULL: always. */
+    int (*is_reversible)(const void *config);
+};
+
+/* Every framing there is, in the order in which people are told of them. NAME is also the codec's name; it is a file
+ * that defines weir__codec_NAME and weir__framing_NAME. */
+#define WEIR__FRAMINGS(X) \
+    X(raw)                \
+    X(line)               \
+    X(delimiter)          \
+    X(length)
+
+#define WEIR__FRAMING_DECLARE(name)                    \
+    extern const struct weir_codec weir__codec_##name; \
+    extern const struct weir__framing weir__framing_##name;
+WEIR__FRAMINGS(WEIR__FRAMING_DECLARE)
+#undef WEIR__FRAMING_DECLARE
+
+/* Writes `frame "SPEC": ` and the sentence to the SPEC's error, and returns WEIR_EFRAME. */
+int weir__spec_fail(const struct weir__spec *spec, const char *format, ...) WEIR__PRINTF(2, 3);
+
+/* The same for a word that is not among those known (a list that ends with NULL): `unknown WHAT "WORD"; did you mean
+ * "length"? known: raw, line, ...`. */
+int weir__spec_fail_unknown(const struct weir__spec *spec, const char *what, struct weir_bytes word,
+                            const char *const known[]);
+
+#endif
