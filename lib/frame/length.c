@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * length: a header says how long the message is. The numbers are those of Netty's LengthFieldBasedFrameDecoder: the
+ * length field lies `offset` bytes into the frame, the frame is offset + the field's size + field + adjust bytes long,
+ * and its first `strip` bytes are not delivered.
+ *
+ * The length is a claim of somebody unknown. It must never decide how much memory is used, and no sum with it may wrap:
+ * it is checked against the limit as soon as it is read, and a claim that cannot be is malformed. */
+#include "frame/frame_internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of offset, strip and adjust. No protocol comes near, and sums with them need no further care. */
+#define LENGTH_OPTION_MAX 65535
+
+struct length_config {
+    unsigned field_bytes;
+    int little_endian;
+    uint32_t offset;
+    int32_t adjust;
+    uint32_t strip;
+};
+
+/* Of one stream: of the frame that is under way. */
+struct length_state {
+    uint64_t frame_len; /* with all of its header; 0 until the length field has come */
+    uint64_t gone;      /* bytes of it that were consumed or dropped, because its message is too long */
+};
+
+_Static_assert(sizeof(struct length_state) <= 16, "a stream's state has to fit into its connection");
+
+static size_t header_bytes(const struct length_config *config)
+{
+    return (size_t)config->offset + config->field_bytes;
+}
+
+static uint64_t field_max(const struct length_config *config)
+{
+    return config->field_bytes == 8 ? INT64_MAX : (UINT64_C(1) << 8 * config->field_bytes) - 1;
+}
+
+static uint64_t read_field(const struct length_config *config, const unsigned char *field)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < config->field_bytes; i++) {
+        value = value << 8 | field[config->little_endian ? config->field_bytes - 1 - i : i];
+    }
+    return value;
+}
+
+static void write_field(const struct length_config *config, unsigned char *field, uint64_t value)
+{
+    for (unsigned i = 0; i < config->field_bytes; i++) {
+        field[config->little_endian ? i : config->field_bytes - 1 - i] = (unsigned char)(value & 0xff);
+        value >>= 8;
+    }
+}
+
+/* The length of the frame whose field says `field`; 0 when there is no such frame. A field of 8 bytes stops at
+ * INT64_MAX, as in Netty, which leaves room for the sum. */
+static uint64_t frame_len(const struct length_config *config, uint64_t field)
+{
+    uint64_t len;
+
+    if (field > field_max(config)) return 0;
+    if (config->adjust < 0 && field < (uint64_t)-config->adjust) return 0; /* it would end inside its header */
+    len = field + (uint64_t)config->adjust + header_bytes(config);
+    return len < config->strip ? 0 : len;
+}
+
+static enum weir_decoded whole_frame(const struct length_config *config, struct length_state *state,
+                                     struct weir_decode *decode)
+{
+    uint64_t message_len = state->frame_len - config->strip;
+
+    if (decode->len < state->frame_len) return WEIR_DECODED_MORE;
+    decode->message = (struct weir_bytes){ decode->bytes + config->strip, (size_t)message_len };
+    decode->original_len = message_len;
+    decode->consumed = (size_t)state->frame_len;
+    *state = (struct length_state){ 0 };
+    return WEIR_DECODED_MESSAGE;
+}
+
+/* A frame whose message is over the limit, with a policy other than closing. Its header stays in the window until its
+ * end only under TRUNCATE, in front of the first message_bytes_max bytes of the message. */
+static enum weir_decoded long_frame(const struct length_config *config, struct length_state *state,
+                                    struct weir_decode *decode)
+{
+    uint64_t left = state->frame_len - state->gone;
+    size_t keep = decode->too_long == WEIR_TOO_LONG_SKIP ? 0 : config->strip + decode->message_bytes_max;
+
+    if (decode->len < left) {
+        size_t let_go = decode->len > keep ? decode->len - keep : 0;
+        if (decode->too_long == WEIR_TOO_LONG_SKIP) {
+            decode->consumed = let_go;
+        } else {
+            decode->dropped = let_go;
+        }
+        state->gone += let_go;
+        return WEIR_DECODED_MORE;
+    }
+    decode->consumed = (size_t)left;
+    decode->original_len = state->frame_len - config->strip;
+    *state = (struct length_state){ 0 };
+    if (decode->too_long == WEIR_TOO_LONG_SKIP) return WEIR_DECODED_SKIPPED;
+    decode->message = (struct weir_bytes){ decode->bytes + config->strip, decode->message_bytes_max };
+    decode->flags = WEIR_MESSAGE_TRUNCATED;
+    return WEIR_DECODED_MESSAGE;
+}
+
+static enum weir_decoded length_decode(const void *config, void *state_memory, struct weir_decode *decode)
+{
+    const struct length_config *length = config;
+    struct length_state *state = state_memory;
+
+    if (state->frame_len == 0) {
+        if (decode->len < header_bytes(length)) return WEIR_DECODED_MORE;
+        state->frame_len = frame_len(length, read_field(length, decode->bytes + length->offset));
+        if (state->frame_len == 0) return WEIR_DECODED_MALFORMED;
+    }
+    if (state->frame_len - length->strip <= decode->message_bytes_max) return whole_frame(length, state, decode);
+    if (decode->too_long == WEIR_TOO_LONG_CLOSE) return WEIR_DECODED_TOO_LONG;
+    return long_frame(length, state, decode);
+}
+
+/* What is sent has no other header than the length, so the receiver must not expect one, nor get to see it. */
+static int length_is_reversible(const void *config)
+{
+    const struct length_config *length = config;
+
+    return length->offset == 0 && length->strip == length->field_bytes;
+}
+
+static size_t length_encoded_bytes_max(const void *config, size_t len)
+{
+    const struct length_config *length = config;
+
+    return len + length->field_bytes;
+}
+
+static ssize_t length_encode(const void *config, struct weir_bytes message, unsigned char *ret, size_t room)
+{
+    const struct length_config *length = config;
+    int64_t field = (int64_t)message.len - length->adjust;
+
+    if (!length_is_reversible(config)) return -EINVAL;
+    if (field < 0 || (uint64_t)field > field_max(length)) return -EMSGSIZE;
+    if (room < message.len + length->field_bytes) return -ENOBUFS;
+    write_field(length, ret, (uint64_t)field);
+    if (message.len > 0) memcpy(ret + length->field_bytes, message.data, message.len);
+    return (ssize_t)(message.len + length->field_bytes);
+}
+
+/* ---- The SPEC ---- */
+
+static const struct {
+    const char *name;
+    unsigned bytes;
+    int little_endian;
+} fields[] = {
+    { "u8", 1, 0 },    { "u16be", 2, 0 }, { "u16le", 2, 1 }, { "u24be", 3, 0 }, { "u24le", 3, 1 },
+    { "u32be", 4, 0 }, { "u32le", 4, 1 }, { "u64be", 8, 0 }, { "u64le", 8, 1 },
+};
+
+#define FIELDS (sizeof fields / sizeof fields[0])
+
+/* The options after the field, in the order of their values in parse. */
+enum option { OFFSET, ADJUST, STRIP, OPTIONS };
+static const char *const option_names[] = { "offset", "adjust", "strip", NULL };
+
+/* A word of the SPEC ends at a comma or with it. */
+static struct weir_bytes word_at(const char *text, const char *stops)
+{
+    return (struct weir_bytes){ (const unsigned char *)text, strcspn(text, stops) };
+}
+
+static int word_is(struct weir_bytes word, const char *name)
+{
+    return strlen(name) == word.len && memcmp(word.data, name, word.len) == 0;
+}
+
+static int parse_field(const struct weir__spec *spec, struct weir_bytes word, struct length_config *config)
+{
+    const char *known[FIELDS + 1] = { NULL };
+
+    for (size_t i = 0; i < FIELDS; i++) {
+        if (word_is(word, fields[i].name)) {
+            config->field_bytes = fields[i].bytes;
+            config->little_endian = fields[i].little_endian;
+            return 0;
+        }
+        known[i] = fields[i].name;
+    }
+    return weir__spec_fail_unknown(spec, "length field", word, known);
+}
+
+/* Decimal digits and nothing else, after a minus where the number may be negative. */
+static int parse_number(const struct weir__spec *spec, const char *name, const char *text, long min, int32_t *ret)
+{
+    struct weir_bytes word = word_at(text, ",");
+    size_t minus = min < 0 && text[0] == '-';
+    size_t digits = strspn(text + minus, "0123456789");
+    long value = digits >= 1 && digits <= 5 ? strtol(text, NULL, 10) : LONG_MAX;
+
+    if (minus + digits != word.len || value < min || value > LENGTH_OPTION_MAX) {
+        return weir__spec_fail(spec, "%s=%.*s is not a number from %ld to %d", name, (int)word.len, text, min,
+                               LENGTH_OPTION_MAX);
+    }
+    *ret = (int32_t)value;
+    return 0;
+}
+
+/* One `NAME=NUMBER`. */
+static int parse_option(const struct weir__spec *spec, const char *text, int32_t values[OPTIONS], int given[OPTIONS])
+{
+    struct weir_bytes name = word_at(text, "=,");
+    const char *number = text + name.len;
+    int i = 0;
+
+    while (i < OPTIONS && !word_is(name, option_names[i]))
+        i++;
+    if (i == OPTIONS) return weir__spec_fail_unknown(spec, "option", name, option_names);
+    if (given[i]) return weir__spec_fail(spec, "%s is given twice", option_names[i]);
+    given[i] = 1;
+    if (*number != '=') return weir__spec_fail(spec, "%s needs a number, as in %s=2", option_names[i], option_names[i]);
+    return parse_number(spec, option_names[i], number + 1, i == ADJUST ? -LENGTH_OPTION_MAX : 0, &values[i]);
+}
+
+static int length_parse(const struct weir__spec *spec, void *config)
+{
+    struct length_config *length = config;
+    int32_t values[OPTIONS] = { 0 };
+    int given[OPTIONS] = { 0 };
+    const char *at = spec->options;
+    int err;
+
+    if (at == NULL || *at == '\0') return weir__spec_fail(spec, "needs a length field, as in length:u16be");
+    err = parse_field(spec, word_at(at, ","), length);
+    for (at += strcspn(at, ","); !err && *at == ','; at += 1 + strcspn(at + 1, ",")) {
+        err = parse_option(spec, at + 1, values, given);
+    }
+    if (err) return err;
+
+    length->offset = (uint32_t)values[OFFSET];
+    length->adjust = values[ADJUST];
+    length->strip = (uint32_t)values[STRIP];
+    if (!given[STRIP] && length->offset == 0) length->strip = length->field_bytes;
+    if (frame_len(length, field_max(length)) > 0) return 0;
+    /* Better told now than by closing every client as malformed. */
+    return weir__spec_fail(spec, "no frame is long enough for adjust=%d and strip=%u", (int)length->adjust,
+                           (unsigned)length->strip);
+}
+
+const struct weir_codec weir__codec_length =
+    WEIR_CODEC(.name = "length", .state_bytes = sizeof(struct length_state), .decode = length_decode,
+               .encoded_bytes_max = length_encoded_bytes_max, .encode = length_encode);
+
+const struct weir__framing weir__framing_length = { .codec = &weir__codec_length,
+                                                    .config_bytes = sizeof(struct length_config),
+                                                    .parse = length_parse,
+                                                    .is_reversible = length_is_reversible };
