@@ -27,7 +27,7 @@ void weir__peer_from_sockaddr(const struct sockaddr *address, socklen_t len, str
 const char *weir__peer_text(const struct weir__peer *peer, char ret[WEIR_ADDRESS_BYTES_MAX]);
 
 /* Writes a bound address as a URL that weir_url_parse reads back: "tcp://127.0.0.1:8000", "tcp://[::1]:8000",
- * "unix:/path"; with dual_stack not 0, "tcp://" "*:8000" for an IPv6 socket that takes IPv4 as well. Returns ret. */
+ * "unix:/path". With dual_stack not 0, for an IPv6 socket that takes IPv4 as well, the host is "*". Returns ret. */
 const char *weir__sockaddr_text(const struct sockaddr *address, socklen_t len, int dual_stack,
                                 char ret[WEIR_ADDRESS_BYTES_MAX]);
 
