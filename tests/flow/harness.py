@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the flow tests stand on: the real program in a child process, sockets that speak to it, and deadlines.
+
+A test never sleeps: it waits for an event with a deadline (wait_for, recv_until, Process.wait_stderr), and the deadline
+is long enough to mean that something is broken. Every process that a test starts is ended when its `with` block ends,
+by its own number, and must not have reported a leak or a race.
+
+The environment, set by meson or by ./dev:
+  WEIR                the program (default build/weir)
+  WEIR_FLOW_PROGRAMS  the folder with the helper programs service_*
+  WEIR_FLAVOUR        release, asan, tsan or valgrind: what the program was built with, or runs under
+  WEIR_WRAP           words put before every command: a tool to run it under
+  WEIR_TEST_WORKERS   when set, servers get this many workers, unless the test says how many
+  WEIR_TEST_PATIENCE  what every deadline is multiplied by, for slow tools (default 1)
+"""
+import json
+import os
+import pty
+import re
+import shlex
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WEIR = os.environ.get("WEIR", os.path.join(ROOT, "build", "weir"))
+PROGRAMS = os.environ.get("WEIR_FLOW_PROGRAMS", os.path.join(ROOT, "build", "tests", "flow"))
+FLAVOUR = os.environ.get("WEIR_FLAVOUR", "release")
+PATIENCE = float(os.environ.get("WEIR_TEST_PATIENCE", "1"))
+DEADLINE = 10 * PATIENCE
+
+REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer|: runtime error: |^==\d+== \S", re.M)
+
+
+class Skip(Exception):
+    """Raised by skip."""
+
+
+def skip(reason):
+    """Ends the test as skipped; the reason is shown."""
+    raise Skip(reason)
+
+
+def wait_for(predicate, what="it", deadline=None):
+    """Waits until predicate() is true and returns its value; fails with `what` when the deadline passes."""
+    end = time.monotonic() + (DEADLINE if deadline is None else deadline)
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("waited in vain for " + what)
+        time.sleep(0.005)
+
+
+class Output:
+    """What a process writes, collected by a thread, so that it never blocks on us. After freeze() nothing is read until
+    thaw(): the process then meets a full pipe."""
+
+    def __init__(self, descriptor):
+        self._descriptor = descriptor
+        self._bytes = bytearray()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._may_read = threading.Event()
+        self._may_read.set()
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+        self._thread.start()
+
+    def _collect(self):
+        while True:
+            self._may_read.wait()
+            try:
+                chunk = os.read(self._descriptor, 65536)
+            except OSError:  # a terminal whose other side is closed
+                chunk = b""
+            with self._changed:
+                self._bytes += chunk
+                self._ended = not chunk
+                self._changed.notify_all()
+            if not chunk:
+                return
+
+    def freeze(self):
+        self._may_read.clear()
+
+    def thaw(self):
+        self._may_read.set()
+
+    def bytes(self):
+        with self._changed:
+            return bytes(self._bytes)
+
+    def text(self):
+        return self.bytes().decode("utf-8", "replace")
+
+    def wait(self, pattern, deadline=None):
+        """Waits until the regular expression is found in the output, and returns the match."""
+        end = time.monotonic() + (DEADLINE if deadline is None else deadline)
+        with self._changed:
+            while True:
+                match = re.search(pattern, self._bytes.decode("utf-8", "replace"), re.M)
+                if match:
+                    return match
+                left = end - time.monotonic()
+                if self._ended or left <= 0:
+                    why = "the output ended" if self._ended else "the deadline passed"
+                    raise AssertionError("%s before %r came; it was:\n%s" % (why, pattern, self._bytes.decode("utf-8", "replace")))
+                self._changed.wait(left)
+
+    def finish(self):
+        """Waits for the end of the output; for a process that has ended."""
+        self.thaw()
+        self._thread.join(DEADLINE)
+        if self._thread.is_alive():
+            raise AssertionError("a process has ended, but somebody still holds its output open")
+
+
+class Process:
+    """A command under test in a folder of its own. `terminal` gives it a pseudo-terminal for all three streams, whose
+    output is then in `stdout`; otherwise standard input is empty, or a pipe when `stdin` is true."""
+
+    def __init__(self, command, stdin=False, terminal=False, env=None):
+        self.command = [str(word) for word in command]
+        self.home = tempfile.TemporaryDirectory(prefix="weir-flow-")
+        self._checked = False
+        environment = dict(os.environ, HOME=self.home.name, XDG_RUNTIME_DIR=self.home.name, **(env or {}))
+        wrapped = shlex.split(os.environ.get("WEIR_WRAP", "")) + self.command
+        if terminal:
+            self._start_on_terminal(wrapped, environment)
+        else:
+            self._start_on_pipes(wrapped, environment, stdin)
+        self.pid = self.process.pid
+
+    def _start_on_pipes(self, command, environment, stdin):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.home.name,
+                                        env=environment, bufsize=0)
+        self.stdin = self.process.stdin
+        self.stdout = Output(self.process.stdout.fileno())
+        self.stderr = Output(self.process.stderr.fileno())
+
+    def _start_on_terminal(self, command, environment):
+        master, slave = pty.openpty()
+        environment.setdefault("TERM", "xterm")
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=self.home.name,
+                                        env=environment, start_new_session=True)
+        os.close(slave)
+        self.stdin = os.fdopen(master, "wb", buffering=0)
+        self.stdout = self.stderr = Output(master)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if self.process.poll() is None:
+                self.end_at_exit(kind is not None)
+            self.check_reports()
+        finally:
+            self.kill()
+            for stream in {self.process.stdout, self.process.stderr, self.stdin} - {None}:
+                stream.close()
+            self.home.cleanup()
+
+    def end_at_exit(self, failed):
+        """A process that a test leaves running: a server is asked to stop, others are killed."""
+        self.kill()
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def wait(self, deadline=None):
+        """Waits for the process to end, and returns its exit status: -N when signal N ended it."""
+        try:
+            status = self.process.wait(DEADLINE if deadline is None else deadline)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("%s did not end; standard error:\n%s" % (self.command, self.stderr.text())) from None
+        self.check_reports()
+        return status
+
+    def stop(self, number=signal.SIGTERM, deadline=None):
+        """Sends a signal and returns the exit status."""
+        self.send_signal(number)
+        return self.wait(deadline)
+
+    def check_reports(self):
+        """Fails when a sanitizer or valgrind had something to say. The process has ended."""
+        if self._checked or self.process.poll() is None:
+            return
+        self._checked = True
+        self.stdout.finish()
+        self.stderr.finish()
+        assert not REPORT.search(self.stderr.text()), "the program is at fault:\n" + self.stderr.text()
+
+    def wait_stdout(self, pattern, deadline=None):
+        return self.stdout.wait(pattern, deadline)
+
+    def wait_stderr(self, pattern, deadline=None):
+        return self.stderr.wait(pattern, deadline)
+
+    def events(self, kind=None):
+        """What `--print json` has shown so far, whole lines only; `kind` picks one kind of event."""
+        lines = self.stdout.bytes().split(b"\n")[:-1]
+        events = [json.loads(line) for line in lines]
+        return [event for event in events if kind in (None, event["event"])]
+
+    def wait_events(self, kind, count=1, deadline=None):
+        """Waits until `--print json` has shown so many events of a kind, and returns them."""
+        wait_for(lambda: len(self.events(kind)) >= count, "%d %s events" % (count, kind), deadline)
+        return self.events(kind)
+
+
+class Server(Process):
+    """`weir serve` with the given options, or a helper program, listening when the constructor returns. Without a
+    --listen among the options it listens on a free port of 127.0.0.1. Leaving the `with` block stops it with SIGTERM
+    and fails unless it drained and ended with status 0."""
+
+    def __init__(self, *options, program=None, listens=None, **process):
+        options = [str(option) for option in options]
+        if program is not None:
+            command = [os.path.join(PROGRAMS, program)] + options
+        else:
+            command = [WEIR, "serve"] + self._defaults(options) + options
+        super().__init__(command, **process)
+        self.urls = []
+        try:
+            self._wait_until_listening(max(1, options.count("--listen")) if listens is None else listens)
+        except BaseException:
+            self.__exit__(AssertionError)
+            raise
+
+    @staticmethod
+    def _defaults(options):
+        added = []
+        if "--listen" not in options:
+            added += ["--listen", "127.0.0.1:0"]
+        if "WEIR_TEST_WORKERS" in os.environ and "--workers" not in options:
+            added += ["--workers", os.environ["WEIR_TEST_WORKERS"]]
+        return added
+
+    def _wait_until_listening(self, count):
+        self.stderr.wait(r"(?s)(listening on [^\r\n]+\r?\n.*){%d}" % count)
+        self.urls = re.findall(r"listening on ([^\s]+)", self.stderr.text())
+        self.ports = [int(url.rsplit(":", 1)[1]) for url in self.urls if url.startswith("tcp:")]
+        self.port = self.ports[0] if self.ports else None
+
+    def end_at_exit(self, failed):
+        if failed:
+            self.kill()
+            print("standard error of %s:\n%s" % (self.command, self.stderr.text()))
+        else:
+            status = self.stop()
+            assert status == 0, "%s ended with status %d:\n%s" % (self.command, status, self.stderr.text())
+
+    def connect(self, **options):
+        return connect(self.port, **options)
+
+    def memory_bytes(self):
+        """Its resident memory, for tests that see it grow."""
+        with open("/proc/%d/status" % self.pid, encoding="ascii") as file:
+            return 1024 * int(re.search(r"^VmRSS:\s+(\d+) kB", file.read(), re.M)[1])
+
+    def cpu_seconds(self):
+        """CPU time of all its threads, for tests that see it spin."""
+        with open("/proc/%d/stat" % self.pid, encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def weir(*arguments, **process):
+    """Any command of the program: `with weir("connect", url, stdin=True) as client:`."""
+    return Process([WEIR] + list(arguments), **process)
+
+
+def run_weir(*arguments, deadline=None, **process):
+    """Runs a command to its end: (status, standard output, standard error), as text."""
+    with weir(*arguments, **process) as command:
+        status = command.wait(deadline)
+        return status, command.stdout.text(), command.stderr.text()
+
+
+def connect(port, host="127.0.0.1", receive_buffer=None):
+    """A connected socket whose every operation has the deadline. A small receive_buffer makes a client that soon
+    stops taking what is sent."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    sock.settimeout(DEADLINE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    sock.connect((host, port))
+    return sock
+
+
+def connect_unix(path):
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(DEADLINE)
+    sock.connect(path)
+    return sock
+
+
+def recv_exactly(sock, count):
+    """Exactly count bytes; fails when the peer ends before."""
+    received = bytearray()
+    while len(received) < count:
+        chunk = sock.recv(min(65536, count - len(received)))
+        assert chunk, "the peer ended after %d of %d bytes: %r" % (len(received), count, bytes(received[-200:]))
+        received += chunk
+    return bytes(received)
+
+
+def recv_until(sock, end):
+    """All up to and with the bytes `end`, and not a byte more."""
+    received = bytearray()
+    while not received.endswith(end):
+        received += recv_exactly(sock, 1)
+    return bytes(received)
+
+
+def recv_all(sock):
+    """All until the peer's FIN; a reset fails."""
+    received = bytearray()
+    while True:
+        chunk = sock.recv(65536)
+        if not chunk:
+            return bytes(received)
+        received += chunk
+
+
+def expect_eof(sock):
+    """The peer ends, and has nothing more to say."""
+    rest = recv_all(sock)
+    assert rest == b"", "more came before the end: %r" % rest[:200]
+
+
+def expect_reset(sock):
+    """The peer resets the connection; what comes before that is thrown away."""
+    try:
+        recv_all(sock)
+    except ConnectionResetError:
+        return
+    raise AssertionError("the connection ended without a reset")
+
+
+def reset(sock):
+    """Closes with a reset in place of a FIN."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()

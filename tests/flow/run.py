@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs the flow tests: every function test_* of every test_*.py here, or those whose names contain one of the arguments.
+
+Each test is a process of its own with a time limit, some run at once, and the results are printed as TAP in a fixed
+order. A test fails by an exception, by its time limit, and by leaving a process behind that it has started. Helpers
+and the environment are described in harness.py.
+"""
+import concurrent.futures
+import glob
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATIENCE = float(os.environ.get("WEIR_TEST_PATIENCE", "1"))
+TIME_LIMIT = 30 * PATIENCE
+AT_ONCE = min(3, max(2, os.cpu_count() or 1))
+STATUS_SKIPPED = 77
+MARK = "WEIR_FLOW_TEST"  # in the environment of a test and all that it starts, with a value of its own
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-3], path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def tests_of(path):
+    return [name for name, value in vars(load(path)).items() if name.startswith("test_") and callable(value)]
+
+
+def run_one(path, name):
+    """Inside a test's own process: the exit status tells the result, the output why."""
+    from harness import Skip
+    try:
+        getattr(load(path), name)()
+    except Skip as reason:
+        print(reason)
+        return STATUS_SKIPPED
+    except BaseException:  # a test that exits or is interrupted has failed as well
+        traceback.print_exc(file=sys.stdout)
+        return 1
+    return 0
+
+
+def left_behind(mark):
+    """Numbers of the processes with this mark in their environment."""
+    pids = []
+    for directory in glob.glob("/proc/[0-9]*"):
+        try:
+            with open(directory + "/environ", "rb") as file:
+                if ("%s=%s" % (MARK, mark)).encode() in file.read().split(b"\0"):
+                    pids.append(int(os.path.basename(directory)))
+        except OSError:  # it ended meanwhile, or is somebody else's
+            continue
+    return pids
+
+
+def command_line(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            return file.read().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return "?"
+
+
+def end_left_behind(mark):
+    """Kills what a test has left behind, and says what it was."""
+    found = []
+    for pid in left_behind(mark):
+        found.append("%d %s" % (pid, command_line(pid)))
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return found
+
+
+def run_test(test):
+    """Runs one test in its process: (status, output, seconds)."""
+    path, name = test
+    mark = "%d-%s-%s" % (os.getpid(), os.path.basename(path), name)
+    start = time.monotonic()
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        process = subprocess.Popen([sys.executable, __file__, "--one", path, name], stdin=subprocess.DEVNULL,
+                                   stdout=output, stderr=subprocess.STDOUT, env=dict(os.environ, **{MARK: mark}))
+        why = ""
+        try:
+            status = process.wait(TIME_LIMIT)
+        except subprocess.TimeoutExpired:
+            # The test's own children end with it below.
+            process.kill()
+            process.wait()
+            status, why = 1, "over its time limit of %g s\n" % TIME_LIMIT
+        left = end_left_behind(mark)
+        if left and not why:
+            status, why = 1, "left running: %s\n" % ", ".join(left)
+        output.seek(0)
+        return status, output.read() + why, time.monotonic() - start
+
+
+def print_result(number, test, result):
+    path, name = test
+    status, output, seconds = result
+    title = "%d - %s.%s" % (number, os.path.basename(path)[len("test_"):-len(".py")], name[len("test_"):])
+    if status == STATUS_SKIPPED:
+        print("ok %s # SKIP %s" % (title, " ".join(output.split())))
+    elif status == 0:
+        print("ok %s" % title)
+    else:
+        print("not ok %s" % title)
+        print("# after %.1f s:" % seconds)
+        for line in output.splitlines():
+            print("# " + line)
+    sys.stdout.flush()
+
+
+def discover(directory, patterns):
+    """All tests whose name `file.test` has one of the patterns in it. A file that cannot be loaded is a failed test."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(directory, "test_*.py"))):
+        try:
+            names = tests_of(path)
+        except (Exception, SystemExit):
+            names = ["test_can_be_loaded"]
+        for name in names:
+            title = "%s.%s" % (os.path.basename(path)[len("test_"):-len(".py")], name[len("test_"):])
+            if not patterns or any(pattern in title for pattern in patterns):
+                found.append((path, name))
+    return found
+
+
+def main(arguments):
+    if arguments[:1] == ["--one"]:
+        return run_one(*arguments[1:])
+    directory = HERE
+    if arguments[:1] == ["--in"]:
+        directory = arguments[1]
+        arguments = arguments[2:]
+    tests = discover(directory, arguments)
+    print("1..%d" % len(tests), flush=True)
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        for number, (test, result) in enumerate(zip(tests, pool.map(run_test, tests)), 1):
+            print_result(number, test, result)
+            failed += result[0] not in (0, STATUS_SKIPPED)
+    return 1 if failed or not tests else 0
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    sys.exit(main(sys.argv[1:]))
