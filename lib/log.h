@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * log.h: lines for the program's log, limited by kind. */
+#ifndef WEIR__LOG_H
+#define WEIR__LOG_H
+
+#include <weir/weir.h>
+
+#include "portable.h"
+
+struct weir__worker;
+
+/* When each kind last had a line, and how many have been swallowed since. */
+struct weir__log_limits {
+    int64_t last_ms[WEIR_LOG_KIND_COUNT];
+    uint64_t swallowed[WEIR_LOG_KIND_COUNT];
+};
+
+/* Hands a line to on_log: at most one a second of a kind (WEIR_LOG_STATE excepted), and the next one says how many were
+ * swallowed. The worker's thread. */
+void weir__log(struct weir__worker *worker, enum weir_log_level level, enum weir_log_kind kind, const char *format, ...)
+    WEIR__PRINTF(4, 5);
+
+/* Whether a line of that level would be handed on: for those that cost something to make. */
+int weir__log_wants(const struct weir__worker *worker, enum weir_log_level level);
+
+#endif

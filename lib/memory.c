@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Where the library's memory comes from. Running out of it is an error that the caller hands on, never an exit. */
+#include "memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int (*gate)(size_t size);
+
+void weir__memory_set_gate(int (*may)(size_t size))
+{
+    gate = may;
+}
+
+static int may(size_t size)
+{
+    return gate == NULL || gate(size);
+}
+
+void *weir__zalloc(size_t size)
+{
+    return may(size) ? calloc(1, size) : NULL;
+}
+
+void *weir__malloc(size_t size)
+{
+    return may(size) ? malloc(size) : NULL;
+}
+
+void *weir__realloc(void *memory, size_t size)
+{
+    return may(size) ? realloc(memory, size) : NULL;
+}
+
+char *weir__strdup(const char *text)
+{
+    return may(strlen(text) + 1) ? strdup(text) : NULL;
+}
+
+void weir__free(void *memory)
+{
+    free(memory);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * portable.h: the one place for what differs between compilers and their modes. */
+#ifndef WEIR__PORTABLE_H
+#define WEIR__PORTABLE_H
+
+#include <stddef.h>
+
+/* AddressSanitizer sees a use after free only of what malloc gave; memory that we hand out ourselves is marked by hand.
+ */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEIR__ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define WEIR__ASAN 1
+#endif
+
+#if defined(WEIR__ASAN)
+#include <sanitizer/asan_interface.h>
+#define WEIR__POISON(address, len) ASAN_POISON_MEMORY_REGION(address, len)
+#define WEIR__UNPOISON(address, len) ASAN_UNPOISON_MEMORY_REGION(address, len)
+#else
+#define WEIR__POISON(address, len) ((void)(address), (void)(len))
+#define WEIR__UNPOISON(address, len) ((void)(address), (void)(len))
+#endif
+
+/* gcc and clang agree on the attribute, and not on the comment. */
+#define WEIR__FALLTHROUGH __attribute__((fallthrough))
+
+#define WEIR__PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
+
+/* The struct that a member is inside of. The detour through char keeps alignment warnings honest: the member was found
+ * in such a struct in the first place. */
+#define WEIR__CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The wheel of deadlines. It knows when to ask, never what is due. */
+#include "timeouts.h"
+
+#include "conn.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+int weir__timeouts_init(struct weir__timeouts *timeouts, struct event_base *base,
+                        void (*on_timer)(int fd, short what, void *arg), void *arg, int64_t now_ms)
+{
+    memset(timeouts, 0, sizeof *timeouts);
+    for (unsigned i = 0; i < weir__timeout_slots; i++)
+        TAILQ_INIT(&timeouts->slots[i]);
+    timeouts->tick = (uint64_t)now_ms / weir__tick_ms;
+    timeouts->timer = evtimer_new(base, on_timer, arg);
+    return timeouts->timer == NULL ? -ENOMEM : 0;
+}
+
+void weir__timeouts_fini(struct weir__timeouts *timeouts)
+{
+    if (timeouts->timer != NULL) event_free(timeouts->timer);
+    timeouts->timer = NULL;
+}
+
+static void set_timer(struct weir__timeouts *timeouts, uint64_t tick, int64_t now_ms)
+{
+    const int64_t wait_ms = (int64_t)tick * weir__tick_ms - now_ms;
+    const struct timeval wait = { .tv_sec = wait_ms > 0 ? wait_ms / 1000 : 0,
+                                  .tv_usec = wait_ms > 0 ? wait_ms % 1000 * 1000 : 0 };
+
+    timeouts->timer_tick = tick;
+    evtimer_add(timeouts->timer, &wait);
+}
+
+static void stand_in(struct weir__timeouts *timeouts, struct weir__work *work, uint64_t tick)
+{
+    const unsigned slot = (unsigned)(tick % weir__timeout_slots);
+
+    work->tick = tick;
+    TAILQ_INSERT_TAIL(&timeouts->slots[slot], work, timeout_entry);
+    timeouts->taken[slot / 64] |= UINT64_C(1) << slot % 64;
+}
+
+void weir__timeouts_disarm(struct weir__timeouts *timeouts, struct weir__work *work)
+{
+    const unsigned slot = (unsigned)(work->tick % weir__timeout_slots);
+
+    if (work->tick == 0) return;
+    TAILQ_REMOVE(&timeouts->slots[slot], work, timeout_entry);
+    if (TAILQ_EMPTY(&timeouts->slots[slot])) timeouts->taken[slot / 64] &= ~(UINT64_C(1) << slot % 64);
+    work->tick = 0;
+}
+
+/* Rounded up, so that nothing is early; no further than the wheel reaches. */
+static uint64_t tick_for(const struct weir__timeouts *timeouts, int64_t deadline_ms)
+{
+    const uint64_t wanted = ((uint64_t)deadline_ms + weir__tick_ms - 1) / weir__tick_ms;
+
+    if (wanted <= timeouts->tick) return timeouts->tick + 1;
+    if (wanted > timeouts->tick + weir__timeout_slots - 1) return timeouts->tick + weir__timeout_slots - 1;
+    return wanted;
+}
+
+/* An empty wheel stands still; what stands in it from now on is counted from now. */
+static void catch_up_if_empty(struct weir__timeouts *timeouts, int64_t now_ms)
+{
+    for (unsigned i = 0; i < weir__timeout_slots / 64; i++) {
+        if (timeouts->taken[i] != 0) return;
+    }
+    timeouts->tick = (uint64_t)now_ms / weir__tick_ms;
+}
+
+void weir__timeouts_arm(struct weir__timeouts *timeouts, struct weir__work *work, int64_t deadline_ms, int64_t now_ms)
+{
+    uint64_t tick;
+
+    if (deadline_ms == INT64_MAX) return;
+    if (timeouts->timer_tick == 0) catch_up_if_empty(timeouts, now_ms);
+    tick = tick_for(timeouts, deadline_ms);
+    if (work->tick != 0 && work->tick <= tick) return;
+    weir__timeouts_disarm(timeouts, work);
+    stand_in(timeouts, work, tick);
+    if (timeouts->timer_tick == 0 || tick < timeouts->timer_tick) set_timer(timeouts, tick, now_ms);
+}
+
+/* The first taken slot behind `from`, as a tick, or 0. */
+static uint64_t next_taken(const struct weir__timeouts *timeouts, uint64_t from)
+{
+    for (uint64_t tick = from + 1; tick < from + weir__timeout_slots; tick++) {
+        const unsigned slot = (unsigned)(tick % weir__timeout_slots);
+        if (timeouts->taken[slot / 64] == 0) {
+            tick += 63 - slot % 64; /* the whole word is empty */
+            continue;
+        }
+        if (timeouts->taken[slot / 64] >> slot % 64 & 1) return tick;
+    }
+    return 0;
+}
+
+/* Those who are not due go back in, into this slot too when their time is a whole turn of the wheel away. They stand
+ * behind those who came before, so the first whose tick is to come ends the walk. */
+static void run_slot(struct weir__timeouts *timeouts, unsigned slot, int64_t now_ms,
+                     int64_t (*check)(struct weir__work *work, int64_t now_ms))
+{
+    struct weir__work *work = TAILQ_FIRST(&timeouts->slots[slot]);
+
+    while (work != NULL && work->tick <= timeouts->tick) {
+        int64_t again_ms;
+
+        weir__timeouts_disarm(timeouts, work);
+        again_ms = check(work, now_ms);
+        if (again_ms != INT64_MAX) weir__timeouts_arm(timeouts, work, again_ms, now_ms);
+        work = TAILQ_FIRST(&timeouts->slots[slot]);
+    }
+}
+
+void weir__timeouts_run(struct weir__timeouts *timeouts, int64_t now_ms,
+                        int64_t (*check)(struct weir__work *work, int64_t now_ms))
+{
+    const uint64_t now_tick = (uint64_t)now_ms / weir__tick_ms;
+    const uint64_t from = timeouts->tick;
+    uint64_t next;
+
+    timeouts->timer_tick = 0;
+    if (now_tick > from) timeouts->tick = now_tick;
+    for (uint64_t tick = from + 1; tick <= now_tick && tick < from + weir__timeout_slots; tick++)
+        run_slot(timeouts, (unsigned)(tick % weir__timeout_slots), now_ms, check);
+    next = next_taken(timeouts, timeouts->tick);
+    if (next != 0) set_timer(timeouts, next, now_ms);
+}
