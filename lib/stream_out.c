@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Messages to socket. What is sent in one turn is encoded one behind the other into chunks, leaves in one system call,
+ * and only what the socket refuses is kept. Here nothing is closed and no callback runs: the caller is told how it
+ * went. */
+#include "stream_out.h"
+
+#include "conn.h"
+#include "portable.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+enum { parts_max = 64 };
+
+static size_t encoded_bytes_max(const struct weir__service *service, size_t len)
+{
+    const struct weir_codec *encoder = service->encoder;
+
+    if (encoder == NULL || encoder->encode == NULL) return len;
+    return encoder->encoded_bytes_max(service->encoder_config, len);
+}
+
+/* Returns the bytes written, at most room, or a negative code. */
+static ssize_t encode(const struct weir__service *service, struct weir_bytes message, unsigned char *ret, size_t room)
+{
+    const struct weir_codec *encoder = service->encoder;
+    ssize_t len;
+
+    if (encoder == NULL || encoder->encode == NULL) {
+        if (message.len > 0) memcpy(ret, message.data, message.len);
+        return (ssize_t)message.len;
+    }
+    len = encoder->encode(service->encoder_config, message, ret, room);
+    return len > 0 && (size_t)len > room ? -EINVAL : len;
+}
+
+static void append(struct weir__work *work, struct weir__chunk *chunk)
+{
+    if (work->out_first == NULL) {
+        work->out_first = chunk;
+    } else {
+        work->out_last->next = chunk;
+    }
+    work->out_last = chunk;
+}
+
+/* The chunk for the next bytes: the last one when it has room; the worker's gather chunk for whoever is being read;
+ * else a new one, larger each time, so that many small messages do not make many small pieces. */
+static struct weir__chunk *chunk_with_room(struct weir_conn *conn, struct weir__work *work, size_t room)
+{
+    struct weir__worker *worker = weir__conn_worker(conn);
+    struct weir__chunk *last = work->out_first == NULL ? NULL : work->out_last;
+    struct weir__chunk *chunk = NULL;
+    size_t wanted = room;
+
+    if (last != NULL && last->blob == NULL && last->room - last->end >= room) return last;
+    if (last == NULL && worker->reading == conn && !worker->gather_lent && room <= weir__gather_bytes) {
+        chunk = worker->gather;
+        *chunk = (struct weir__chunk){ .room = weir__gather_bytes };
+        worker->gather_lent = 1;
+    } else {
+        if (last != NULL && last->blob == NULL && wanted < last->room * 2)
+            wanted = last->room * 2 < weir__gather_bytes ? last->room * 2 : weir__gather_bytes;
+        chunk = weir__chunk_new(worker, wanted < room ? room : wanted);
+    }
+    if (chunk != NULL) append(work, chunk);
+    return chunk;
+}
+
+/* Takes an unused chunk back out: an encode that failed must leave nothing behind. */
+static void drop_if_empty(struct weir_conn *conn, struct weir__work *work, struct weir__chunk *chunk)
+{
+    if (chunk->end > 0 || work->out_first != chunk) return;
+    work->out_first = work->out_last = NULL;
+    weir__chunk_free(weir__conn_worker(conn), chunk);
+}
+
+static int note_queued(struct weir_conn *conn, struct weir__work *work, size_t len)
+{
+    work->out_bytes += len;
+    conn->messages_out++;
+    weir__count(&weir__conn_worker(conn)->counters.messages_out, 1);
+    if (work->out_bytes >= conn->service->output_high) conn->above_high = 1;
+    return conn->above_high;
+}
+
+static int has_room(const struct weir_conn *conn, size_t len)
+{
+    const size_t waits = weir__conn_output_bytes(conn);
+    const size_t cap = conn->service->output_cap;
+
+    return waits < cap && len <= cap - waits;
+}
+
+int weir__stream_out_put(struct weir_conn *conn, struct weir_bytes message)
+{
+    const size_t room = encoded_bytes_max(conn->service, message.len);
+    struct weir__work *work;
+    struct weir__chunk *chunk;
+    ssize_t len;
+
+    if (!has_room(conn, room)) return -ENOBUFS;
+    work = weir__work_get(conn);
+    if (work == NULL) return -ENOMEM;
+    chunk = chunk_with_room(conn, work, room);
+    if (chunk == NULL) return -ENOMEM;
+    len = encode(conn->service, message, chunk->bytes + chunk->end, room);
+    if (len <= 0) {
+        drop_if_empty(conn, work, chunk);
+        return (int)len;
+    }
+    chunk->end += (size_t)len;
+    return note_queued(conn, work, (size_t)len);
+}
+
+int weir__stream_out_encode(const struct weir__service *service, struct weir_bytes message, struct weir__blob **ret)
+{
+    const size_t room = encoded_bytes_max(service, message.len);
+    struct weir__blob *blob = weir__blob_new(service->worker, room);
+    ssize_t len;
+
+    if (blob == NULL) return -ENOMEM;
+    len = encode(service, message, blob->bytes, room);
+    if (len < 0) {
+        weir__blob_release(service->worker, blob);
+        return (int)len;
+    }
+    blob->len = (size_t)len;
+    *ret = blob;
+    return 0;
+}
+
+int weir__stream_out_put_blob(struct weir_conn *conn, struct weir__blob *blob)
+{
+    struct weir__work *work;
+    struct weir__chunk *chunk;
+
+    if (!has_room(conn, blob->len)) return -ENOBUFS;
+    if (blob->len == 0) return 0;
+    work = weir__work_get(conn);
+    if (work == NULL) return -ENOMEM;
+    chunk = weir__chunk_share(weir__conn_worker(conn), blob);
+    if (chunk == NULL) return -ENOMEM;
+    append(work, chunk);
+    return note_queued(conn, work, blob->len);
+}
+
+static int collect(const struct weir__work *work, struct iovec *parts)
+{
+    int count = 0;
+
+    for (struct weir__chunk *chunk = work->out_first; chunk != NULL && count < parts_max; chunk = chunk->next) {
+        unsigned char *bytes = chunk->blob != NULL ? chunk->blob->bytes : chunk->bytes;
+        parts[count].iov_base = bytes + chunk->begin;
+        parts[count].iov_len = chunk->end - chunk->begin;
+        count++;
+    }
+    return count;
+}
+
+static void leave(struct weir_conn *conn, struct weir__work *work, size_t len)
+{
+    struct weir__worker *worker = weir__conn_worker(conn);
+
+    conn->bytes_out += len;
+    weir__count(&worker->counters.bytes_out, len);
+    work->out_bytes -= len;
+    while (len > 0) {
+        struct weir__chunk *chunk = work->out_first;
+        const size_t left = chunk->end - chunk->begin;
+
+        if (len < left) {
+            chunk->begin += len;
+            return;
+        }
+        len -= left;
+        work->out_first = chunk->next;
+        weir__chunk_free(worker, chunk);
+    }
+}
+
+/* The socket is full. The gather chunk goes back to the worker, so what it holds moves to a chunk of its size. */
+static enum weir__output wait_for_room(struct weir_conn *conn, struct weir__work *work)
+{
+    struct weir__worker *worker = weir__conn_worker(conn);
+    struct weir__chunk *gather = work->out_first;
+    struct weir__chunk *own;
+    size_t len;
+
+    if (gather != worker->gather) return WEIR__OUTPUT_WAITS;
+    len = gather->end - gather->begin;
+    own = weir__chunk_new(worker, len);
+    if (own == NULL) return WEIR__OUTPUT_NO_MEMORY;
+    memcpy(own->bytes, gather->bytes + gather->begin, len);
+    own->end = len;
+    own->next = gather->next;
+    work->out_first = own;
+    if (work->out_last == gather) work->out_last = own;
+    weir__chunk_free(worker, gather);
+    return WEIR__OUTPUT_WAITS;
+}
+
+static void note_progress(struct weir_conn *conn, struct weir__work *work)
+{
+    const struct weir__service *service = conn->service;
+
+    if (service->idle_timeout_ms != INT64_MAX) work->active_ms = weir__worker_now(service->worker);
+    if (conn->above_high && work->out_bytes <= service->output_low) {
+        conn->above_high = 0;
+        conn->writable_due = 1;
+    }
+}
+
+/* One call of the transport. A short write means that the socket is full: asking again would only be told so. */
+static enum weir__output write_once(struct weir_conn *conn, struct weir__work *work)
+{
+    struct iovec parts[parts_max];
+    const int count = collect(work, parts);
+    size_t offered = 0, len = 0;
+    int error = 0;
+
+    for (int i = 0; i < count; i++)
+        offered += parts[i].iov_len;
+    conn->write_needs_read = 0;
+    switch (conn->service->transport->write(conn, parts, count, &len, &error)) {
+    case WEIR__IO_BYTES:
+        if (conn->blocked || len < offered) work->write_since_ms = weir__worker_now(weir__conn_worker(conn));
+        leave(conn, work, len);
+        note_progress(conn, work);
+        conn->blocked = len < offered;
+        return WEIR__OUTPUT_LEFT;
+    case WEIR__IO_AGAIN_READ:
+        conn->write_needs_read = 1;
+        WEIR__FALLTHROUGH;
+    case WEIR__IO_AGAIN_WRITE:
+        if (!conn->blocked) work->write_since_ms = weir__worker_now(weir__conn_worker(conn));
+        conn->blocked = 1;
+        return WEIR__OUTPUT_WAITS;
+    case WEIR__IO_END:
+    case WEIR__IO_TRUNCATED:
+        error = ECONNRESET;
+        WEIR__FALLTHROUGH;
+    case WEIR__IO_ERROR:
+        break;
+    }
+    conn->error = (uint16_t)error;
+    return WEIR__OUTPUT_BROKEN;
+}
+
+enum weir__output weir__stream_out_flush(struct weir_conn *conn)
+{
+    struct weir__work *work = conn->work;
+
+    while (weir__conn_output_bytes(conn) > 0) {
+        const enum weir__output output = write_once(conn, work);
+
+        if (output == WEIR__OUTPUT_BROKEN) return output;
+        if (conn->blocked) return wait_for_room(conn, work);
+    }
+    conn->blocked = 0;
+    return WEIR__OUTPUT_LEFT;
+}

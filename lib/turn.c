@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The end of a turn. Each list is gone through once, as long as it was at the start: what is added meanwhile waits for
+ * the next turn, so that no turn is endless and sockets have theirs in between. */
+#include "turn.h"
+
+#include "conn.h"
+#include "engine.h"
+#include "log.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+static void serve_runnable(struct weir__worker *worker)
+{
+    for (size_t left = worker->runnable_count; left > 0 && !TAILQ_EMPTY(&worker->runnable); left--) {
+        struct weir__work *work = TAILQ_FIRST(&worker->runnable);
+
+        worker->busy = 1;
+        weir__work_unlist_runnable(worker, work);
+        weir__conn_run(work->conn);
+    }
+}
+
+static void flush_dirty(struct weir__worker *worker)
+{
+    for (size_t left = worker->dirty_count; left > 0 && !TAILQ_EMPTY(&worker->dirty); left--) {
+        struct weir__work *work = TAILQ_FIRST(&worker->dirty);
+
+        weir__work_unlist_dirty(worker, work);
+        weir__conn_flush(work->conn);
+    }
+}
+
+static size_t bytes_held(const struct weir_conn *conn)
+{
+    if (conn->work == NULL || conn->state == WEIR__CLOSED) return 0;
+    return conn->work->rest_room + conn->work->out_bytes;
+}
+
+static size_t most_held(const struct weir__worker *worker)
+{
+    size_t most = 0;
+    uint32_t place = 0;
+
+    for (const struct weir_conn *conn; (conn = weir__conn_table_next(&worker->conns, &place)) != NULL;) {
+        if (bytes_held(conn) > most) most = bytes_held(conn);
+    }
+    return most;
+}
+
+/* Over the bound, those who hold the most go, until a sixteenth is free: with that much air the table is not walked for
+ * every buffer. One walk closes all that hold more than half of the most. */
+static void relieve_memory(struct weir__worker *worker)
+{
+    struct weir *weir = worker->weir;
+    const uint64_t enough = weir->memory_bytes_max - weir->memory_bytes_max / 16;
+
+    worker->memory_over = 0;
+    while (atomic_load_explicit(&weir->memory_bytes, memory_order_relaxed) > enough) {
+        const size_t most = most_held(worker);
+        uint64_t freed = 0;
+        uint32_t place = 0;
+
+        if (most == 0) return; /* the others hold it, and relieve themselves */
+        for (struct weir_conn *conn; (conn = weir__conn_table_next(&worker->conns, &place)) != NULL;) {
+            if (bytes_held(conn) <= most / 2) continue;
+            if (atomic_load_explicit(&weir->memory_bytes, memory_order_relaxed) <= enough + freed) break;
+            freed += bytes_held(conn);
+            weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_MEMORY,
+                      "#%" PRIu64 " closed for memory: it held %zu bytes, and all together hold more than %" PRIu64,
+                      conn->id, bytes_held(conn), weir->memory_bytes_max);
+            weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
+        }
+        weir__conn_bury_all(worker); /* this gives their memory back */
+    }
+}
+
+int weir__turn_end(struct weir__worker *worker)
+{
+    const struct weir_config *config = &worker->weir->config;
+
+    serve_runnable(worker);
+    if (worker->busy && config->on_turn != NULL) config->on_turn(worker->weir, worker->index, config->user);
+    flush_dirty(worker);
+    if (worker->memory_over) relieve_memory(worker);
+    weir__conn_bury_all(worker);
+    if (worker->busy) weir__count(&worker->counters.turns, 1);
+    worker->busy = 0;
+    worker->now_ms = 0;
+    return worker->runnable_count > 0 || worker->dirty_count > 0;
+}
