@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Dialling: names are resolved in the caller's thread; then the addresses are tried one after the other on the
+ * connection's worker. */
+#include <weir/weir.h>
+
+#include "conn.h"
+#include "engine.h"
+#include "fail.h"
+#include "gate/address.h"
+#include "mailbox.h"
+#include "memory.h"
+#include "portable.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { addresses_max = 8 };
+
+/* A dial: mail on its way to the worker, then what the connection tries. Owned by the mailbox, then by the connection.
+ */
+struct dial {
+    struct weir__dial base;
+    struct weir__mail mail;
+    struct weir__service *service;
+    void *user;
+    uint64_t id;
+    unsigned count, next;
+    struct weir__address addresses[addresses_max];
+};
+
+static struct dial *dial_of(const struct weir_conn *conn)
+{
+    return WEIR__CONTAINER(conn->work->dial, struct dial, base);
+}
+
+static void free_dial(struct weir__dial *base)
+{
+    weir__free(WEIR__CONTAINER(base, struct dial, base));
+}
+
+static enum weir_reason reason_of(int error)
+{
+    switch (error) {
+    case ECONNREFUSED:
+    case ENOENT:
+        return WEIR_REASON_REFUSED; /* no such unix socket */
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case ENETDOWN:
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+        return WEIR_REASON_UNREACHABLE;
+    case ETIMEDOUT:
+        return WEIR_REASON_CONNECT_TIMEOUT;
+    case ENOMEM:
+        return WEIR_REASON_MEMORY;
+    default:
+        return WEIR_REASON_FAILED;
+    }
+}
+
+/* A socket that is connecting to the address, or -errno. */
+static int start_connecting(const struct weir__service *service, const struct weir__address *address)
+{
+    const int fd = socket(address->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int err;
+
+    if (fd < 0) return -errno;
+    if (address->addr.ss_family != AF_UNIX) weir__service_set_socket(service, fd);
+    if (connect(fd, (const struct sockaddr *)&address->addr, address->len) == 0 || errno == EINPROGRESS) return fd;
+    err = -errno;
+    close(fd);
+    return err;
+}
+
+static void try_next(struct weir_conn *conn, int last_error)
+{
+    struct dial *dial = dial_of(conn);
+
+    while (dial->next < dial->count) {
+        const struct weir__address *address = &dial->addresses[dial->next++];
+        const int fd = start_connecting(conn->service, address);
+
+        if (fd >= 0) {
+            struct weir__peer peer;
+            weir__peer_from_sockaddr((const struct sockaddr *)&address->addr, address->len, &peer);
+            weir__conn_try(conn, fd, &peer);
+            return;
+        }
+        last_error = -fd;
+    }
+    weir__conn_abort(conn, reason_of(last_error), last_error);
+}
+
+static void on_ready(struct weir_conn *conn)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+
+    if (getsockopt(weir__conn_fd(conn), SOL_SOCKET, SO_ERROR, &error, &len) != 0) error = errno;
+    if (error == 0) {
+        weir__conn_connected(conn);
+    } else {
+        try_next(conn, error);
+    }
+}
+
+static void on_timeout(struct weir_conn *conn)
+{
+    try_next(conn, ETIMEDOUT);
+}
+
+/* The dial cannot become a connection: on_close is owed all the same, and needs a connection to be called with. Where
+ * there is not even memory for that, weir_dial has promised nothing. */
+static void begin(struct weir__worker *worker, struct weir__mail *mail)
+{
+    struct dial *dial = WEIR__CONTAINER(mail, struct dial, mail);
+    struct weir__service *service = dial->service;
+    struct weir_conn *conn = weir__conn_dialled(service, dial->id, dial->user, &dial->base);
+
+    if (conn == NULL) {
+        weir__free(dial);
+    } else if (worker->stop_seen || worker->ended) {
+        weir__conn_abort(conn, WEIR_REASON_DRAIN, 0);
+    } else {
+        try_next(conn, 0);
+    }
+    weir__service_release(service); /* the connection has its own use of it */
+}
+
+static int resolve(const struct weir *weir, const char *text, struct dial *dial)
+{
+    struct weir_url url;
+    char error[256];
+    int gai_error = 0;
+    int err = weir_url_parse(text, &url, error, sizeof error);
+
+    if (err != 0) return weir__fail(weir, err, "%s", error);
+    if (url.kind == WEIR_URL_TLS || url.kind == WEIR_URL_FD)
+        return weir__fail(weir, WEIR_EADDRESS, "%s: cannot be dialled%s", text,
+                          url.kind == WEIR_URL_TLS ? "; TLS is not in this version yet" : "");
+    err = weir__url_resolve(&url, 0, dial->addresses, addresses_max, &dial->count, &gai_error);
+    if (err == WEIR_ERESOLVE) return weir__fail(weir, err, "%s: %s", url.host, gai_strerror(gai_error));
+    return err == 0 ? 0 : weir__fail(weir, err, "dial %s: %s", text, weir_strerror(err));
+}
+
+int weir_dial(struct weir *weir, const char *url, const struct weir_service *service, void *user, uint64_t *ret_id)
+{
+    struct dial *dial = weir__zalloc(sizeof *dial);
+    uint64_t id;
+    int err;
+
+    if (dial == NULL) return weir__fail(weir, -ENOMEM, "dial %s: %s", url, weir_strerror(-ENOMEM));
+    err = resolve(weir, url, dial);
+    if (err != 0) goto out;
+    id = weir__next_id(weir);
+    err = weir__service_new(weir__worker_of(weir, id), service, &dial->service);
+    if (err != 0) goto out;
+    dial->base = (struct weir__dial){ .on_ready = on_ready, .on_timeout = on_timeout, .free = free_dial };
+    dial->mail.run = begin;
+    dial->id = id;
+    dial->user = user != NULL ? user : dial->service->user;
+    if (ret_id != NULL) *ret_id = id; /* before the post: on_open may run before this returns */
+    err = weir__mailbox_post(&weir__worker_of(weir, id)->mailbox, &dial->mail);
+    if (err == 0) return 0;
+    weir__fail(weir, err, "dial %s: %s", url, weir_strerror(err));
+out:
+    weir__service_release(dial->service);
+    weir__free(dial);
+    return err;
+}

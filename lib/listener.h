@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * listener.h: bind, listen, accept. */
+#ifndef WEIR__LISTENER_H
+#define WEIR__LISTENER_H
+
+#include <weir/weir.h>
+
+struct weir__worker;
+
+/* Frees a listener: closes its sockets, removes its unix socket's file. No loop may run any more. */
+void weir__listener_free(struct weir_listener *listener);
+
+/* Closes the sockets that this worker accepts on, of all listeners; for weir_stop. */
+void weir__listener_stop_all(struct weir__worker *worker);
+
+/* The next in the engine's list. */
+struct weir_listener *weir__listener_next(const struct weir_listener *listener);
+
+#endif
