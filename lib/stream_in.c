@@ -126,6 +126,8 @@ static enum weir__input deliver(struct weir_conn *conn, struct window *window, s
         decode.len = window->end - window->begin;
         decode.ended = 0;
         decode.consumed = decode.dropped = 0;
+        decode.message = (struct weir_bytes){ NULL, 0 };
+        decode.original_len = 0;
         decode.flags = 0;
         switch (service->decode(service->decode_config, codec_state(conn), &decode)) {
         case WEIR_DECODED_MORE:
