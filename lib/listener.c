@@ -542,6 +542,12 @@ struct weir_listener *weir__listener_next(const struct weir_listener *listener)
     return listener->next;
 }
 
+void weir__listener_set_transport(struct weir_listener *listener, const struct weir__transport *transport)
+{
+    for (unsigned i = 0; i < listener->weir->workers_count; i++)
+        listener->services[i]->transport = transport;
+}
+
 void weir__listener_stop_all(struct weir__worker *worker)
 {
     struct weir *weir = worker->weir;

@@ -6,6 +6,7 @@
 
 #include <weir/weir.h>
 
+struct weir__transport;
 struct weir__worker;
 
 /* Frees a listener: closes its sockets, removes its unix socket's file. No loop may run any more. */
@@ -13,6 +14,9 @@ void weir__listener_free(struct weir_listener *listener);
 
 /* Closes the sockets that this worker accepts on, of all listeners; for weir_stop. */
 void weir__listener_stop_all(struct weir__worker *worker);
+
+/* For tests, before weir_run: how the listener's connections move their bytes. */
+void weir__listener_set_transport(struct weir_listener *listener, const struct weir__transport *transport);
 
 /* The next in the engine's list. */
 struct weir_listener *weir__listener_next(const struct weir_listener *listener);
