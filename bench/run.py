@@ -37,7 +37,7 @@ class BenchError(Exception):
 
 
 def server_commands(build):
-    weir = os.environ.get("WEIR", os.path.join(build, "app", "weir"))
+    weir = os.environ.get("WEIR", os.path.join(build, "weir"))
     peer = lambda name: [os.path.join(build, "bench", name + "_echo")]
     return {
         "weir": [weir, "serve", "--listen", "127.0.0.1:0", "--frame", "raw", "--reply", "echo", "--print", "off",
