@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/options/help.c: what --help says, made from the table. Must never name an option itself. */
+#include "options.h"
+
+#include <string.h>
+
+enum { HELP_COLUMN = 30, HELP_WIDTH = 100 };
+
+/* Writes words from column HELP_COLUMN on, broken between words; the cursor is at `column`. */
+static void print_wrapped(FILE *file, const char *text, size_t *column)
+{
+    while (*text) {
+        const size_t len = strcspn(text, " ");
+        if (*column > HELP_COLUMN && *column + 1 + len > HELP_WIDTH) {
+            fprintf(file, "\n%*s", HELP_COLUMN, "");
+            *column = HELP_COLUMN;
+        } else if (*column > HELP_COLUMN) {
+            fputc(' ', file);
+            (*column)++;
+        }
+        fprintf(file, "%.*s", (int)len, text);
+        *column += len;
+        text += len + (text[len] == ' ');
+    }
+}
+
+static void print_option(FILE *file, const struct option_spec *option)
+{
+    char head[80];
+    char tail[120] = "";
+    size_t column = HELP_COLUMN;
+    int head_len = 0;
+
+    if (option->letter)
+        head_len = snprintf(head, sizeof(head), "  -%c, --%s", option->letter, option->name);
+    else
+        head_len = snprintf(head, sizeof(head), "  --%s%s%s", option->name, option->argument ? " " : "",
+                            option->argument ? option->argument : "");
+    fputs(head, file);
+    if (head_len + 2 > HELP_COLUMN)
+        fprintf(file, "\n%*s", HELP_COLUMN, "");
+    else
+        fprintf(file, "%*s", HELP_COLUMN - head_len, "");
+
+    print_wrapped(file, option->help, &column);
+    if (option->type == OPTION_CHOICE) {
+        snprintf(tail, sizeof(tail), "(%s)", option->choices);
+        print_wrapped(file, tail, &column);
+    }
+    if (option->default_text) {
+        snprintf(tail, sizeof(tail), "[%s]", option->default_text);
+        print_wrapped(file, tail, &column);
+    }
+    fputc('\n', file);
+}
+
+static void print_options(FILE *file, enum command command, enum option_scope scope, const char *title)
+{
+    fputs(title, file);
+    for (size_t i = 0; i < option_count; i++)
+        if (option_specs[i].scope == scope && (option_specs[i].commands & 1U << command))
+            print_option(file, &option_specs[i]);
+}
+
+void help_print_command(FILE *file, enum command command)
+{
+    const struct command_spec *const spec = &command_specs[command];
+
+    fprintf(file, "usage: weir %s %s\n\n%s\n\nexamples:\n%s\n", spec->name, spec->usage, spec->about, spec->examples);
+    if (spec->endpoints_max > 1) {
+        print_options(file, command, OPTION_PER_ENDPOINT,
+                      "listener options; after a URL for that listener, before the first for all:\n");
+        print_options(file, command, OPTION_GLOBAL, "\noptions of the server:\n");
+    } else {
+        print_options(file, command, OPTION_PER_ENDPOINT, "options:\n");
+        print_options(file, command, OPTION_GLOBAL, "");
+    }
+    fputs("\nSIZE: 4096, 64KiB, 1MiB, 2GiB; a bare number is bytes.  TIME: 500ms, 10s, 5m, 2h, 30d, off; a bare\n"
+          "number is seconds.  An option can also be set as an environment variable, as WEIR_FRAME=line for\n"
+          "--frame line; the command line wins.\n",
+          file);
+}
+
+void help_print_program(FILE *file)
+{
+    fputs("usage: weir COMMAND [options]\n\n"
+          "weir receives messages from devices over TCP, and lets you see and answer them.\n\n"
+          "commands:\n",
+          file);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(file, "  %-10s %s\n", command_specs[i].name, command_specs[i].summary);
+    fputs("\ntry it, in two terminals:\n"
+          "  weir serve --frame line --reply echo\n"
+          "  weir connect 8000\n\n"
+          "`weir COMMAND --help` says more about one; `weir --version` says which weir this is.\n",
+          file);
+}

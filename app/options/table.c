@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/options/table.c: the one table of sub-commands and options. Data only: whoever adds an option adds a row here and
+ * a member in options.h, and nothing else. A row's order is its place in --help. */
+#include "options.h"
+
+#define SERVE (1U << COMMAND_SERVE)
+#define CONNECT (1U << COMMAND_CONNECT)
+
+/* The member of the service that an option sets. */
+#define SERVICE(member) offsetof(struct endpoint_options, service.member)
+#define GLOBAL(member) offsetof(struct options, member)
+
+#define GIB (1LL << 30)
+#define DAY_MS (24LL * 60 * 60 * 1000)
+
+/* No time is longer, so that nothing that is added to one can overflow: 100 years. */
+#define TIME_MAX (36500 * DAY_MS)
+
+/* clang-format off */
+const struct option_spec option_specs[] = {
+    { .name = "listen", .argument = "URL", .environment = NULL,
+      .help = "accept clients here: tcp://HOST:PORT, HOST:PORT, PORT, :PORT (every address), unix:PATH, fd:N; can be "
+              "given again, and the word --listen left out",
+      .default_text = "tcp://127.0.0.1:8000", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_ENDPOINT },
+
+    { .name = "frame", .argument = "SPEC", .environment = "WEIR_FRAME",
+      .help = "where messages begin and end: raw, line, line:crlf, delimiter:\\x03, length:u16be[,offset=N][,adjust=N]"
+              "[,strip=N] with u8 u16be u16le u24be u24le u32be u32le u64be u64le",
+      .default_text = "raw", .commands = SERVE | CONNECT, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
+      .target = SERVICE(frame) },
+    { .name = "send-frame", .argument = "SPEC", .environment = "WEIR_SEND_FRAME",
+      .help = "framing of what is sent: same, raw or a SPEC",
+      .default_text = "same", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
+      .target = SERVICE(send_frame), .choices = "same" },
+    { .name = "max-frame", .argument = "SIZE", .environment = "WEIR_MAX_FRAME",
+      .help = "the longest message", .default_text = "1MiB", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(message_bytes_max), .min = 1, .max = GIB },
+    { .name = "too-long", .argument = "WHAT", .environment = "WEIR_TOO_LONG",
+      .help = "what happens to a longer message", .default_text = "close", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_CHOICE, .target = SERVICE(too_long),
+      .choices = "close|skip|truncate" },
+    { .name = "reply", .argument = "WHAT", .environment = "WEIR_REPLY",
+      .help = "the answer to each message: none, echo, or text:BYTES with escapes (\\n \\r \\t \\0 \\xHH)",
+      .default_text = "none", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_TEXT,
+      .target = offsetof(struct endpoint_options, reply) },
+
+    { .name = "idle-timeout", .argument = "TIME", .environment = "WEIR_IDLE_TIMEOUT",
+      .help = "close a client that neither sent nor was sent anything for so long", .default_text = "off",
+      .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(idle_timeout_ms),
+      .min = 1, .max = TIME_MAX, .off = true },
+    { .name = "frame-timeout", .argument = "TIME", .environment = "WEIR_FRAME_TIMEOUT",
+      .help = "from a message's first byte to its last; not for raw", .default_text = "30s", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(frame_timeout_ms), .min = 1,
+      .max = TIME_MAX, .off = true },
+    { .name = "write-timeout", .argument = "TIME", .environment = "WEIR_WRITE_TIMEOUT",
+      .help = "close a client that takes nothing of what waits for it for so long", .default_text = "30s",
+      .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(write_timeout_ms),
+      .min = 1, .max = TIME_MAX, .off = true },
+    { .name = "answer-timeout", .argument = "TIME", .environment = "WEIR_ANSWER_TIMEOUT",
+      .help = "for answers to leave after the client has ended its side", .default_text = "10s", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(drain_timeout_ms), .min = 1,
+      .max = TIME_MAX, .off = true },
+    { .name = "linger-timeout", .argument = "TIME", .environment = "WEIR_LINGER_TIMEOUT",
+      .help = "for the client to end its side after the server has", .default_text = "2s", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(linger_timeout_ms), .min = 1,
+      .max = TIME_MAX, .off = true },
+    { .name = "linger-limit", .argument = "SIZE", .environment = "WEIR_LINGER_LIMIT",
+      .help = "bytes thrown away meanwhile", .default_text = "1MiB", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(linger_bytes_max), .min = 1 },
+    { .name = "arrive-timeout", .argument = "TIME", .environment = "WEIR_ARRIVE_TIMEOUT",
+      .help = "for a new client to become ready", .default_text = "10s", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(arrive_timeout_ms), .min = 1,
+      .max = TIME_MAX, .off = true },
+    { .name = "keepalive", .argument = "IDLE,INTERVAL,COUNT", .environment = "WEIR_KEEPALIVE",
+      .help = "TCP keepalive: ask a silent client's machine after IDLE, again each INTERVAL, and close after COUNT "
+              "questions without an answer; or off",
+      .default_text = "60s,10s,5", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_KEEPALIVE,
+      .target = SERVICE(keepalive_idle_ms), .off = true },
+    { .name = "output-limit", .argument = "SIZE", .environment = "WEIR_OUTPUT_LIMIT",
+      .help = "what may wait to be sent to one client; at it, its messages wait too", .default_text = "1MiB",
+      .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(output_bytes_max),
+      .min = 1 },
+    { .name = "wake-bytes", .argument = "SIZE", .environment = "WEIR_WAKE_BYTES",
+      .help = "read from one client before others have their turn", .default_text = "256KiB", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(wake_bytes_max), .min = 1 },
+    { .name = "wake-messages", .argument = "N", .environment = "WEIR_WAKE_MESSAGES",
+      .help = "messages of one client before others have their turn", .default_text = "4096", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_COUNT, .target = SERVICE(wake_messages_max), .min = 1 },
+    { .name = "wake-accepts", .argument = "N", .environment = "WEIR_WAKE_ACCEPTS",
+      .help = "clients accepted before others have their turn", .default_text = "64", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_COUNT, .target = SERVICE(accepts_max), .min = 1 },
+    { .name = "backlog", .argument = "N", .environment = "WEIR_BACKLOG",
+      .help = "clients that the kernel keeps waiting to be accepted", .default_text = "1024", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_COUNT, .target = SERVICE(backlog), .min = 1, .max = INT32_MAX },
+    { .name = "reuseport", .environment = "WEIR_REUSEPORT",
+      .help = "one listening socket for each worker (SO_REUSEPORT)", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_FLAG, .target = SERVICE(reuseport) },
+    { .name = "defer-accept", .argument = "TIME", .environment = "WEIR_DEFER_ACCEPT",
+      .help = "accept a client once it has sent something, or after so long; whole seconds", .default_text = "off",
+      .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(defer_accept_ms),
+      .min = 1000, .max = DAY_MS, .step = 1000, .off = true },
+    { .name = "unix-mode", .argument = "MODE", .environment = "WEIR_UNIX_MODE",
+      .help = "permissions of a unix socket's file, octal", .default_text = "0600", .commands = SERVE,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_MODE, .target = SERVICE(unix_mode), .min = 1, .max = 0777 },
+
+    { .name = "workers", .argument = "N", .environment = "WEIR_WORKERS",
+      .help = "threads that serve clients", .default_text = "the processors available", .commands = SERVE,
+      .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = GLOBAL(workers), .min = 1, .max = 256 },
+    { .name = "max-clients", .argument = "N", .environment = "WEIR_MAX_CLIENTS",
+      .help = "clients at once; more are closed and counted", .default_text = "what the descriptor limit allows",
+      .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = GLOBAL(clients_max), .min = 1 },
+    { .name = "max-memory", .argument = "SIZE", .environment = "WEIR_MAX_MEMORY",
+      .help = "all that waits in buffers; over it, the clients that hold the most are closed", .default_text = "1GiB",
+      .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_SIZE, .target = GLOBAL(memory_bytes_max), .min = 1 },
+    { .name = "drain-timeout", .argument = "TIME", .environment = "WEIR_DRAIN_TIMEOUT",
+      .help = "how long connections have to end when the server is told to stop", .default_text = "10s",
+      .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_TIME, .target = GLOBAL(drain_timeout_ms), .min = 1,
+      .max = TIME_MAX, .off = true },
+    { .name = "print", .argument = "MODE", .environment = "WEIR_PRINT",
+      .help = "how connections and messages are shown on standard output; auto: text or hex on a terminal, off elsewhere",
+      .default_text = "auto", .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_CHOICE,
+      .target = GLOBAL(print), .choices = "auto|off|text|hex|both|json" },
+    { .name = "log-level", .argument = "LEVEL", .environment = "WEIR_LOG_LEVEL",
+      .help = "what is said on standard error", .default_text = "info", .commands = SERVE, .scope = OPTION_GLOBAL,
+      .type = OPTION_CHOICE, .target = GLOBAL(log_level), .choices = "error|warning|info|debug" },
+
+    { .name = "crlf", .letter = 'C', .help = "end each line that is sent with CRLF in place of LF", .commands = CONNECT,
+      .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = GLOBAL(crlf) },
+    { .name = "connect-timeout", .argument = "TIME", .environment = "WEIR_CONNECT_TIMEOUT",
+      .help = "for the server to answer, each of its addresses", .default_text = "10s", .commands = CONNECT,
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(connect_timeout_ms), .min = 1,
+      .max = TIME_MAX, .off = true },
+
+    { .name = "help", .letter = 'h', .help = "show this", .commands = SERVE | CONNECT, .scope = OPTION_GLOBAL,
+      .type = OPTION_FLAG, .target = GLOBAL(help) },
+};
+/* clang-format on */
+
+const size_t option_count = sizeof(option_specs) / sizeof(option_specs[0]);
+
+const struct command_spec command_specs[COMMAND_COUNT] = {
+    [COMMAND_SERVE] = {
+        .name = "serve",
+        .summary = "accept TCP clients, show their messages, answer them",
+        .usage = "[[--listen] URL]... [options]",
+        .address = "a URL to listen on",
+        .endpoints_max = SIZE_MAX,
+        .about = "Accepts TCP clients, cuts what they send into messages, shows each message and answers it.\n"
+                 "Ctrl-C stops it: what was received is answered first.",
+        .examples = "  weir serve                                    programs on this machine, port 8000\n"
+                    "  weir serve :8000                              devices too: every address\n"
+                    "  weir serve :8000 --frame line --reply echo    send each line back\n"
+                    "  weir serve :5023 --frame length:u16be --reply 'text:OK'\n"
+                    "                                                answer each message OK, framed like it\n"
+                    "  weir serve --idle-timeout 5m :7001 --frame line :7002 --frame 'delimiter:\\x03'\n"
+                    "                                                two listeners, one timeout for both\n"
+                    "  weir serve --print json | jq .text            for programs: one JSON object a line\n",
+    },
+    [COMMAND_CONNECT] = {
+        .name = "connect",
+        .summary = "connect to a TCP server, send what is typed, show what it answers",
+        .usage = "[options] URL|[HOST:]PORT",
+        .address = "a server's URL",
+        .endpoints_max = 1,
+        .about = "Connects to a TCP server. On a terminal each line typed is sent, and answers are shown as they\n"
+                 "come; Ctrl-D ends our side and waits for the rest. Piped input is sent byte for byte, and what\n"
+                 "the server sends goes to standard output as it is. With --frame each line is one message.\n"
+                 "\n"
+                 "Exit status: 0 the server closed, 1 failed, 2 wrong usage, 3 refused, 4 reset, 5 timed out,\n"
+                 "6 no such host or route.",
+        .examples = "  weir connect 8000                             a server on this machine\n"
+                    "  weir connect plc.local:5023                   one elsewhere\n"
+                    "  printf 'GET / HTTP/1.0\\n\\n' | weir connect -C example.org:80\n"
+                    "                                                lines that end with CRLF\n"
+                    "  weir connect 8000 < reading.bin > answer.bin  bytes in, bytes out\n"
+                    "  weir connect --frame length:u16be 5023        each line typed is one framed message\n",
+    },
+};
