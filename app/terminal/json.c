@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/terminal/json.c: events in, JSON out, one object a line. Pure, like render.c. Must never write a newline inside
+ * an object, nor bytes that are not UTF-8, nor a character that steers a terminal. */
+#include "json.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "utf8.h"
+
+/* ---- Strings ---- */
+
+static void add_escape(struct line *line, uint32_t character)
+{
+    if (character > 0xffff) { /* a surrogate pair, as JSON has no other way */
+        line_addf(line, "\\u%04x", 0xd7c0 + (character >> 10));
+        character = 0xdc00 | (character & 0x3ff);
+    }
+    line_addf(line, "\\u%04x", character);
+}
+
+static void add_character(struct line *line, uint32_t character, struct weir_bytes bytes)
+{
+    if (character == '"' || character == '\\')
+        line_addf(line, "\\%c", (char)character);
+    else if (character == '\n')
+        line_add_text(line, "\\n");
+    else if (character == '\r')
+        line_add_text(line, "\\r");
+    else if (character == '\t')
+        line_add_text(line, "\\t");
+    else if (utf8_columns(character) < 0)
+        add_escape(line, character);
+    else
+        line_add(line, bytes.data, bytes.len);
+}
+
+void json_add_string(struct line *line, struct weir_bytes text)
+{
+    line_add_text(line, "\"");
+    while (text.len) {
+        uint32_t character = 0;
+        const int decoded = utf8_decode(text, &character);
+        const size_t len = decoded > 0 ? (size_t)decoded : 1;
+        if (decoded > 0)
+            add_character(line, character, (struct weir_bytes){ text.data, len });
+        else
+            add_escape(line, 0xfffd); /* the caller has looked, but JSON stays JSON whatever it is given */
+        text.data += len;
+        text.len -= len;
+    }
+    line_add_text(line, "\"");
+}
+
+void json_add_base64(struct line *line, struct weir_bytes bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    line_add_text(line, "\"");
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        const size_t left = bytes.len - i;
+        const uint32_t group = (uint32_t)bytes.data[i] << 16 | (left > 1 ? (uint32_t)bytes.data[i + 1] << 8 : 0) |
+                               (left > 2 ? bytes.data[i + 2] : 0);
+        const char text[4] = { digits[group >> 18], digits[group >> 12 & 63], left > 1 ? digits[group >> 6 & 63] : '=',
+                               left > 2 ? digits[group & 63] : '=' };
+        line_add(line, text, sizeof(text));
+    }
+    line_add_text(line, "\"");
+}
+
+static void add_member(struct line *line, const char *name, const char *text)
+{
+    line_addf(line, ",\"%s\":", name);
+    json_add_string(line, (struct weir_bytes){ (const unsigned char *)text, strlen(text) });
+}
+
+static void add_number(struct line *line, const char *name, uint64_t number)
+{
+    line_addf(line, ",\"%s\":%llu", name, (unsigned long long)number);
+}
+
+/* ---- Objects ---- */
+
+static void add_head(struct line *line, const char *name, const struct conn_event *event)
+{
+    struct tm day = { 0 };
+    char time[40];
+
+    gmtime_r(&event->time.tv_sec, &day);
+    strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%S", &day);
+    line_addf(line, "{\"event\":\"%s\",\"time\":\"%s.%06ldZ\"", name, time, event->time.tv_nsec / 1000);
+    add_number(line, "conn", event->conn);
+    add_member(line, "listener", event->listener);
+    add_member(line, "peer", event->peer);
+}
+
+static void add_bytes(struct line *line, struct weir_bytes bytes)
+{
+    add_number(line, "len", bytes.len);
+    if (utf8_is_valid(bytes)) {
+        line_add_text(line, ",\"text\":");
+        json_add_string(line, bytes);
+    } else {
+        line_add_text(line, ",\"base64\":");
+        json_add_base64(line, bytes);
+    }
+}
+
+void json_open(struct line *line, const struct conn_event *event)
+{
+    add_head(line, "open", event);
+    line_add_text(line, "}\n");
+}
+
+void json_message(struct line *line, const struct conn_event *event, struct weir_bytes message,
+                  const struct weir_message_info *info)
+{
+    add_head(line, "message", event);
+    add_number(line, "seq", info->seq);
+    add_bytes(line, message);
+    if (info->flags & WEIR_MESSAGE_TRUNCATED) add_number(line, "original_len", info->original_len);
+    if (info->flags & WEIR_MESSAGE_UNFINISHED) line_add_text(line, ",\"unfinished\":true");
+    line_add_text(line, "}\n");
+}
+
+void json_sent(struct line *line, const struct conn_event *event, struct weir_bytes message)
+{
+    add_head(line, "sent", event);
+    add_bytes(line, message);
+    line_add_text(line, "}\n");
+}
+
+void json_close(struct line *line, const struct conn_event *event, enum weir_reason reason, int error,
+                const struct weir_conn_counters *counters)
+{
+    add_head(line, "close", event);
+    add_member(line, "reason", weir_reason_text(reason));
+    if (error) add_member(line, "error", weir_strerror(-error));
+    add_number(line, "messages_in", counters->messages_in);
+    add_number(line, "messages_out", counters->messages_out);
+    add_number(line, "bytes_in", counters->bytes_in);
+    add_number(line, "bytes_out", counters->bytes_out);
+    add_number(line, "input_bytes", counters->input_bytes);
+    add_number(line, "output_bytes", counters->output_bytes);
+    line_add_text(line, "}\n");
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/terminal/printer.c: a bounded queue of lines and the one thread that writes them to a terminal, a pipe or a file.
+ * Whoever adds lines must never wait for that write: a stopped reader costs lines, which are counted, and nothing else.
+ *
+ * The queue is one buffer. The thread swaps it for its own empty one and writes it out in one go, so that a burst costs
+ * few system calls and order needs no list. */
+#include "printer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weir/error.h>
+
+#include "line.h"
+
+/* Lines are taken until this much waits, so that at most one line more is held: even the longest message can be shown,
+ * as long as somebody reads. */
+enum { QUEUE_BYTES_MAX = 1024 * 1024 };
+
+struct printer {
+    int fd;
+    const char *name;
+    struct printer *notes;
+    bool notes_only;
+    bool started;
+    pthread_t thread;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* something was added, or ending was set, or ended */
+    struct line waiting;    /* under lock, as all below */
+    uint64_t lost;          /* lines dropped behind those that wait */
+    bool ending;            /* no more lines will be added */
+    bool ended;             /* the thread touches nothing any more */
+    bool gone;              /* nobody reads fd any more: lines are dropped, uncounted */
+
+    /* The thread's own. */
+    struct line writing;
+    bool cut;        /* what was written last did not end with a newline */
+    bool complained; /* of an error that may pass */
+};
+
+int printer_new(int fd, const char *name, struct printer *notes, struct printer **ret)
+{
+    struct printer *const printer = calloc(1, sizeof(*printer));
+    pthread_condattr_t attributes;
+
+    if (!printer) return -ENOMEM;
+    printer->fd = fd;
+    printer->name = name;
+    printer->notes = notes;
+    pthread_mutex_init(&printer->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&printer->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    *ret = printer;
+    return 0;
+}
+
+void printer_set_notes_only(struct printer *printer)
+{
+    printer->notes_only = true;
+}
+
+/* ---- Adding: any thread ---- */
+
+void printer_add(struct printer *printer, const char *line, size_t len)
+{
+    pthread_mutex_lock(&printer->lock);
+    if (!printer->gone) {
+        /* Once a line is lost, so are those behind it until the thread takes over: the count stands where they did. */
+        if (!printer->lost && printer->waiting.len < QUEUE_BYTES_MAX) {
+            line_add(&printer->waiting, line, len);
+            printer->lost += printer->waiting.failed;
+        } else {
+            printer->lost++;
+        }
+        pthread_cond_broadcast(&printer->changed);
+    }
+    pthread_mutex_unlock(&printer->lock);
+}
+
+void printer_count_lost(struct printer *printer)
+{
+    pthread_mutex_lock(&printer->lock);
+    printer->lost++;
+    pthread_cond_broadcast(&printer->changed);
+    pthread_mutex_unlock(&printer->lock);
+}
+
+/* ---- Writing: the printer's thread ---- */
+
+/* Says something about the printer itself. */
+static void note(struct printer *printer, const struct line *text)
+{
+    if (printer->notes && !text->failed) printer_add(printer->notes, text->bytes, text->len);
+}
+
+/* A shared terminal may have been made non-blocking by another program: then write has to be waited for. */
+static ssize_t write_waiting(int fd, const char *bytes, size_t len)
+{
+    for (;;) {
+        const ssize_t written = write(fd, bytes, len);
+        if (written >= 0) return written;
+        if (errno == EAGAIN) {
+            struct pollfd room = { .fd = fd, .events = POLLOUT };
+            poll(&room, 1, -1);
+        } else if (errno != EINTR) {
+            return -errno;
+        }
+    }
+}
+
+static uint64_t count_lines(const char *bytes, size_t len)
+{
+    const char *const end = bytes + len;
+    uint64_t count = 0;
+
+    while ((bytes = memchr(bytes, '\n', (size_t)(end - bytes)))) {
+        count++;
+        bytes++;
+    }
+    return count;
+}
+
+/* Writes lines out. Returns 0, or the code of the write that failed, with the number of lines it cost in *ret_lost. */
+static int write_lines(struct printer *printer, const char *bytes, size_t len, uint64_t *ret_lost)
+{
+    size_t done = 0;
+    ssize_t written = 1;
+
+    if (printer->cut) written = write_waiting(printer->fd, "\n", 1);
+    while (written > 0 && done < len) {
+        printer->cut = false;
+        written = write_waiting(printer->fd, bytes + done, len - done);
+        if (written > 0) done += (size_t)written;
+    }
+    if (done == len) return 0;
+    if (done) printer->cut = bytes[done - 1] != '\n';
+    *ret_lost = count_lines(bytes + done, len - done);
+    return written < 0 ? (int)written : -EIO;
+}
+
+/* The reader of a pipe or the terminal is gone for good; a full disk or a reached quota may pass. */
+static bool is_final(int err)
+{
+    return err == -EPIPE || err == -EIO || err == -EBADF;
+}
+
+static void complain(struct printer *printer, int err)
+{
+    struct line text = { 0 };
+
+    if (printer->complained) return;
+    printer->complained = true;
+    line_addf(&text, "weir: %s: %s%s\n", printer->name, err == -EPIPE ? "closed" : weir_strerror(err),
+              is_final(err) ? "; nothing more is printed" : "");
+    note(printer, &text);
+    line_fini(&text);
+}
+
+static int write_lost(struct printer *printer, uint64_t lost)
+{
+    struct line text = { 0 };
+    uint64_t uncounted = 0;
+    int err = 0;
+
+    line_add_text(&text, "(");
+    line_add_count(&text, lost, "line");
+    line_add_text(&text, " not shown: the output is too slow)\n");
+    if (printer->notes_only)
+        note(printer, &text);
+    else if (!text.failed)
+        err = write_lines(printer, text.bytes, text.len, &uncounted);
+    line_fini(&text);
+    return err;
+}
+
+/* Takes what waits. Returns false when nothing does and nothing will. */
+static bool take_waiting(struct printer *printer, uint64_t *ret_lost)
+{
+    struct line empty;
+    bool any = false;
+
+    line_clear(&printer->writing);
+    pthread_mutex_lock(&printer->lock);
+    while (!printer->waiting.len && !printer->lost && !printer->ending)
+        pthread_cond_wait(&printer->changed, &printer->lock);
+    empty = printer->writing;
+    printer->writing = printer->waiting;
+    printer->waiting = empty;
+    *ret_lost = printer->lost;
+    printer->lost = 0;
+    any = printer->writing.len || *ret_lost;
+    pthread_mutex_unlock(&printer->lock);
+    return any;
+}
+
+/* After a write has failed and cost so many lines. Returns false when it is not worth trying again. */
+static bool may_go_on(struct printer *printer, int err, uint64_t lost)
+{
+    bool go_on = false;
+
+    complain(printer, err);
+    pthread_mutex_lock(&printer->lock);
+    printer->gone = is_final(err);
+    printer->lost += lost;
+    /* Lost lines alone are no reason to try again at once: the next line is. */
+    while (!printer->gone && !printer->waiting.len && !printer->ending)
+        pthread_cond_wait(&printer->changed, &printer->lock);
+    go_on = !printer->gone && !printer->ending;
+    pthread_mutex_unlock(&printer->lock);
+    return go_on;
+}
+
+static void *run(void *arg)
+{
+    struct printer *const printer = arg;
+    uint64_t lost = 0;
+
+    while (take_waiting(printer, &lost)) {
+        uint64_t unwritten = 0;
+        int err = write_lines(printer, printer->writing.bytes, printer->writing.len, &unwritten);
+        if (!err && lost) err = write_lost(printer, lost);
+        if (err && !may_go_on(printer, err, unwritten + lost)) break;
+        if (!err) printer->complained = false;
+    }
+    pthread_mutex_lock(&printer->lock);
+    printer->ended = true;
+    pthread_cond_broadcast(&printer->changed);
+    pthread_mutex_unlock(&printer->lock);
+    return NULL;
+}
+
+/* ---- Its life ---- */
+
+int printer_start(struct printer *printer)
+{
+    sigset_t all;
+    sigset_t before;
+    int err = 0;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    err = pthread_create(&printer->thread, NULL, run, printer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    printer->started = !err;
+    return -err;
+}
+
+static struct timespec deadline_in(int wait_ms)
+{
+    struct timespec deadline;
+
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += wait_ms / 1000;
+    deadline.tv_nsec += wait_ms % 1000 * 1000000L;
+    if (deadline.tv_nsec >= 1000000000L) {
+        deadline.tv_sec++;
+        deadline.tv_nsec -= 1000000000L;
+    }
+    return deadline;
+}
+
+bool printer_finish(struct printer *printer, int wait_ms)
+{
+    const struct timespec deadline = deadline_in(wait_ms);
+    bool ended = false;
+    int err = 0;
+
+    if (!printer->started) return true;
+    pthread_mutex_lock(&printer->lock);
+    printer->ending = true;
+    pthread_cond_broadcast(&printer->changed);
+    while (!printer->ended && !err)
+        err = pthread_cond_timedwait(&printer->changed, &printer->lock, &deadline);
+    ended = printer->ended;
+    pthread_mutex_unlock(&printer->lock);
+    if (!ended) return false;
+    pthread_join(printer->thread, NULL);
+    printer->started = false;
+    return true;
+}
+
+void printer_free(struct printer *printer)
+{
+    if (!printer) return;
+    assert(!printer->started);
+    pthread_cond_destroy(&printer->changed);
+    pthread_mutex_destroy(&printer->lock);
+    line_fini(&printer->waiting);
+    line_fini(&printer->writing);
+    free(printer);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/terminal/printer.h: lines to a descriptor that may block, for threads that may not. */
+#ifndef APP_TERMINAL_PRINTER_H
+#define APP_TERMINAL_PRINTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A queue of lines, bounded, and a thread that writes them. */
+struct printer;
+
+/* Lines for fd, which stays the caller's. name is what it is called when it cannot be written to. What the printer has
+ * to say of itself (lines that were not shown, a reader that is gone) goes to notes, another printer that must live
+ * longer; NULL: nowhere but, where that still makes sense, to fd itself. Lines can be added at once; they are written
+ * after printer_start. Returns 0 or -ENOMEM. */
+int printer_new(int fd, const char *name, struct printer *notes, struct printer **ret);
+
+/* Whether the count of lines that were not shown goes to notes rather than to fd, where only whole objects may go. */
+void printer_set_notes_only(struct printer *printer);
+
+/* Starts the thread, with all signals blocked. Returns 0 or a negative code. */
+int printer_start(struct printer *printer);
+
+/* Adds one whole line, or a few that belong together, with their newlines; the bytes are copied. When too much waits
+ * already they are dropped and counted as one. Never waits for fd. Any thread. */
+void printer_add(struct printer *printer, const char *line, size_t len);
+
+/* For a line that could not even be made, for want of memory: counts it. Any thread. */
+void printer_count_lost(struct printer *printer);
+
+/* Takes no more lines and waits at most wait_ms for those that wait to be written. Returns false when the thread is
+ * still stuck in a write: then neither this printer nor its notes may be freed, and the process must exit soon. */
+bool printer_finish(struct printer *printer, int wait_ms);
+
+/* Frees a printer that has finished or was never started. NULL is accepted. */
+void printer_free(struct printer *printer);
+
+#endif

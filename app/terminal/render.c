@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/terminal/render.c: bytes and events in, lines for people out. Pure: no output, no clock, no terminal. Must never
+ * let a byte through that could steer a terminal or begin a line: what came from a client leaves here as printable
+ * characters only. */
+#include "render.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "utf8.h"
+
+enum {
+    RUN_MIN = 4,               /* so many of one escaped byte in a row become one escape with a count */
+    MARKS_MAX = 8,             /* characters without a column of their own in a row; more would grow a line for ever */
+    COLUMNS_MIN = 24,          /* of a message, however narrow the terminal */
+    LOOKED_AT_BYTES_MAX = 4096 /* of a message, to tell text from other bytes */
+};
+
+#define DIM "\033[2m"
+#define RED "\033[31m"
+#define GREEN "\033[32m"
+#define PLAIN "\033[0m"
+
+/* ---- Bytes as text ---- */
+
+/* Where a reading of bytes as text is. */
+struct cursor {
+    const unsigned char *at;
+    const unsigned char *end;
+    bool utf8;
+    enum { AFTER_CHARACTER, AFTER_ESCAPE, AFTER_COUNT } after;
+    unsigned marks; /* characters without a column since the last with one */
+};
+
+/* The smallest piece that is shown whole or not at all. */
+struct piece {
+    char text[32];
+    size_t len;
+    size_t columns;
+};
+
+static void take_escape(struct cursor *cursor, struct piece *ret)
+{
+    static const char short_names[256] = { ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't' };
+    const unsigned char byte = *cursor->at;
+    size_t run = 1;
+    int len = 0;
+
+    while (cursor->at + run < cursor->end && cursor->at[run] == byte)
+        run++;
+    if (run < RUN_MIN) run = 1;
+
+    if (byte == 0)
+        len = snprintf(ret->text, sizeof(ret->text), "\\0");
+    else if (short_names[byte])
+        len = snprintf(ret->text, sizeof(ret->text), "\\%c", short_names[byte]);
+    else
+        len = snprintf(ret->text, sizeof(ret->text), "\\x%02x", byte);
+    if (run > 1) len += snprintf(ret->text + len, sizeof(ret->text) - (size_t)len, "x%zu", run);
+
+    ret->len = ret->columns = (size_t)len;
+    cursor->at += run;
+    cursor->after = run > 1 ? AFTER_COUNT : AFTER_ESCAPE;
+    cursor->marks = 0;
+}
+
+static void take_character(struct cursor *cursor, size_t len, size_t columns, struct piece *ret)
+{
+    memcpy(ret->text, cursor->at, len);
+    ret->len = len;
+    ret->columns = columns;
+    if (*cursor->at == '\\') {
+        ret->text[1] = '\\';
+        ret->len = ret->columns = 2;
+    }
+    cursor->at += len;
+    cursor->after = AFTER_CHARACTER;
+    cursor->marks = columns ? 0 : cursor->marks + 1;
+}
+
+static bool is_digit(const struct cursor *cursor, const unsigned char *at)
+{
+    return at < cursor->end && *at >= '0' && *at <= '9';
+}
+
+/* What, shown as it is, would read as the count of the escape before it, or as more of one. */
+static bool is_like_count(const struct cursor *cursor)
+{
+    if (cursor->after == AFTER_COUNT) return is_digit(cursor, cursor->at);
+    return cursor->after == AFTER_ESCAPE && *cursor->at == 'x' && is_digit(cursor, cursor->at + 1);
+}
+
+static void take_piece(struct cursor *cursor, struct piece *ret)
+{
+    const struct weir_bytes rest = { cursor->at, (size_t)(cursor->end - cursor->at) };
+    uint32_t character = 0;
+    const int len = utf8_decode(rest, &character);
+    const int columns = len > 0 ? utf8_columns(character) : -1;
+
+    if (columns < 0 || (len > 1 && !cursor->utf8) || (columns == 0 && cursor->marks == MARKS_MAX) ||
+        is_like_count(cursor))
+        take_escape(cursor, ret);
+    else
+        take_character(cursor, (size_t)len, (size_t)columns, ret);
+}
+
+enum { CUT_BYTES_MAX = COUNT_TEXT_BYTES_MAX + 8, NOTE_BYTES_MAX = COUNT_TEXT_BYTES_MAX + 64 };
+
+/* What stands in place of what was cut off. */
+static size_t cut_text(size_t len, char ret[CUT_BYTES_MAX])
+{
+    char count[COUNT_TEXT_BYTES_MAX];
+
+    count_text(len, "byte", count);
+    return (size_t)snprintf(ret, CUT_BYTES_MAX, " ... %s", count);
+}
+
+static void add_text(struct line *line, bool utf8, struct weir_bytes bytes, size_t columns)
+{
+    struct cursor cursor = { .at = bytes.data, .end = bytes.data + bytes.len, .utf8 = utf8 };
+    char cut[CUT_BYTES_MAX];
+    const size_t cut_len = cut_text(bytes.len, cut);
+    size_t used = 0;
+    size_t kept = line->len; /* up to here the line still has room for the cut text */
+
+    while (cursor.at < cursor.end) {
+        struct piece piece;
+        take_piece(&cursor, &piece);
+        used += piece.columns;
+        if (columns && used > columns) {
+            line->len = kept;
+            line_add(line, cut, cut_len);
+            return;
+        }
+        line_add(line, piece.text, piece.len);
+        if (used + cut_len <= columns && !line->failed) kept = line->len;
+    }
+}
+
+bool render_is_text(struct weir_bytes bytes)
+{
+    const unsigned char *at = bytes.data;
+    const unsigned char *const end = at + (bytes.len < LOOKED_AT_BYTES_MAX ? bytes.len : LOOKED_AT_BYTES_MAX);
+    size_t visible = 0;
+    size_t controls = 0;
+
+    while (at < end) {
+        uint32_t character = 0;
+        const int len = utf8_decode((struct weir_bytes){ at, (size_t)(end - at) }, &character);
+        if (len == UTF8_CUT) break;
+        if (len == UTF8_INVALID) return false;
+        if (character == '\n' || character == '\r' || character == '\t')
+            ; /* as good in text as elsewhere */
+        else if (utf8_columns(character) >= 0)
+            visible++;
+        else if (at == bytes.data || *at != at[-1])
+            controls++;
+        at += len;
+    }
+    return visible >= controls;
+}
+
+/* ---- Bytes as hex ---- */
+
+static void add_hex(struct line *line, struct weir_bytes bytes, bool gutter)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < bytes.len; i++) {
+        const char text[3] = { digits[bytes.data[i] >> 4], digits[bytes.data[i] & 15], ' ' };
+        line_add(line, text, i + 1 < bytes.len ? 3 : 2);
+    }
+    if (!gutter) return;
+    line_add_text(line, "  |");
+    for (size_t i = 0; i < bytes.len; i++)
+        line_add(line, bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? (const char *)&bytes.data[i] : ".", 1);
+    line_add_text(line, "|");
+}
+
+static size_t hex_columns(size_t len, bool gutter)
+{
+    return gutter ? 4 * len + 3 : 3 * len - (len > 0);
+}
+
+static void add_hex_cut(struct line *line, struct weir_bytes bytes, bool gutter, size_t columns)
+{
+    char cut[CUT_BYTES_MAX];
+    const size_t cut_len = cut_text(bytes.len, cut);
+
+    if (!columns || hex_columns(bytes.len, gutter) <= columns) {
+        add_hex(line, bytes, gutter);
+        return;
+    }
+    if (bytes.len > columns) bytes.len = columns; /* no need to count down from a megabyte */
+    while (bytes.len && hex_columns(bytes.len, gutter) + cut_len > columns)
+        bytes.len--;
+    if (bytes.len) add_hex(line, bytes, gutter);
+    line_add(line, cut, cut_len);
+}
+
+void render_bytes(struct line *line, const struct render_style *style, struct weir_bytes bytes, size_t columns)
+{
+    enum render_form form = style->form;
+
+    if (form == RENDER_AUTO) form = render_is_text(bytes) ? RENDER_TEXT : RENDER_BOTH;
+    if (form == RENDER_TEXT)
+        add_text(line, style->utf8, bytes, columns);
+    else
+        add_hex_cut(line, bytes, form == RENDER_BOTH, columns);
+}
+
+/* ---- Lines ---- */
+
+static void add_coloured(struct line *line, const struct render_style *style, const char *colour, const char *text)
+{
+    if (style->colour) line_add_text(line, colour);
+    line_add_text(line, text);
+    if (style->colour) line_add_text(line, PLAIN);
+}
+
+/* "10:15:02.123 #3 ". Returns its columns. */
+static size_t add_head(struct line *line, const struct render_style *style, const struct conn_event *event)
+{
+    /* Neighbours differ, so that two conversations can be told apart. Red is kept for what went wrong. */
+    static const char *const colours[] = { "\033[36m", "\033[33m", "\033[35m", "\033[34m", "\033[96m", "\033[95m" };
+    struct tm day = { 0 };
+    char time[40];
+    char conn[24];
+
+    localtime_r(&event->time.tv_sec, &day);
+    snprintf(time, sizeof(time), "%02d:%02d:%02d.%03ld", day.tm_hour, day.tm_min, day.tm_sec,
+             event->time.tv_nsec / 1000000);
+    snprintf(conn, sizeof(conn), "#%llu", (unsigned long long)event->conn);
+    add_coloured(line, style, DIM, time);
+    line_add_text(line, " ");
+    add_coloured(line, style, colours[event->conn % (sizeof(colours) / sizeof(colours[0]))], conn);
+    line_add_text(line, " ");
+    return strlen(time) + strlen(conn) + 2;
+}
+
+void render_open(struct line *line, const struct render_style *style, const struct conn_event *event)
+{
+    add_head(line, style, event);
+    line_addf(line, "%s ", event->peer);
+    add_coloured(line, style, GREEN, "connected");
+    if (event->listener) line_addf(line, " to %s", event->listener);
+    line_add_text(line, "\n");
+}
+
+/* What is odd about a message: nothing, mostly. */
+static size_t note_text(const struct weir_message_info *info, size_t len, char ret[NOTE_BYTES_MAX])
+{
+    char truncated[COUNT_TEXT_BYTES_MAX + 24] = "";
+    char count[COUNT_TEXT_BYTES_MAX];
+
+    if (info->flags & WEIR_MESSAGE_TRUNCATED) {
+        count_text(info->original_len, "byte", count);
+        snprintf(truncated, sizeof(truncated), " (truncated from %s)", count);
+    }
+    return (size_t)snprintf(ret, NOTE_BYTES_MAX, "%s%s%s", len ? "" : "(0 bytes)", truncated,
+                            info->flags & WEIR_MESSAGE_UNFINISHED ? " (unfinished)" : "");
+}
+
+void render_message(struct line *line, const struct render_style *style, const struct conn_event *event,
+                    struct weir_bytes message, const struct weir_message_info *info)
+{
+    char note[NOTE_BYTES_MAX];
+    const size_t note_len = note_text(info, message.len, note);
+    const size_t taken = add_head(line, style, event) + note_len;
+    size_t columns = style->columns;
+
+    if (columns) columns = columns >= taken + COLUMNS_MIN ? columns - taken : COLUMNS_MIN;
+    render_bytes(line, style, message, columns);
+    if (note_len && style->colour) line_add_text(line, DIM);
+    line_add(line, note, note_len);
+    if (note_len && style->colour) line_add_text(line, PLAIN);
+    line_add_text(line, "\n");
+}
+
+void render_close(struct line *line, const struct render_style *style, const struct conn_event *event,
+                  enum weir_reason reason, int error, const struct weir_conn_counters *counters)
+{
+    const bool is_error = weir_reason_is_error(reason) != 0;
+
+    add_head(line, style, event);
+    add_coloured(line, style, is_error ? RED : DIM, weir_reason_text(reason));
+    if (reason == WEIR_REASON_FAILED && error) line_addf(line, " (%s)", weir_strerror(-error));
+    if (style->colour) line_add_text(line, DIM);
+    line_add_text(line, ": ");
+    line_add_count(line, counters->messages_in, "message");
+    line_add_text(line, ", ");
+    line_add_count(line, counters->bytes_in, "byte");
+    line_add_text(line, " in, ");
+    line_add_count(line, counters->bytes_out, "byte");
+    line_add_text(line, " out");
+    if (counters->input_bytes) {
+        line_add_text(line, ", ");
+        line_add_count(line, counters->input_bytes, "byte");
+        line_add_text(line, " left that made no message");
+    }
+    if (counters->output_bytes) {
+        line_add_text(line, ", ");
+        line_add_count(line, counters->output_bytes, "byte");
+        line_add_text(line, " not sent");
+    }
+    if (style->colour) line_add_text(line, PLAIN);
+    line_add_text(line, "\n");
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/terminal/render.h: how connections and messages look as a line for people.
+ *
+ * Bytes as text: what can be shown is shown; the rest are escapes, \n \r \t \0 or \xHH a byte, and four or more of one
+ * such byte in a row are one escape, x and their count: "hello \0x123" is hello, a space and 123 zero bytes. A
+ * backslash is \\. So that every line can be read back in one way only, an escape stands also for an x that comes right
+ * after an escape and before a digit, and for a digit right after a count. */
+#ifndef APP_TERMINAL_RENDER_H
+#define APP_TERMINAL_RENDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <weir/weir.h>
+
+#include "line.h"
+
+enum render_form {
+    RENDER_AUTO, /* text or hex, by what the bytes are */
+    RENDER_TEXT,
+    RENDER_HEX, /* 68 65 6c 6c 6f */
+    RENDER_BOTH /* 68 65 6c 6c 6f  |hello| */
+};
+
+struct render_style {
+    enum render_form form;
+    unsigned columns; /* of the terminal; what is longer is cut. 0: nothing is cut */
+    bool colour;
+    bool utf8; /* false: every byte beyond ASCII is an escape */
+};
+
+/* What is said of a connection in each of its lines. */
+struct conn_event {
+    struct timespec time; /* of the day */
+    uint64_t conn;
+    const char *peer;
+    const char *listener; /* NULL: there is only one, not worth a word */
+};
+
+/* Each adds one whole line, with its newline. */
+void render_open(struct line *line, const struct render_style *style, const struct conn_event *event);
+void render_message(struct line *line, const struct render_style *style, const struct conn_event *event,
+                    struct weir_bytes message, const struct weir_message_info *info);
+void render_close(struct line *line, const struct render_style *style, const struct conn_event *event,
+                  enum weir_reason reason, int error, const struct weir_conn_counters *counters);
+
+/* Adds the bytes in the style's form, without a newline, cut at so many columns; 0: uncut. */
+void render_bytes(struct line *line, const struct render_style *style, struct weir_bytes bytes, size_t columns);
+
+/* Whether the bytes look like text: UTF-8 (cut off inside its last character, perhaps), and no fewer visible characters
+ * than controls, a run of one control counting once. */
+bool render_is_text(struct weir_bytes bytes);
+
+#endif

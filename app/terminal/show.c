@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/terminal/show.c: asks a connection what there is to say of it, has that put in words, and hands the line to the
+ * printer. Runs on the workers: must never wait. */
+#include "show.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "terminal.h"
+
+struct show {
+    struct printer *lines;
+    bool json;
+    struct render_style style; /* but for its columns: */
+    atomic_uint columns;
+    unsigned workers;
+    struct line *line_of_worker; /* each used by one worker only */
+};
+
+int show_new(struct printer *lines, bool json, enum render_form form, unsigned workers, struct show **ret)
+{
+    struct show *const show = calloc(1, sizeof(*show));
+
+    if (!show) return -ENOMEM;
+    show->line_of_worker = calloc(workers, sizeof(*show->line_of_worker));
+    if (!show->line_of_worker) {
+        free(show);
+        return -ENOMEM;
+    }
+    show->lines = lines;
+    show->json = json;
+    show->style.form = form;
+    show->style.colour = terminal_has_colour(STDOUT_FILENO);
+    show->style.utf8 = !isatty(STDOUT_FILENO) || terminal_has_utf8();
+    show->workers = workers;
+    atomic_init(&show->columns, isatty(STDOUT_FILENO) ? terminal_columns(STDOUT_FILENO) : 0);
+    *ret = show;
+    return 0;
+}
+
+void show_free(struct show *show)
+{
+    if (!show) return;
+    for (unsigned i = 0; i < show->workers; i++)
+        line_fini(&show->line_of_worker[i]);
+    free(show->line_of_worker);
+    free(show);
+}
+
+void show_set_columns(struct show *show, unsigned columns)
+{
+    atomic_store_explicit(&show->columns, columns, memory_order_relaxed);
+}
+
+/* What a line is made with. */
+struct making {
+    struct line *line;
+    struct render_style style;
+    struct conn_event event;
+    char peer[WEIR_ADDRESS_BYTES_MAX];
+};
+
+static void begin(struct show *show, struct weir_conn *conn, const char *listener, struct making *ret)
+{
+    ret->line = &show->line_of_worker[weir_conn_worker(conn)];
+    ret->style = show->style;
+    ret->style.columns = atomic_load_explicit(&show->columns, memory_order_relaxed);
+    clock_gettime(CLOCK_REALTIME, &ret->event.time);
+    ret->event.conn = weir_conn_id(conn);
+    ret->event.peer = weir_conn_peer(conn, ret->peer);
+    ret->event.listener = listener;
+}
+
+static void end(struct show *show, const struct making *making)
+{
+    if (making->line->failed)
+        printer_count_lost(show->lines);
+    else
+        printer_add(show->lines, making->line->bytes, making->line->len);
+    line_clear(making->line);
+}
+
+void show_open(struct show *show, struct weir_conn *conn, const char *listener)
+{
+    struct making making;
+
+    begin(show, conn, listener, &making);
+    if (show->json)
+        json_open(making.line, &making.event);
+    else
+        render_open(making.line, &making.style, &making.event);
+    end(show, &making);
+}
+
+void show_message(struct show *show, struct weir_conn *conn, const char *listener, struct weir_bytes message)
+{
+    struct weir_message_info info;
+    struct making making;
+
+    weir_conn_message(conn, &info);
+    begin(show, conn, listener, &making);
+    if (show->json)
+        json_message(making.line, &making.event, message, &info);
+    else
+        render_message(making.line, &making.style, &making.event, message, &info);
+    end(show, &making);
+}
+
+void show_sent(struct show *show, struct weir_conn *conn, const char *listener, struct weir_bytes message)
+{
+    struct making making;
+
+    if (!show->json) return; /* people see their own answers at the client */
+    begin(show, conn, listener, &making);
+    json_sent(making.line, &making.event, message);
+    end(show, &making);
+}
+
+void show_close(struct show *show, struct weir_conn *conn, const char *listener, enum weir_reason reason)
+{
+    struct weir_conn_counters counters;
+    struct making making;
+
+    weir_conn_counters(conn, &counters);
+    begin(show, conn, listener, &making);
+    if (show->json)
+        json_close(making.line, &making.event, reason, weir_conn_error(conn), &counters);
+    else
+        render_close(making.line, &making.style, &making.event, reason, weir_conn_error(conn), &counters);
+    end(show, &making);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/terminal/show.h: shows connections on standard output as they live: the tie between the engine's callbacks, the
+ * two ways to put them in words, and the printer. */
+#ifndef APP_TERMINAL_SHOW_H
+#define APP_TERMINAL_SHOW_H
+
+#include <stdbool.h>
+#include <time.h>
+
+#include <weir/weir.h>
+
+#include "printer.h"
+#include "render.h"
+
+struct show;
+
+/* How: as JSON, or for people in that form. What is shown goes to lines, which must live longer. workers is the number
+ * of threads that will call. Returns 0 or -ENOMEM. */
+int show_new(struct printer *lines, bool json, enum render_form form, unsigned workers, struct show **ret);
+void show_free(struct show *show);
+
+/* The terminal's width may have changed. Any thread. */
+void show_set_columns(struct show *show, unsigned columns);
+
+/* Each from the callback of its name, on the connection's worker. listener is its URL; NULL leaves it out, which JSON
+ * cannot. */
+void show_open(struct show *show, struct weir_conn *conn, const char *listener);
+void show_message(struct show *show, struct weir_conn *conn, const char *listener, struct weir_bytes message);
+void show_sent(struct show *show, struct weir_conn *conn, const char *listener, struct weir_bytes message);
+void show_close(struct show *show, struct weir_conn *conn, const char *listener, enum weir_reason reason);
+
+#endif
