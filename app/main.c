@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/main.c: picks the sub-command. What one does is in its own room. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/connect.h"
+#include "options/options.h"
+#include "options/values.h"
+#include "serve.h"
+#include "status.h"
+#include "terminal/utf8.h"
+#include "version.h"
+
+static enum status (*const commands[COMMAND_COUNT])(const struct options *options) = {
+    [COMMAND_SERVE] = serve,
+    [COMMAND_CONNECT] = connect_run,
+};
+
+/* Words that the design keeps for commands to come. */
+static const char *const later_commands[] = { "bench", "verify", "clients", "send", "kick",
+                                              "tail",  "stats",  "log",     "check" };
+
+/* What was printed may not have arrived: a full disk, a reader that is gone. */
+static enum status finish_stdout(void)
+{
+    if (!fflush(stdout) && !ferror(stdout)) return STATUS_DONE;
+    fprintf(stderr, "weir: standard output: %s\n", weir_strerror(-errno));
+    return STATUS_FAILED;
+}
+
+static enum status run_command(enum command command, int argc, char **argv)
+{
+    char error[OPTIONS_ERROR_BYTES_MAX];
+    struct options options;
+    enum status status = STATUS_DONE;
+    const int err = options_parse(command, argc, argv, &options, error);
+
+    if (err == -ENOMEM) return status_error(command, err, error);
+    if (err) return status_usage(command, error);
+    if (options.help) {
+        help_print_command(stdout, command);
+        status = finish_stdout();
+    } else {
+        status = commands[command](&options);
+    }
+    options_fini(&options);
+    return status;
+}
+
+static enum status fail_unknown(const char *word)
+{
+    const char *nearest = NULL;
+    size_t least = SIZE_MAX;
+
+    for (size_t i = 0; i < sizeof(later_commands) / sizeof(later_commands[0]); i++)
+        if (strcmp(word, later_commands[i]) == 0) {
+            fprintf(stderr, "weir: weir %s is not in this version yet\ntry: weir --help\n", word);
+            return STATUS_USAGE;
+        }
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const size_t distance = value_distance(word, command_specs[i].name);
+        if (distance >= least) continue;
+        least = distance;
+        nearest = command_specs[i].name;
+    }
+    if (word[0] == '-')
+        fprintf(stderr, "weir: %s: a command comes first, as in: weir serve\ntry: weir --help\n", word);
+    else if (value_is_near(word, least))
+        fprintf(stderr, "weir: unknown command %s; the nearest is %s\ntry: weir --help\n", word, nearest);
+    else
+        fprintf(stderr, "weir: unknown command %s\ntry: weir --help\n", word);
+    return STATUS_USAGE;
+}
+
+/* A descriptor 0, 1 or 2 that was not given would become a client's socket, and be printed to. */
+static void open_standard_descriptors(void)
+{
+    int fd = 0;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO) close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_descriptors();
+    utf8_init();
+    if (argc < 2) {
+        help_print_program(stderr);
+        return STATUS_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        help_print_program(stdout);
+        return (int)finish_stdout();
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        version_print(stdout);
+        return (int)finish_stdout();
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(argv[1], command_specs[i].name) == 0) return (int)run_command((enum command)i, argc - 2, argv + 2);
+    return (int)fail_unknown(argv[1]);
+}

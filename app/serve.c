@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/serve.c: the server: wires the engine, the answers and the terminal together, says what happens on standard
+ * error, and turns signals into a stop. What a connection does is the callbacks' business, and they are chosen once, at
+ * the start: none is installed that has nothing to do. Must never wait for standard output or error while it serves. */
+#include "serve.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "announce.h"
+#include "clients/reply.h"
+#include "terminal/printer.h"
+#include "terminal/show.h"
+#include "terminal/terminal.h"
+
+enum {
+    WORKERS_MAX = 256,
+    LAST_LINES_MS = 700, /* at the exit, for what still waits to be shown, and to be logged */
+    LAST_LOG_MS = 300
+};
+
+static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+enum { STOP_SIGNAL_COUNT = sizeof(stop_signals) / sizeof(stop_signals[0]) };
+
+/* One listener: the user of its connections' callbacks. */
+struct serve_listener {
+    struct show *show; /* NULL: nothing is shown */
+    struct reply reply;
+    const char *shown_url; /* as in show.h: NULL where it goes without saying */
+    char url[WEIR_ADDRESS_BYTES_MAX];
+};
+
+struct serve {
+    const struct options *options;
+    unsigned workers;
+    struct printer *log;   /* standard error */
+    struct printer *lines; /* standard output; NULL: nothing is shown */
+    struct show *show;
+    struct weir *weir;
+    struct serve_listener *listeners; /* as many as engine_listeners; owned */
+    struct weir_listener **engine_listeners;
+    size_t listener_count;
+    struct event *stop_events[STOP_SIGNAL_COUNT];
+    struct event *resize_event;
+    bool stopping;
+};
+
+/* ---- What is said on standard error ---- */
+
+static void __attribute__((format(printf, 2, 3))) say(struct serve *serve, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    printer_add(serve->log, text, strlen(text));
+}
+
+static void on_log(enum weir_log_level level, enum weir_log_kind kind, const char *text, void *user)
+{
+    static const char *const prefixes[] = { [WEIR_LOG_ERROR] = "error: ",
+                                            [WEIR_LOG_WARNING] = "warning: ",
+                                            [WEIR_LOG_INFO] = "",
+                                            [WEIR_LOG_DEBUG] = "debug: " };
+    struct serve *const serve = user;
+
+    (void)kind;
+    if ((int)level > serve->options->log_level + WEIR_LOG_ERROR) return;
+    say(serve, "%s%s\n", prefixes[level], text);
+}
+
+/* ---- Connections: what happens on them. On the workers ---- */
+
+static void on_message_echo(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    (void)user;
+    reply_send(conn, message);
+}
+
+static void on_message_reply(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    const struct serve_listener *const listener = user;
+
+    reply_send(conn, reply_to(&listener->reply, message));
+}
+
+static void on_open_shown(struct weir_conn *conn, void *user)
+{
+    const struct serve_listener *const listener = user;
+
+    show_open(listener->show, conn, listener->shown_url);
+}
+
+static void on_message_shown(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    const struct serve_listener *const listener = user;
+    struct weir_bytes answer;
+
+    show_message(listener->show, conn, listener->shown_url, message);
+    if (listener->reply.kind == REPLY_NONE) return;
+    answer = reply_to(&listener->reply, message);
+    if (reply_send(conn, answer) >= 0) show_sent(listener->show, conn, listener->shown_url, answer);
+}
+
+static void on_close_shown(struct weir_conn *conn, enum weir_reason reason, void *user)
+{
+    const struct serve_listener *const listener = user;
+
+    show_close(listener->show, conn, listener->shown_url, reason);
+}
+
+static void choose_callbacks(struct serve_listener *listener, struct weir_service *service)
+{
+    service->user = listener;
+    if (listener->show) {
+        service->on_open = on_open_shown;
+        service->on_message = on_message_shown;
+        service->on_close = on_close_shown;
+    } else if (listener->reply.kind == REPLY_ECHO) {
+        service->on_message = on_message_echo;
+    } else if (listener->reply.kind == REPLY_TEXT) {
+        service->on_message = on_message_reply;
+    }
+}
+
+/* ---- The start ---- */
+
+/* More descriptors are more clients. Where the limit cannot be raised, the room that is printed says so. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static unsigned available_processors(void)
+{
+    cpu_set_t set;
+    const int count = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+
+    return count > WORKERS_MAX ? WORKERS_MAX : (unsigned)count;
+}
+
+/* Makes the two ways out, and does not start them yet: nothing runs before all addresses are bound. */
+static int prepare_output(struct serve *serve)
+{
+    static const enum render_form forms[] = { [PRINT_AUTO] = RENDER_AUTO,
+                                              [PRINT_TEXT] = RENDER_TEXT,
+                                              [PRINT_HEX] = RENDER_HEX,
+                                              [PRINT_BOTH] = RENDER_BOTH,
+                                              [PRINT_JSON] = RENDER_AUTO };
+    const int print = serve->options->print;
+    const bool json = print == PRINT_JSON;
+    int err = printer_new(STDERR_FILENO, "standard error", NULL, &serve->log);
+
+    if (err || print == PRINT_OFF || (print == PRINT_AUTO && !isatty(STDOUT_FILENO))) return err;
+    err = printer_new(STDOUT_FILENO, "standard output", serve->log, &serve->lines);
+    if (err) return err;
+    if (json) printer_set_notes_only(serve->lines);
+    return show_new(serve->lines, json, forms[print], serve->workers, &serve->show);
+}
+
+static enum status start_listener(struct serve *serve, const struct endpoint_options *options, size_t index)
+{
+    struct serve_listener *const listener = &serve->listeners[index];
+    struct weir_service service = options->service;
+    const char *const url = options->url ? options->url : "tcp://127.0.0.1:8000";
+    char reason[256];
+    char text[OPTIONS_ERROR_BYTES_MAX];
+    int err = reply_init(&listener->reply, options->reply, reason, sizeof(reason));
+
+    if (err) {
+        snprintf(text, sizeof(text), "--reply %s: %s", options->reply, reason);
+        return err == -EINVAL ? status_usage(COMMAND_SERVE, text) : status_error(COMMAND_SERVE, err, text);
+    }
+    listener->show = serve->show;
+    choose_callbacks(listener, &service);
+    err = weir_listen(serve->weir, url, &service, &serve->engine_listeners[index]);
+    if (err) return status_error(COMMAND_SERVE, err, weir_error_text(serve->weir));
+    weir_listener_address(serve->engine_listeners[index], 0, listener->url);
+    if (serve->options->print == PRINT_JSON || serve->options->endpoint_count > 1) listener->shown_url = listener->url;
+    return STATUS_DONE;
+}
+
+static enum status start_listeners(struct serve *serve)
+{
+    const struct options *const options = serve->options;
+    const size_t count = options->endpoint_count ? options->endpoint_count : 1;
+    enum status status = STATUS_DONE;
+
+    serve->listeners = calloc(count, sizeof(*serve->listeners));
+    serve->engine_listeners = calloc(count, sizeof(struct weir_listener *));
+    if (!serve->listeners || !serve->engine_listeners)
+        return status_error(COMMAND_SERVE, -ENOMEM, weir_strerror(-ENOMEM));
+    for (size_t i = 0; i < count && status == STATUS_DONE; i++) {
+        serve->listener_count = i + 1;
+        status = start_listener(serve, options->endpoint_count ? &options->endpoints[i] : &options->common, i);
+    }
+    return status;
+}
+
+static void announce(struct serve *serve)
+{
+    struct weir_counters counters = { .size = sizeof(counters) };
+    struct rlimit limit = { 0 };
+    struct line line = { 0 };
+
+    for (size_t i = 0; i < serve->listener_count; i++)
+        announce_addresses(&line, serve->engine_listeners[i]);
+    if (isatty(STDERR_FILENO)) announce_hints(&line, serve->engine_listeners, serve->listener_count);
+    weir_counters(serve->weir, &counters);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    line_addf(&line, "room for %llu clients (descriptor limit %llu)\n", (unsigned long long)counters.clients_max,
+              (unsigned long long)limit.rlim_cur);
+    printer_add(serve->log, line.bytes, line.len);
+    line_fini(&line);
+}
+
+/* ---- Signals: on the first worker ---- */
+
+static void on_stop_signal(int number, short what, void *user)
+{
+    struct serve *const serve = user;
+    struct weir_counters counters = { .size = sizeof(counters) };
+
+    (void)number;
+    (void)what;
+    if (serve->stopping) return; /* SIGHUP again: a terminal that goes away sends more than one */
+    serve->stopping = true;
+    weir_counters(serve->weir, &counters);
+    say(serve, "stopping: %llu connection%s to drain\n", (unsigned long long)counters.clients,
+        counters.clients == 1 ? "" : "s");
+    weir_stop(serve->weir, serve->options->drain_timeout_ms);
+    /* The next one does what it does to any program: end it at once. */
+    for (size_t i = 0; i < STOP_SIGNAL_COUNT; i++)
+        if (stop_signals[i] != SIGHUP) {
+            event_del(serve->stop_events[i]);
+            signal(stop_signals[i], SIG_DFL);
+        }
+}
+
+static void on_resize(int number, short what, void *user)
+{
+    struct serve *const serve = user;
+
+    (void)number;
+    (void)what;
+    show_set_columns(serve->show, terminal_columns(STDOUT_FILENO));
+}
+
+/* nohup(1) leaves SIGHUP ignored: whoever started the server so wants it to outlive the terminal. */
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static int start_signals(struct serve *serve)
+{
+    struct event_base *const base = weir_worker_base(serve->weir, 0);
+
+    for (size_t i = 0; i < STOP_SIGNAL_COUNT; i++) {
+        if (stop_signals[i] == SIGHUP && is_ignored(SIGHUP)) continue;
+        serve->stop_events[i] = evsignal_new(base, stop_signals[i], on_stop_signal, serve);
+        if (!serve->stop_events[i] || event_add(serve->stop_events[i], NULL)) return -ENOMEM;
+    }
+    if (!serve->show || !isatty(STDOUT_FILENO)) return 0;
+    serve->resize_event = evsignal_new(base, SIGWINCH, on_resize, serve);
+    return serve->resize_event && !event_add(serve->resize_event, NULL) ? 0 : -ENOMEM;
+}
+
+static void stop_signals_events(struct serve *serve)
+{
+    for (size_t i = 0; i < STOP_SIGNAL_COUNT; i++)
+        if (serve->stop_events[i]) event_free(serve->stop_events[i]);
+    if (serve->resize_event) event_free(serve->resize_event);
+}
+
+/* ---- From start to end ---- */
+
+static enum status start(struct serve *serve)
+{
+    const struct options *const options = serve->options;
+    const struct weir_config config =
+        WEIR_CONFIG(.workers = serve->workers, .clients_max = options->clients_max,
+                    .memory_bytes_max = options->memory_bytes_max, .on_log = on_log, .user = serve);
+    enum status status = STATUS_DONE;
+    int err = prepare_output(serve);
+
+    if (err) return status_error(COMMAND_SERVE, err, weir_strerror(err));
+    err = weir_new(&config, &serve->weir);
+    if (err) return status_error(COMMAND_SERVE, err, weir_error_text(NULL));
+    status = start_listeners(serve);
+    if (status != STATUS_DONE) return status;
+    err = start_signals(serve);
+    if (!err) err = printer_start(serve->log);
+    if (!err && serve->lines) err = printer_start(serve->lines);
+    if (err) return status_error(COMMAND_SERVE, err, weir_strerror(err));
+    announce(serve);
+    return STATUS_DONE;
+}
+
+static enum status run(struct serve *serve)
+{
+    struct weir_counters counters = { .size = sizeof(counters) };
+    const int err = weir_run(serve->weir);
+
+    if (!err) return STATUS_DONE;
+    weir_counters(serve->weir, &counters);
+    if (err == -ETIMEDOUT)
+        say(serve, "stopped: %llu connection%s cut off at the deadline\n",
+            (unsigned long long)counters.closed[WEIR_REASON_DRAIN_TIMEOUT],
+            counters.closed[WEIR_REASON_DRAIN_TIMEOUT] == 1 ? "" : "s");
+    else
+        say(serve, "weir: %s\n", weir_error_text(serve->weir));
+    return STATUS_FAILED;
+}
+
+static void end(struct serve *serve)
+{
+    bool is_quiet = true;
+
+    stop_signals_events(serve);
+    weir_free(serve->weir);
+    for (size_t i = 0; i < serve->listener_count; i++)
+        reply_fini(&serve->listeners[i].reply);
+    free(serve->listeners);
+    free(serve->engine_listeners);
+    show_free(serve->show);
+    if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS);
+    if (serve->log) is_quiet = printer_finish(serve->log, LAST_LOG_MS) && is_quiet;
+    if (!is_quiet) return; /* a write is stuck: its printer goes with the process */
+    printer_free(serve->lines);
+    printer_free(serve->log);
+}
+
+enum status serve(const struct options *options)
+{
+    struct serve serve = { .options = options };
+    enum status status = STATUS_DONE;
+
+    raise_descriptor_limit();
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    serve.workers = options->workers ? (unsigned)options->workers : available_processors();
+    status = start(&serve);
+    if (status == STATUS_DONE) status = run(&serve);
+    end(&serve);
+    return status;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/status.h: how the program ends. The numbers are part of the command line's contract. */
+#ifndef APP_STATUS_H
+#define APP_STATUS_H
+
+#include "options/options.h"
+
+enum status {
+    STATUS_DONE = 0,
+    STATUS_FAILED = 1,
+    STATUS_USAGE = 2,
+    STATUS_REFUSED = 3,
+    STATUS_RESET = 4,
+    STATUS_TIMED_OUT = 5,
+    STATUS_NO_ROUTE = 6
+};
+
+/* Says what is wrong with a command line, and where to read how it is right. Returns STATUS_USAGE. */
+enum status status_usage(enum command command, const char *text);
+
+/* Says why it cannot go on. Returns STATUS_FAILED, or STATUS_USAGE when err is one that the caller's words caused. */
+enum status status_error(enum command command, int err, const char *text);
+
+#endif
