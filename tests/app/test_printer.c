@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The printer: lines arrive whole and in order, a reader that stops costs counted lines and nobody's time, a reader
+ * that is gone is noticed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "terminal/printer.h"
+
+enum { DEADLINE_MS = 20000 };
+
+/* The next line from fd, without its newline; fails when none comes in time. */
+static void read_line(int fd, char *ret, size_t room)
+{
+    size_t len = 0;
+
+    for (;;) {
+        struct pollfd ready = { .fd = fd, .events = POLLIN };
+        assert_int_equal(poll(&ready, 1, DEADLINE_MS), 1);
+        assert_true(len + 1 < room);
+        assert_int_equal(read(fd, ret + len, 1), 1);
+        if (ret[len] == '\n') break;
+        len++;
+    }
+    ret[len] = 0;
+}
+
+static struct printer *start(int fd, struct printer *notes)
+{
+    struct printer *printer = NULL;
+
+    assert_int_equal(printer_new(fd, "the output", notes, &printer), 0);
+    assert_int_equal(printer_start(printer), 0);
+    return printer;
+}
+
+static void lines_arrive_in_order(void **state)
+{
+    int ends[2];
+    char line[64];
+    struct printer *printer = NULL;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(printer_new(ends[1], "the output", NULL, &printer), 0);
+    printer_add(printer, "0\n", 2); /* before the start: waits for it */
+    assert_int_equal(printer_start(printer), 0);
+    for (int i = 1; i < 1000; i++) {
+        const int len = snprintf(line, sizeof(line), "%d\n", i);
+        printer_add(printer, line, (size_t)len);
+    }
+    for (int i = 0; i < 1000; i++) {
+        read_line(ends[0], line, sizeof(line));
+        assert_int_equal(atoi(line), i);
+    }
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    printer_free(printer);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* The digits of a text as one number: "(1,234 lines" is 1234. */
+static long number_in(const char *text)
+{
+    long number = 0;
+
+    for (; *text; text++)
+        if (*text >= '0' && *text <= '9') number = number * 10 + (*text - '0');
+    return number;
+}
+
+/* More lines than pipe and queue can hold are added while nobody reads. Then all are either read or counted. */
+static void lines_are_dropped_and_counted(bool notes_only)
+{
+    enum { LINES = 60000, LINE_BYTES = 64 };
+    int ends[2];
+    int note_ends[2];
+    char line[128];
+    struct printer *notes = NULL;
+    struct printer *printer = NULL;
+    long shown = 0;
+    long lost = 0;
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pipe(note_ends), 0);
+    notes = start(note_ends[1], NULL);
+    assert_int_equal(printer_new(ends[1], "the output", notes, &printer), 0);
+    if (notes_only) printer_set_notes_only(printer);
+    assert_int_equal(printer_start(printer), 0);
+    for (int i = 0; i < LINES; i++) {
+        snprintf(line, sizeof(line), "%*d\n", LINE_BYTES - 1, i);
+        printer_add(printer, line, LINE_BYTES);
+    }
+    while (shown + lost < LINES) {
+        struct pollfd ready[] = { { .fd = ends[0], .events = POLLIN }, { .fd = note_ends[0], .events = POLLIN } };
+        assert_true(poll(ready, 2, DEADLINE_MS) > 0);
+        read_line(ready[0].revents ? ends[0] : note_ends[0], line, sizeof(line));
+        if (line[0] != '(') {
+            assert_true(ready[0].revents);
+            assert_int_equal(atoi(line), shown + lost);
+            shown++;
+            continue;
+        }
+        assert_true(notes_only == !ready[0].revents);
+        assert_non_null(strstr(line, " not shown: the output is too slow)"));
+        lost += number_in(line);
+    }
+    assert_true(lost > 0);
+    assert_int_equal(shown + lost, LINES);
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    assert_true(printer_finish(notes, DEADLINE_MS));
+    printer_free(printer);
+    printer_free(notes);
+    for (size_t i = 0; i < 2; i++) {
+        close(ends[i]);
+        close(note_ends[i]);
+    }
+}
+
+static void a_stopped_reader_costs_counted_lines(void **state)
+{
+    (void)state;
+    lines_are_dropped_and_counted(false);
+}
+
+static void the_count_goes_to_the_notes_when_asked(void **state)
+{
+    (void)state;
+    lines_are_dropped_and_counted(true);
+}
+
+static void a_line_longer_than_the_queue_is_whole(void **state)
+{
+    enum { LEN = 3 * 1024 * 1024 };
+    int ends[2];
+    char *const text = malloc(LEN);
+    char *const back = malloc(LEN + 1);
+    struct printer *printer = NULL;
+
+    (void)state;
+    assert_non_null(text);
+    assert_non_null(back);
+    memset(text, 'x', LEN);
+    text[LEN - 1] = '\n';
+    assert_int_equal(pipe(ends), 0);
+    printer = start(ends[1], NULL);
+    printer_add(printer, text, LEN);
+    read_line(ends[0], back, LEN + 1);
+    assert_int_equal(strlen(back), LEN - 1);
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    printer_free(printer);
+    close(ends[0]);
+    close(ends[1]);
+    free(text);
+    free(back);
+}
+
+static void a_reader_that_is_gone_is_said_once(void **state)
+{
+    int ends[2];
+    int note_ends[2];
+    char line[128];
+    struct printer *notes = NULL;
+    struct printer *printer = NULL;
+    char rest = 0;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pipe(note_ends), 0);
+    notes = start(note_ends[1], NULL);
+    printer = start(ends[1], notes);
+    close(ends[0]);
+    printer_add(printer, "one\n", 4);
+    read_line(note_ends[0], line, sizeof(line));
+    assert_string_equal(line, "weir: the output: closed; nothing more is printed");
+    printer_add(printer, "two\n", 4);
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    assert_true(printer_finish(notes, DEADLINE_MS));
+    printer_free(printer);
+    printer_free(notes);
+    close(note_ends[1]);
+    assert_int_equal(read(note_ends[0], &rest, 1), 0);
+    close(note_ends[0]);
+    close(ends[1]);
+}
+
+static void a_full_disk_is_said_and_tried_again(void **state)
+{
+    int note_ends[2];
+    char line[128];
+    const int full = open("/dev/full", O_WRONLY);
+    struct printer *notes = NULL;
+    struct printer *printer = NULL;
+
+    (void)state;
+    assert_true(full >= 0);
+    assert_int_equal(pipe(note_ends), 0);
+    notes = start(note_ends[1], NULL);
+    printer = start(full, notes);
+    printer_add(printer, "one\n", 4);
+    read_line(note_ends[0], line, sizeof(line));
+    assert_string_equal(line, "weir: the output: no space left on device");
+    printer_add(printer, "two\n", 4);
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    assert_true(printer_finish(notes, DEADLINE_MS));
+    printer_free(printer);
+    printer_free(notes);
+    close(note_ends[0]);
+    close(note_ends[1]);
+    close(full);
+}
+
+static void finishing_does_not_wait_for_a_stopped_reader(void **state)
+{
+    int ends[2];
+    char block[4096];
+    struct printer *printer = NULL;
+
+    (void)state;
+    memset(block, 'x', sizeof(block));
+    block[sizeof(block) - 1] = '\n';
+    assert_int_equal(pipe(ends), 0);
+    printer = start(ends[1], NULL);
+    for (size_t i = 0; i < 64; i++)
+        printer_add(printer, block, sizeof(block)); /* more than a pipe holds */
+    assert_false(printer_finish(printer, 50));
+    close(ends[0]); /* lets the write fail, so that the test leaves no thread */
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    printer_free(printer);
+    close(ends[1]);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_arrive_in_order),
+        cmocka_unit_test(a_stopped_reader_costs_counted_lines),
+        cmocka_unit_test(the_count_goes_to_the_notes_when_asked),
+        cmocka_unit_test(a_line_longer_than_the_queue_is_whole),
+        cmocka_unit_test(a_reader_that_is_gone_is_said_once),
+        cmocka_unit_test(a_full_disk_is_said_and_tried_again),
+        cmocka_unit_test(finishing_does_not_wait_for_a_stopped_reader),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
