@@ -44,8 +44,11 @@ struct session {
     struct render_style style;
     struct line out;
 
-    bool failed; /* a sentence has been said, and the connection is on its way out */
+    /* The end. */
+    bool failed;       /* a sentence has been said, and the connection is on its way out */
+    bool is_cut_short; /* not all that was read could be sent */
     enum status status;
+    char sentence[VERDICT_BYTES_MAX]; /* that goes with it; empty for an ordinary end */
 };
 
 /* ---- Output ---- */
@@ -142,6 +145,7 @@ static void show_answer(struct session *session, struct weir_bytes message)
 
 static void send_failed(struct session *session, struct weir_conn *conn, int err)
 {
+    session->is_cut_short = true;
     if (err == WEIR_ECLOSING) return; /* on_close says why */
     if (err == -EMSGSIZE)
         fail(session, conn, "standard input: a line is too long for one message");
@@ -189,6 +193,10 @@ static void on_input(struct weir_conn *conn, struct weir_bytes bytes, int error,
     struct weir_bytes message;
     int result = 0;
 
+    if (!conn) {
+        session->is_cut_short |= bytes.len > 0;
+        return;
+    }
     if (error) {
         fail(session, conn, "standard input: %s", weir_strerror(error));
         return;
@@ -251,34 +259,16 @@ static void on_writable(struct weir_conn *conn, void *user)
     send_rest(session, conn);
 }
 
-/* Whether the server ended before it had all that was to be sent. */
-static bool is_cut_short(const struct session *session, const struct weir_conn *conn)
-{
-    struct weir_conn_counters counters;
-
-    weir_conn_counters(conn, &counters);
-    return session->blocked || session->rest.len || counters.output_bytes;
-}
-
 static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
     struct session *const session = user;
-    char sentence[VERDICT_BYTES_MAX];
-    char target[TARGET_BYTES_MAX];
+    struct weir_conn_counters counters;
 
     weir_stop(session->weir, 0);
+    weir_conn_counters(conn, &counters);
+    session->is_cut_short |= session->blocked || counters.output_bytes;
     if (session->failed) return;
-    verdict_target(&session->url, target);
-    if (session->prompt_is_shown) fputs(session->clear_line, stderr);
-    session->status = verdict(reason, weir_conn_error(conn), &session->url, sentence);
-    if (sentence[0]) {
-        fprintf(stderr, "weir: %s\n", sentence);
-    } else if (is_cut_short(session, conn)) {
-        fprintf(stderr, "weir: %s closed the connection before it had taken all that was sent\n", target);
-        session->status = STATUS_FAILED;
-    } else if (isatty(STDERR_FILENO)) {
-        fprintf(stderr, "%s closed the connection\n", target);
-    }
+    session->status = verdict(reason, weir_conn_error(conn), &session->url, session->sentence);
 }
 
 /* ---- From start to end ---- */
@@ -315,6 +305,25 @@ static void prepare(struct session *session, const struct options *options, stru
     service->frame_timeout_ms = WEIR_OFF;
 }
 
+/* Says how it ended, once nothing can change it any more. */
+static enum status say_end(struct session *session)
+{
+    char target[TARGET_BYTES_MAX];
+
+    if (session->failed) return session->status;
+    verdict_target(&session->url, target);
+    if (session->prompt_is_shown) fputs(session->clear_line, stderr);
+    if (session->sentence[0]) {
+        fprintf(stderr, "weir: %s\n", session->sentence);
+    } else if (session->is_cut_short) {
+        fprintf(stderr, "weir: %s closed the connection before it had taken all that was sent\n", target);
+        session->status = STATUS_FAILED;
+    } else if (isatty(STDERR_FILENO)) {
+        fprintf(stderr, "%s closed the connection\n", target);
+    }
+    return session->status;
+}
+
 static enum status run(struct session *session, const struct weir_service *service)
 {
     int err = weir_new(NULL, &session->weir);
@@ -326,9 +335,9 @@ static enum status run(struct session *session, const struct weir_service *servi
         return err == WEIR_ERESOLVE ? STATUS_NO_ROUTE : status;
     }
     err = weir_run(session->weir);
-    if (err && !session->failed && session->status == STATUS_DONE)
-        return status_error(COMMAND_CONNECT, err, weir_error_text(session->weir));
-    return session->status;
+    input_stop(session->input);
+    if (!err || session->failed || session->status != STATUS_DONE) return STATUS_DONE;
+    return status_error(COMMAND_CONNECT, err, weir_error_text(session->weir));
 }
 
 enum status connect_run(const struct options *options)
@@ -345,8 +354,8 @@ enum status connect_run(const struct options *options)
     weir_url_parse(session.url_text, &session.url, NULL, 0);
     prepare(&session, options, &service);
     status = run(&session, &service);
-    input_stop(session.input);
     weir_free(session.weir);
+    if (status == STATUS_DONE) status = say_end(&session);
     input_free(session.input);
     typed_fini(&session.typed);
     line_fini(&session.out);

@@ -39,7 +39,7 @@ static void deliver(struct weir_conn *conn, void *arg)
     struct input *const input = arg;
     const struct weir_bytes bytes = { input->chunk, input->result > 0 ? (size_t)input->result : 0 };
 
-    if (conn) input->callback(conn, bytes, input->result < 0 ? (int)input->result : 0, input->user);
+    input->callback(conn, bytes, input->result < 0 ? (int)input->result : 0, input->user);
 }
 
 /* Waits until a chunk is wanted. Returns false when it is time to stop. */

@@ -12,7 +12,8 @@
 struct input;
 
 /* What was read: on the connection's worker. The bytes stay valid until input_next; none are the end, and error is 0 or
- * the negative code that ended it. Not called once the connection is gone. */
+ * the negative code that ended it. conn is NULL when the connection is gone: what was read is
+ * lost then. */
 typedef void input_callback(struct weir_conn *conn, struct weir_bytes bytes, int error, void *user);
 
 /* Starts reading fd, which stays the caller's, for the connection with that id. The first chunk comes unasked. Returns

@@ -19,6 +19,8 @@ void verdict_target(const struct weir_url *url, char ret[TARGET_BYTES_MAX])
 {
     if (url->kind == WEIR_URL_UNIX)
         snprintf(ret, TARGET_BYTES_MAX, "unix:%s", url->path);
+    else if (strcmp(url->host, "*") == 0) /* every address to listen on, this machine to connect to */
+        snprintf(ret, TARGET_BYTES_MAX, "tcp://localhost:%u", url->port);
     else
         snprintf(ret, TARGET_BYTES_MAX, strchr(url->host, ':') ? "tcp://[%s]:%u" : "tcp://%s:%u", url->host, url->port);
 }

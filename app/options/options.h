@@ -50,7 +50,6 @@ struct command_spec {
     const char *usage;    /* behind the name */
     const char *about;    /* paragraphs of its --help */
     const char *examples; /* of its --help; whole lines */
-    const char *address;  /* what its bare argument is called in an error: "a URL to listen on" */
     size_t endpoints_max; /* bare arguments, and --listen */
 };
 

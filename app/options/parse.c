@@ -160,7 +160,7 @@ static int set_frame(struct parser *parser, const struct option_spec *option, co
     if (!option->choices || value_parse_choice(option->choices, value, &is_word)) {
         const int err = weir_frame_new(value, &frame, reason, sizeof(reason));
         weir_frame_free(frame);
-        if (err) return fail(parser, "%s %s: %s", label, value, reason[0] ? reason : weir_strerror(err));
+        if (err) return fail(parser, "%s: %s", label, reason[0] ? reason : weir_strerror(err));
     }
     memcpy(target_of(parser, option), &value, sizeof(value));
     return 0;
@@ -191,8 +191,7 @@ static int add_endpoint(struct parser *parser, const char *url)
     char reason[300] = "";
 
     if (options->endpoint_count == command->endpoints_max) return fail(parser, "%s: one address is enough", url);
-    if (weir_url_parse(url, &parsed, reason, sizeof(reason)))
-        return fail(parser, "%s: not %s: %s", url, command->address, reason);
+    if (weir_url_parse(url, &parsed, reason, sizeof(reason))) return fail(parser, "%s", reason);
     if (parsed.kind == WEIR_URL_TLS) return fail(parser, "%s: tls:// is not in this version yet", url);
     parser->endpoint = &options->endpoints[options->endpoint_count++];
     *parser->endpoint = options->common;

@@ -144,7 +144,6 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
         .name = "serve",
         .summary = "accept TCP clients, show their messages, answer them",
         .usage = "[[--listen] URL]... [options]",
-        .address = "a URL to listen on",
         .endpoints_max = SIZE_MAX,
         .about = "Accepts TCP clients, cuts what they send into messages, shows each message and answers it.\n"
                  "Ctrl-C stops it: what was received is answered first.",
@@ -161,7 +160,6 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
         .name = "connect",
         .summary = "connect to a TCP server, send what is typed, show what it answers",
         .usage = "[options] URL|[HOST:]PORT",
-        .address = "a server's URL",
         .endpoints_max = 1,
         .about = "Connects to a TCP server. On a terminal each line typed is sent, and answers are shown as they\n"
                  "come; Ctrl-D ends our side and waits for the rest. Piped input is sent byte for byte, and what\n"
