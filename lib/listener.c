@@ -514,17 +514,19 @@ int weir_listen(struct weir *weir, const char *url, const struct weir_service *s
 {
     struct weir_listener *listener;
     struct weir_url parsed;
+    char text[WEIR__URL_BYTES_MAX];
     int err = parse(weir, url, &parsed);
 
     if (err != 0) return err;
+    weir__url_text(&parsed, text);
     listener = weir__zalloc(sizeof *listener);
-    if (listener == NULL) return weir__fail(weir, -ENOMEM, "listen %s: %s", url, weir_strerror(-ENOMEM));
+    if (listener == NULL) return weir__fail(weir, -ENOMEM, "listen %s: %s", text, weir_strerror(-ENOMEM));
     listener->weir = weir;
     err = weir__listen_options(weir, service, &listener->options);
     if (err == 0) err = make_services(listener, service);
     if (err != 0) goto out;
     err = open_listener(listener, &parsed);
-    if (err != 0 && err != WEIR_ERESOLVE) weir__fail(weir, err, "listen %s: %s", url, weir_strerror(err));
+    if (err != 0 && err != WEIR_ERESOLVE) weir__fail(weir, err, "listen %s: %s", text, weir_strerror(err));
 out:
     if (err != 0) {
         weir__listener_free(listener);

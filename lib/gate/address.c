@@ -348,3 +348,22 @@ int weir__url_resolve(const struct weir_url *url, int passive, struct weir__addr
     }
     return resolve_host(url, ret, room, ret_count, ret_gai_error);
 }
+
+const char *weir__url_text(const struct weir_url *url, char ret[WEIR__URL_BYTES_MAX])
+{
+    const char *scheme = url->kind == WEIR_URL_TLS ? "tls" : "tcp";
+    const int is_ipv6 = strchr(url->host, ':') != NULL;
+
+    switch (url->kind) {
+    case WEIR_URL_UNIX:
+        snprintf(ret, WEIR__URL_BYTES_MAX, "unix:%s", url->path);
+        break;
+    case WEIR_URL_FD:
+        snprintf(ret, WEIR__URL_BYTES_MAX, "fd:%u", url->port);
+        break;
+    default:
+        snprintf(ret, WEIR__URL_BYTES_MAX, is_ipv6 ? "%s://[%s]:%u" : "%s://%s:%u", scheme, url->host, url->port);
+        break;
+    }
+    return ret;
+}

@@ -31,6 +31,11 @@ const char *weir__peer_text(const struct weir__peer *peer, char ret[WEIR_ADDRESS
 const char *weir__sockaddr_text(const struct sockaddr *address, socklen_t len, int dual_stack,
                                 char ret[WEIR_ADDRESS_BYTES_MAX]);
 
+enum { WEIR__URL_BYTES_MAX = 320 };
+
+/* Writes a URL out whole, as it was meant: "8000" is "tcp://127.0.0.1:8000". Returns ret. */
+const char *weir__url_text(const struct weir_url *url, char ret[WEIR__URL_BYTES_MAX]);
+
 /* One address to bind or to connect to. */
 struct weir__address {
     struct sockaddr_storage addr;
