@@ -3,9 +3,9 @@
 """The comparison: the same echo, the same load, one server after the other, as ratios within one run.
 
 `./dev bench` builds what this needs and calls it. The server is pinned to one core and the load to another. What is
-compared is the server's CPU time a message, as the scheduler counts it in nanoseconds, because it does not depend on how
-fast the client is; absolute numbers of a shared machine say little, a ratio of two servers measured within seconds of
-each other says much. Each round measures every server once, in turned-round order, and gives one ratio for each pair;
+compared is the server's CPU time a message, as the scheduler counts it in nanoseconds, because it does not depend on
+how fast the client is; absolute numbers of a shared machine say little, a ratio of two servers measured within seconds
+of each other says much. Each round measures every server once, in turned-round order, and gives one ratio for each pair;
 the median of the rounds is reported with an interval from order statistics, which assumes nothing about the noise. The
 epoll server runs twice a round: how far its ratio to itself is from 1 is the error of the method.
 """
@@ -247,7 +247,8 @@ def run_syscalls(args):
         for label in ("weir", "epoll", "event", "bufferevent"):
             calls = count_syscalls(args, commands[label], depth)
             result["%s, %d in flight" % (label, depth)] = calls
-            shown = ", ".join("%s %.3f" % call for call in sorted(calls.items(), key=lambda c: -c[1]) if call[1] > 0.001)
+            often = sorted(((name, count) for name, count in calls.items() if count > 0.001), key=lambda call: -call[1])
+            shown = ", ".join("%s %.3f" % call for call in often)
             print("  %-12s %2d in flight: %s" % (label, depth, shown))
     return {"calls_per_message": result}, True
 

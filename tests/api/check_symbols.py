@@ -11,8 +11,8 @@ import sys
 from headers import functions, headers
 
 # A library never prints, never ends the process and never touches what belongs to all of it.
-FORBIDDEN = {"printf", "fprintf", "vprintf", "vfprintf", "puts", "putchar", "fputs", "fwrite", "perror", "stdout", "exit",
-             "_exit", "quick_exit", "signal", "sigaction", "setlocale", "chdir", "umask", "setenv", "putenv", "system",
+FORBIDDEN = {"printf", "fprintf", "vprintf", "vfprintf", "puts", "putchar", "fputs", "fwrite", "perror", "stdout",
+             "exit", "_exit", "quick_exit", "signal", "sigaction", "setlocale", "chdir", "umask", "setenv", "putenv", "system",
              "fork", "strtok", "localtime", "gmtime", "strcpy", "strcat", "sprintf", "gets"}
 
 

@@ -103,13 +103,14 @@ class Output:
         end = time.monotonic() + (DEADLINE if deadline is None else deadline)
         with self._changed:
             while True:
-                match = re.search(pattern, self._bytes.decode("utf-8", "replace"), re.M)
+                text = self._bytes.decode("utf-8", "replace")
+                match = re.search(pattern, text, re.M)
                 if match:
                     return match
                 left = end - time.monotonic()
                 if self._ended or left <= 0:
                     why = "the output ended" if self._ended else "the deadline passed"
-                    raise AssertionError("%s before %r came; it was:\n%s" % (why, pattern, self._bytes.decode("utf-8", "replace")))
+                    raise AssertionError("%s before %r came; it was:\n%s" % (why, pattern, text))
                 self._changed.wait(left)
 
     def finish(self):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs the flow tests: every function test_* of every test_*.py here, or those whose names contain one of the arguments.
+"""Runs the flow tests: every function test_* of every test_*.py here, or those whose names contain an argument.
 
 Each test is a process of its own with a time limit, some run at once, and the results are printed as TAP in a fixed
 order. A test fails by an exception, by its time limit, and by leaving a process behind that it has started. Helpers
