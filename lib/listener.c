@@ -387,7 +387,7 @@ static int open_reuseport(struct weir_listener *listener, struct weir__address *
 
 static int take_over_fd(struct weir_listener *listener, int fd)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = { 0 };
     socklen_t len = sizeof address;
     int listening = 0;
     socklen_t option_len = sizeof listening;

@@ -39,7 +39,7 @@ static ssize_t encode(const struct weir__service *service, struct weir_bytes mes
 
 static void append(struct weir__work *work, struct weir__chunk *chunk)
 {
-    if (work->out_first == NULL) {
+    if (work->out_last == NULL) {
         work->out_first = chunk;
     } else {
         work->out_last->next = chunk;
@@ -52,7 +52,7 @@ static void append(struct weir__work *work, struct weir__chunk *chunk)
 static struct weir__chunk *chunk_with_room(struct weir_conn *conn, struct weir__work *work, size_t room)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
-    struct weir__chunk *last = work->out_first == NULL ? NULL : work->out_last;
+    struct weir__chunk *last = work->out_last;
     struct weir__chunk *chunk = NULL;
     size_t wanted = room;
 
@@ -178,6 +178,7 @@ static void leave(struct weir_conn *conn, struct weir__work *work, size_t len)
         }
         len -= left;
         work->out_first = chunk->next;
+        if (work->out_first == NULL) work->out_last = NULL;
         weir__chunk_free(worker, chunk);
     }
 }

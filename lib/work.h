@@ -45,7 +45,7 @@ struct weir__work {
     size_t rest_begin, rest_end, rest_room;
 
     struct weir__chunk *out_first;
-    struct weir__chunk *out_last;
+    struct weir__chunk *out_last; /* NULL with out_first */
     size_t out_bytes;
 
     struct weir__dial *dial; /* CONNECTING: who tries the addresses */
