@@ -13,6 +13,7 @@ The environment, set by meson or by ./dev:
   WEIR_TEST_WORKERS   when set, servers get this many workers, unless the test says how many
   WEIR_TEST_PATIENCE  what every deadline is multiplied by, for slow tools (default 1)
 """
+import fcntl
 import json
 import os
 import pty
@@ -23,6 +24,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 
@@ -121,35 +123,50 @@ class Output:
             raise AssertionError("a process has ended, but somebody still holds its output open")
 
 
-class Process:
-    """A command under test in a folder of its own. `terminal` gives it a pseudo-terminal for all three streams, whose
-    output is then in `stdout`; otherwise standard input is empty, or a pipe when `stdin` is true."""
+def nothing():
+    """A descriptor that is at its end."""
+    return os.open(os.devnull, os.O_RDONLY)
 
-    def __init__(self, command, stdin=False, terminal=False, env=None):
+
+def take_terminal():
+    """Makes standard input the terminal that Ctrl-C comes from. In the child, behind its setsid."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+class Process:
+    """A command under test in a folder of its own. `terminal` gives it a pseudo-terminal for all three streams, `columns`
+    wide, whose output is then in `stdout`. Otherwise standard input is empty, or a pipe when `stdin` is true, or that
+    file; standard output and error are collected, or go to the file given as `stdout` or `stderr`. `wrap` are words
+    before the command: a program that becomes the command (prlimit), or one that runs it."""
+
+    def __init__(self, command, stdin=False, terminal=False, env=None, wrap=(), columns=80, stdout=None, stderr=None):
         self.command = [str(word) for word in command]
         self.home = tempfile.TemporaryDirectory(prefix="weir-flow-")
         self._checked = False
         environment = dict(os.environ, HOME=self.home.name, XDG_RUNTIME_DIR=self.home.name, **(env or {}))
-        wrapped = shlex.split(os.environ.get("WEIR_WRAP", "")) + self.command
+        wrapped = list(wrap) + shlex.split(os.environ.get("WEIR_WRAP", "")) + self.command
         if terminal:
-            self._start_on_terminal(wrapped, environment)
+            self._start_on_terminal(wrapped, environment, columns)
         else:
-            self._start_on_pipes(wrapped, environment, stdin)
+            self._start_on_pipes(wrapped, environment, stdin, stdout, stderr)
         self.pid = self.process.pid
 
-    def _start_on_pipes(self, command, environment, stdin):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.home.name,
-                                        env=environment, bufsize=0)
+    def _start_on_pipes(self, command, environment, stdin, stdout, stderr):
+        if isinstance(stdin, bool):
+            stdin = subprocess.PIPE if stdin else subprocess.DEVNULL
+        self.process = subprocess.Popen(command, stdin=stdin, cwd=self.home.name, env=environment, bufsize=0,
+                                        stdout=subprocess.PIPE if stdout is None else stdout,
+                                        stderr=subprocess.PIPE if stderr is None else stderr)
         self.stdin = self.process.stdin
-        self.stdout = Output(self.process.stdout.fileno())
-        self.stderr = Output(self.process.stderr.fileno())
+        self.stdout = Output(self.process.stdout.fileno() if stdout is None else nothing())
+        self.stderr = Output(self.process.stderr.fileno() if stderr is None else nothing())
 
-    def _start_on_terminal(self, command, environment):
+    def _start_on_terminal(self, command, environment, columns):
         master, slave = pty.openpty()
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         environment.setdefault("TERM", "xterm")
         self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=self.home.name,
-                                        env=environment, start_new_session=True)
+                                        env=environment, start_new_session=True, preexec_fn=take_terminal)
         os.close(slave)
         self.stdin = os.fdopen(master, "wb", buffering=0)
         self.stdout = self.stderr = Output(master)
@@ -271,6 +288,10 @@ class Server(Process):
         with open("/proc/%d/status" % self.pid, encoding="ascii") as file:
             return 1024 * int(re.search(r"^VmRSS:\s+(\d+) kB", file.read(), re.M)[1])
 
+    def descriptors(self):
+        """How many it has open."""
+        return len(os.listdir("/proc/%d/fd" % self.pid))
+
     def cpu_seconds(self):
         """CPU time of all its threads, for tests that see it spin."""
         with open("/proc/%d/stat" % self.pid, encoding="ascii") as file:
@@ -290,16 +311,35 @@ def run_weir(*arguments, deadline=None, **process):
         return status, command.stdout.text(), command.stderr.text()
 
 
-def connect(port, host="127.0.0.1", receive_buffer=None):
+def connect(port, host="127.0.0.1", receive_buffer=None, source=None):
     """A connected socket whose every operation has the deadline. A small receive_buffer makes a client that soon
-    stops taking what is sent."""
+    stops taking what is sent; source is the address it comes from."""
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    if source is not None:
+        sock.bind((source, 0))
     sock.settimeout(DEADLINE)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.connect((host, port))
     return sock
+
+
+def listener(port=0, backlog=128):
+    """A socket that listens: for a client under test."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.settimeout(DEADLINE)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", port))
+    sock.listen(backlog)
+    return sock
+
+
+def accept(sock):
+    """The next client of a listener, with the deadline."""
+    client, _ = sock.accept()
+    client.settimeout(DEADLINE)
+    return client
 
 
 def connect_unix(path):
