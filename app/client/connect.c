@@ -352,6 +352,8 @@ enum status connect_run(const struct options *options)
         return status_usage(COMMAND_CONNECT, "-C and --frame exclude each other; write: --frame line:crlf");
     session.url_text = options->endpoints[0].url;
     weir_url_parse(session.url_text, &session.url, NULL, 0);
+    if (session.url.kind == WEIR_URL_TCP && !session.url.port)
+        return status_usage(COMMAND_CONNECT, "connect to which port? 0 is only for listening, and takes a free one");
     prepare(&session, options, &service);
     status = run(&session, &service);
     weir_free(session.weir);

@@ -11,11 +11,17 @@
 #define SERVICE(member) offsetof(struct endpoint_options, service.member)
 #define GLOBAL(member) offsetof(struct options, member)
 
+/* The bounds are the library's. Were one wider here, the library would refuse, and name its member, not our option. */
 #define GIB (1LL << 30)
 #define DAY_MS (24LL * 60 * 60 * 1000)
-
-/* No time is longer, so that nothing that is added to one can overflow: 100 years. */
-#define TIME_MAX (36500 * DAY_MS)
+#define TIME_MAX (365 * DAY_MS)
+#define MEMORY_MAX (1024 * GIB)
+#define QUEUE_MAX (64 * GIB)
+#define COUNT_MAX (1LL << 30)
+#define CLIENTS_MAX (1LL << 28)
+#define ACCEPTS_MAX (1LL << 16)
+#define BACKLOG_MAX (1LL << 20)
+#define DEFER_MAX_MS (32767LL * 1000)
 
 /* clang-format off */
 const struct option_spec option_specs[] = {
@@ -32,7 +38,7 @@ const struct option_spec option_specs[] = {
     { .name = "send-frame", .argument = "SPEC", .environment = "WEIR_SEND_FRAME",
       .help = "framing of what is sent: same, raw or a SPEC",
       .default_text = "same", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
-      .target = SERVICE(send_frame), .choices = "same" },
+      .target = SERVICE(send_frame), .choices = "same", .reversible = true },
     { .name = "max-frame", .argument = "SIZE", .environment = "WEIR_MAX_FRAME",
       .help = "the longest message", .default_text = "1MiB", .commands = SERVE,
       .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(message_bytes_max), .min = 1, .max = GIB },
@@ -64,10 +70,11 @@ const struct option_spec option_specs[] = {
     { .name = "linger-timeout", .argument = "TIME", .environment = "WEIR_LINGER_TIMEOUT",
       .help = "for the client to end its side after the server has", .default_text = "2s", .commands = SERVE,
       .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(linger_timeout_ms), .min = 1,
-      .max = TIME_MAX, .off = true },
+      .max = DAY_MS, .off = true },
     { .name = "linger-limit", .argument = "SIZE", .environment = "WEIR_LINGER_LIMIT",
       .help = "bytes thrown away meanwhile", .default_text = "1MiB", .commands = SERVE,
-      .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(linger_bytes_max), .min = 1 },
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(linger_bytes_max), .min = 1,
+      .max = QUEUE_MAX },
     { .name = "arrive-timeout", .argument = "TIME", .environment = "WEIR_ARRIVE_TIMEOUT",
       .help = "for a new client to become ready", .default_text = "10s", .commands = SERVE,
       .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(arrive_timeout_ms), .min = 1,
@@ -80,26 +87,28 @@ const struct option_spec option_specs[] = {
     { .name = "output-limit", .argument = "SIZE", .environment = "WEIR_OUTPUT_LIMIT",
       .help = "what may wait to be sent to one client; at it, its messages wait too", .default_text = "1MiB",
       .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(output_bytes_max),
-      .min = 1 },
+      .min = 1, .max = QUEUE_MAX },
     { .name = "wake-bytes", .argument = "SIZE", .environment = "WEIR_WAKE_BYTES",
       .help = "read from one client before others have their turn", .default_text = "256KiB", .commands = SERVE,
-      .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(wake_bytes_max), .min = 1 },
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(wake_bytes_max), .min = 1, .max = GIB },
     { .name = "wake-messages", .argument = "N", .environment = "WEIR_WAKE_MESSAGES",
       .help = "messages of one client before others have their turn", .default_text = "4096", .commands = SERVE,
-      .scope = OPTION_PER_ENDPOINT, .type = OPTION_COUNT, .target = SERVICE(wake_messages_max), .min = 1 },
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_COUNT, .target = SERVICE(wake_messages_max), .min = 1,
+      .max = COUNT_MAX },
     { .name = "wake-accepts", .argument = "N", .environment = "WEIR_WAKE_ACCEPTS",
       .help = "clients accepted before others have their turn", .default_text = "64", .commands = SERVE,
-      .scope = OPTION_PER_ENDPOINT, .type = OPTION_COUNT, .target = SERVICE(accepts_max), .min = 1 },
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_COUNT, .target = SERVICE(accepts_max), .min = 1,
+      .max = ACCEPTS_MAX },
     { .name = "backlog", .argument = "N", .environment = "WEIR_BACKLOG",
       .help = "clients that the kernel keeps waiting to be accepted", .default_text = "1024", .commands = SERVE,
-      .scope = OPTION_PER_ENDPOINT, .type = OPTION_COUNT, .target = SERVICE(backlog), .min = 1, .max = INT32_MAX },
+      .scope = OPTION_PER_ENDPOINT, .type = OPTION_COUNT, .target = SERVICE(backlog), .min = 1, .max = BACKLOG_MAX },
     { .name = "reuseport", .environment = "WEIR_REUSEPORT",
       .help = "one listening socket for each worker (SO_REUSEPORT)", .commands = SERVE,
       .scope = OPTION_PER_ENDPOINT, .type = OPTION_FLAG, .target = SERVICE(reuseport) },
     { .name = "defer-accept", .argument = "TIME", .environment = "WEIR_DEFER_ACCEPT",
       .help = "accept a client once it has sent something, or after so long; whole seconds", .default_text = "off",
       .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(defer_accept_ms),
-      .min = 1000, .max = DAY_MS, .step = 1000, .off = true },
+      .min = 1000, .max = DEFER_MAX_MS, .step = 1000, .off = true },
     { .name = "unix-mode", .argument = "MODE", .environment = "WEIR_UNIX_MODE",
       .help = "permissions of a unix socket's file, octal", .default_text = "0600", .commands = SERVE,
       .scope = OPTION_PER_ENDPOINT, .type = OPTION_MODE, .target = SERVICE(unix_mode), .min = 1, .max = 0777 },
@@ -109,10 +118,12 @@ const struct option_spec option_specs[] = {
       .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = GLOBAL(workers), .min = 1, .max = 256 },
     { .name = "max-clients", .argument = "N", .environment = "WEIR_MAX_CLIENTS",
       .help = "clients at once; more are closed and counted", .default_text = "what the descriptor limit allows",
-      .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = GLOBAL(clients_max), .min = 1 },
+      .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = GLOBAL(clients_max), .min = 1,
+      .max = CLIENTS_MAX },
     { .name = "max-memory", .argument = "SIZE", .environment = "WEIR_MAX_MEMORY",
       .help = "all that waits in buffers; over it, the clients that hold the most are closed", .default_text = "1GiB",
-      .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_SIZE, .target = GLOBAL(memory_bytes_max), .min = 1 },
+      .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_SIZE, .target = GLOBAL(memory_bytes_max), .min = 1,
+      .max = MEMORY_MAX },
     { .name = "drain-timeout", .argument = "TIME", .environment = "WEIR_DRAIN_TIMEOUT",
       .help = "how long connections have to end when the server is told to stop", .default_text = "10s",
       .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_TIME, .target = GLOBAL(drain_timeout_ms), .min = 1,

@@ -156,7 +156,7 @@ static void wrong_values_are_named(void **state)
     expect_error(COMMAND_SERVE, "--max-frame off", "not a size");
     expect_error(COMMAND_SERVE, "--idle-timeout 0", "too small; at least 1ms, or off");
     expect_error(COMMAND_SERVE, "--idle-timeout soon", "not a time; write 500ms, 10s, 5m, 2h or 30d, or off");
-    expect_error(COMMAND_SERVE, "--idle-timeout 999999999999999999999d", "too large; at most 36500d");
+    expect_error(COMMAND_SERVE, "--idle-timeout 999999999999999999999d", "too large; at most 365d");
     expect_error(COMMAND_SERVE, "--defer-accept 1500ms", "must be a multiple of 1s");
     expect_error(COMMAND_SERVE, "--workers 0", "at least 1");
     expect_error(COMMAND_SERVE, "--workers 257", "at most 256");
