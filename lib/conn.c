@@ -7,6 +7,7 @@
 
 #include "engine.h"
 #include "memory.h"
+#include "portable.h"
 #include "stream_in.h"
 #include "stream_out.h"
 #include "worker.h"
@@ -221,6 +222,8 @@ static int is_never_idle(const struct weir_conn *conn)
     return conn->service->idle_timeout_ms != INT64_MAX || (conn->work != NULL && conn->work->transport_state != NULL);
 }
 
+static void go_on_with_rest(struct weir_conn *conn);
+
 static void open_up(struct weir_conn *conn)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
@@ -235,6 +238,7 @@ static void open_up(struct weir_conn *conn)
     }
     conn->announced = 1;
     if (conn->service->on_open != NULL) conn->service->on_open(conn, conn->user);
+    go_on_with_rest(conn); /* what came behind the handshake */
     arm(conn);
     update_interest(conn);
 }
@@ -391,6 +395,7 @@ static int end_output(struct weir_conn *conn)
     switch (conn->service->transport->finish(conn, &error)) {
     case WEIR__IO_BYTES:
         conn->output_ended = 1;
+        conn->blocked = 0;
         return 1;
     case WEIR__IO_AGAIN_READ:
         conn->write_needs_read = 1;
@@ -399,12 +404,20 @@ static int end_output(struct weir_conn *conn)
         break;
     case WEIR__IO_END:
     case WEIR__IO_TRUNCATED:
+        error = ECONNRESET;
+        WEIR__FALLTHROUGH;
     case WEIR__IO_ERROR:
         weir__conn_abort(conn, conn->state == WEIR__OPEN ? reason_of(error) : (enum weir_reason)conn->reason, error);
         return 0;
     }
-    if (!conn->blocked && conn->work != NULL) conn->work->write_since_ms = weir__worker_now(weir__conn_worker(conn));
+    if (weir__work_get(conn) == NULL) {
+        weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
+        return 0;
+    }
+    if (!conn->blocked) conn->work->write_since_ms = weir__worker_now(weir__conn_worker(conn));
     conn->blocked = 1;
+    arm(conn);
+    update_interest(conn);
     return 0;
 }
 
@@ -488,16 +501,31 @@ static void settle(struct weir_conn *conn)
     const struct weir__work *work = conn->work;
 
     if (work == NULL || conn->state != WEIR__OPEN || work->out_bytes > 0 || work->rest_end > work->rest_begin) return;
-    if (conn->in_frame || conn->undecoded || conn->blocked || conn->held || is_never_idle(conn)) return;
+    if (conn->in_frame || conn->undecoded || conn->blocked || conn->held || conn->runnable) return;
+    if (is_never_idle(conn)) return;
     weir__work_drop(conn);
 }
 
-/* Undecoded bytes that nothing keeps back are delivered in the next turn: no event would come for them. */
+/* Bytes that the transport holds have left the socket. */
+static int transport_has_bytes(const struct weir_conn *conn)
+{
+    const struct weir__transport *transport = conn->service->transport;
+
+    return transport->pending != NULL && conn->state == WEIR__OPEN && !conn->input_ended &&
+           transport->pending(conn) > 0;
+}
+
+/* What is in hand, undecoded or in the transport, and kept back by nothing, is delivered in the next turn: no event
+ * would come for it. */
 static void go_on_with_rest(struct weir_conn *conn)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
 
-    if (!conn->undecoded || conn->held || conn->state != WEIR__OPEN) return;
+    if (conn->held || conn->state != WEIR__OPEN || !(conn->undecoded || transport_has_bytes(conn))) return;
+    if (weir__work_get(conn) == NULL) {
+        weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
+        return;
+    }
     if (weir__stream_in_may_go_on(conn)) {
         weir__work_list_runnable(worker, conn->work);
     } else if (!conn->paused && !conn->above_high) {
@@ -564,7 +592,8 @@ static void after_input(struct weir_conn *conn, enum weir__input input)
     }
     if (conn->state == WEIR__CLOSED) return;
     if (conn->in_frame) arm(conn);
-    if (!conn->blocked && weir__conn_output_bytes(conn) > 0) {
+    /* A write that waited for the socket to be readable may find that this read has taken in what it waited for. */
+    if ((!conn->blocked || conn->write_needs_read) && weir__conn_output_bytes(conn) > 0) {
         weir__conn_flush(conn);
         return;
     }
@@ -574,11 +603,12 @@ static void after_input(struct weir_conn *conn, enum weir__input input)
 void weir__conn_run(struct weir_conn *conn)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
+    const int reads = transport_has_bytes(conn);
     enum weir__input input;
 
-    if (conn->state != WEIR__OPEN || !conn->undecoded) return;
+    if (conn->state != WEIR__OPEN || !(conn->undecoded || reads)) return;
     worker->reading = conn;
-    input = weir__stream_in_deliver(conn);
+    input = reads ? weir__stream_in_read(conn) : weir__stream_in_deliver(conn);
     worker->reading = NULL;
     after_input(conn, input);
 }

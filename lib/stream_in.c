@@ -95,7 +95,7 @@ static enum weir__input relieve_output(struct weir_conn *conn)
     const size_t waits = weir__conn_output_bytes(conn);
 
     if (waits < weir__gather_bytes && !conn->above_high) return WEIR__INPUT_GOES_ON;
-    if (conn->blocked) return WEIR__INPUT_GOES_ON;
+    if (conn->blocked || conn->state == WEIR__CLOSED) return WEIR__INPUT_GOES_ON;
     switch (weir__stream_out_flush(conn)) {
     case WEIR__OUTPUT_BROKEN:
         return WEIR__INPUT_BROKEN;
@@ -344,6 +344,7 @@ static enum weir__input read_once(struct weir_conn *conn, struct turn *turn, int
         window.end += len;
         turn->bytes_left -= len < turn->bytes_left ? len : turn->bytes_left;
         input = deliver(conn, &window, turn);
+        if (conn->state == WEIR__CLOSED) break; /* by a callback, and its transport with it */
         *ret_again = len == window.room || (transport->pending != NULL && transport->pending(conn) > 0);
         break;
     case WEIR__IO_END:
