@@ -87,12 +87,13 @@ static int note_queued(struct weir_conn *conn, struct weir__work *work, size_t l
     return conn->above_high;
 }
 
+/* Below the high mark one message of any length is taken: an answer may be longer than the longest message. */
 static int has_room(const struct weir_conn *conn, size_t len)
 {
     const size_t waits = weir__conn_output_bytes(conn);
     const size_t cap = conn->service->output_cap;
 
-    return waits < cap && len <= cap - waits;
+    return waits < conn->service->output_high || (waits < cap && len <= cap - waits);
 }
 
 int weir__stream_out_put(struct weir_conn *conn, struct weir_bytes message)

@@ -161,7 +161,7 @@ struct weir_service {
     /* what happens to a longer one; default WEIR_TOO_LONG_CLOSE */
     enum weir_too_long too_long;
     /* the high mark: at it no further message is delivered, so that one answer a message never fails; default 1 MiB.
-     * Sending fails above the high mark and one largest message more */
+     * Below it one message of any length may be sent; sending fails above it and one largest message more */
     int64_t output_bytes_max;
     /* bytes read from one connection before others have their turn; default 256 KiB */
     int64_t wake_bytes_max;

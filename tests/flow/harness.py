@@ -143,6 +143,8 @@ class Process:
         self.command = [str(word) for word in command]
         self.home = tempfile.TemporaryDirectory(prefix="weir-flow-")
         self._checked = False
+        self._events = []
+        self._parsed_bytes = 0
         environment = dict(os.environ, HOME=self.home.name, XDG_RUNTIME_DIR=self.home.name, **(env or {}))
         wrapped = list(wrap) + shlex.split(os.environ.get("WEIR_WRAP", "")) + self.command
         if terminal:
@@ -228,9 +230,10 @@ class Process:
 
     def events(self, kind=None):
         """What `--print json` has shown so far, whole lines only; `kind` picks one kind of event."""
-        lines = self.stdout.bytes().split(b"\n")[:-1]
-        events = [json.loads(line) for line in lines]
-        return [event for event in events if kind in (None, event["event"])]
+        lines = self.stdout.bytes()[self._parsed_bytes:].split(b"\n")[:-1]
+        self._events += [json.loads(line) for line in lines]
+        self._parsed_bytes += sum(len(line) + 1 for line in lines)
+        return [event for event in self._events if kind in (None, event["event"])]
 
     def wait_events(self, kind, count=1, deadline=None):
         """Waits until `--print json` has shown so many events of a kind, and returns them."""
