@@ -143,19 +143,23 @@ struct edition {
 enum { editions_max = 8 };
 
 /* One encoding a service. Of more services than that, the last place is taken over and over: slower, and right. */
-static struct weir__blob *edition_for(struct edition *editions, const struct weir__service *service,
-                                      struct weir_bytes message)
+static int edition_for(struct edition *editions, const struct weir__service *service, struct weir_bytes message,
+                       struct weir__blob **ret)
 {
     struct edition *edition = editions;
     struct weir__blob *blob = NULL;
 
     while (edition->service != service && edition->service != NULL && edition < editions + editions_max - 1)
         edition++;
-    if (edition->service == service) return edition->blob;
-    if (weir__stream_out_encode(service, message, &blob) != 0) return NULL;
-    if (edition->blob != NULL) weir__blob_release(service->worker, edition->blob);
-    *edition = (struct edition){ service, blob };
-    return blob;
+    if (edition->service != service) {
+        const int err = weir__stream_out_encode(service, message, &blob);
+
+        if (err != 0) return err;
+        if (edition->blob != NULL) weir__blob_release(service->worker, edition->blob);
+        *edition = (struct edition){ service, blob };
+    }
+    *ret = edition->blob;
+    return 0;
 }
 
 static int passes(const struct weir_filter *filter, struct weir_conn *conn)
@@ -165,11 +169,14 @@ static int passes(const struct weir_filter *filter, struct weir_conn *conn)
     return filter->match == NULL || filter->match(conn, filter->user) != 0;
 }
 
-/* Not 0: it was sent. A hole in somebody's stream is worse than an end that he notices. */
-static int send_edition(struct weir_conn *conn, struct weir__blob *blob)
+/* Not 0: it was sent. A hole in somebody's stream is worse than an end that he notices; what a framing cannot carry is
+ * no part of its stream. */
+static int send_edition(struct weir_conn *conn, struct edition *editions, struct weir_bytes message)
 {
-    const int result = blob == NULL ? -ENOMEM : weir__conn_send_blob(conn, blob);
+    struct weir__blob *blob = NULL;
+    int result = edition_for(editions, conn->service, message, &blob);
 
+    if (result == 0) result = weir__conn_send_blob(conn, blob);
     if (result >= 0) return 1;
     if (result == -ENOBUFS) weir__conn_abort(conn, WEIR_REASON_SLOW_READER, 0);
     if (result == -ENOMEM) weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
@@ -185,7 +192,7 @@ static void send_to_all(struct weir__worker *worker, struct broadcast *broadcast
 
     for (struct weir_conn *conn; (conn = weir__conn_table_next(&worker->conns, &place)) != NULL;) {
         if (!passes(&broadcast->filter, conn) || conn->state != WEIR__OPEN) continue;
-        sent += (uint64_t)send_edition(conn, edition_for(editions, conn->service, message));
+        sent += (uint64_t)send_edition(conn, editions, message);
     }
     for (int i = 0; i < editions_max && editions[i].blob != NULL; i++)
         weir__blob_release(worker, editions[i].blob);

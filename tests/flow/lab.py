@@ -4,7 +4,7 @@ is a command. See service_lab.c for the words."""
 import os
 import time
 
-from harness import PATIENCE, PROGRAMS, Process, Server, wait_for
+from harness import PATIENCE, PROGRAMS, Process, Server, connect, wait_for
 
 MAY_BE_LATE = 1.0  # seconds that a timeout may be late on a busy machine, times the patience
 
@@ -26,6 +26,10 @@ class Lab(Server):
         for url in urls:
             line += ["--listen", url]
         super().__init__(*line, *words, program="service_lab", listens=listens, stdin=True, env=env)
+
+    def connect_to(self, listener, **options):
+        """A client of another listener than the first."""
+        return connect(self.ports[listener], **options)
 
     def tell(self, *words):
         self.stdin.write((" ".join(str(word) for word in words) + "\n").encode())
