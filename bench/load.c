@@ -87,6 +87,19 @@ static void watch(int op, struct connection *connection, uint32_t events)
     if (epoll_ctl(epoll_fd, op, connection->fd, &event) != 0) die("epoll_ctl: %s", strerror(errno));
 }
 
+/* An address of this machine's has some 28,000 ports, of which those just closed are not free for a minute: the
+ * connections share several addresses. The port is chosen only by connect (ip(7)), or each could be taken but once. */
+static void choose_source(int fd)
+{
+    static unsigned count;
+    const struct sockaddr_in source = { .sin_family = AF_INET,
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + count++ % 16) };
+    int on = 1;
+
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    if (bind(fd, (const struct sockaddr *)&source, sizeof(source)) != 0) die("bind: %s", strerror(errno));
+}
+
 static void open_connection(struct connection *connection)
 {
     const struct sockaddr_in address = { .sin_family = AF_INET,
@@ -96,6 +109,7 @@ static void open_connection(struct connection *connection)
 
     connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connection->fd < 0) die("socket: %s", strerror(errno));
+    choose_source(connection->fd);
     if (connect(connection->fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
         die("connect to 127.0.0.1:%d: %s", options.port, strerror(errno));
     if (setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
