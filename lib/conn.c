@@ -188,9 +188,13 @@ int64_t weir__conn_check_deadlines(struct weir__work *work, int64_t now_ms)
     struct deadline next;
 
     if (conn->state == WEIR__CLOSED) return INT64_MAX;
-    /* While it is we who do not read, a message in progress is not late. */
+    /* While it is we who do not read, a message in progress is not late. Nor is the peer idle, unless what keeps us
+     * from reading is that it does not read. */
     if (conn->in_frame && !weir__stream_in_may_go_on(conn)) work->frame_since_ms = now_ms;
+    if (conn->paused || weir__conn_worker(conn)->input_paused) work->active_ms = now_ms;
     next = next_deadline(conn);
+    if (next.at_ms <= now_ms && next.reason == WEIR_REASON_WRITE_TIMEOUT && weir__stream_out_moves(conn))
+        next = next_deadline(conn);
     if (next.at_ms > now_ms) return next.at_ms;
     if (conn->state == WEIR__CONNECTING) {
         work->dial->on_timeout(conn);
@@ -200,10 +204,15 @@ int64_t weir__conn_check_deadlines(struct weir__work *work, int64_t now_ms)
     return INT64_MAX;
 }
 
-/* Input goes on after a time in which we did not read: the message in progress has its whole time again. */
-static void restart_frame(struct weir_conn *conn)
+/* Input goes on after a time in which we did not read: the peer, and the message in progress, have their whole time
+ * again. */
+static void restart_clocks(struct weir_conn *conn)
 {
-    if (conn->in_frame) conn->work->frame_since_ms = weir__worker_now(weir__conn_worker(conn));
+    struct weir__worker *worker = weir__conn_worker(conn);
+
+    if (conn->in_frame) conn->work->frame_since_ms = weir__worker_now(worker);
+    if (conn->service->idle_timeout_ms != INT64_MAX && conn->work != NULL)
+        conn->work->active_ms = weir__worker_now(worker);
 }
 
 /* ---- Getting in ---- */
@@ -414,7 +423,7 @@ static int end_output(struct weir_conn *conn)
         weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
         return 0;
     }
-    if (!conn->blocked) conn->work->write_since_ms = weir__worker_now(weir__conn_worker(conn));
+    if (!conn->blocked) weir__stream_out_begin_wait(conn);
     conn->blocked = 1;
     arm(conn);
     update_interest(conn);
@@ -538,7 +547,7 @@ static void after_output(struct weir_conn *conn)
 {
     if (conn->writable_due) {
         conn->writable_due = 0;
-        restart_frame(conn);
+        restart_clocks(conn);
         if (conn->state == WEIR__OPEN && conn->service->on_writable != NULL)
             conn->service->on_writable(conn, conn->user);
     }
@@ -641,7 +650,7 @@ void weir__conn_unhold(struct weir_conn *conn)
     TAILQ_REMOVE(&worker->held, conn->work, held_entry);
     conn->held = 0;
     if (conn->state == WEIR__CLOSED) return;
-    restart_frame(conn);
+    restart_clocks(conn);
     go_on_with_rest(conn);
     settle(conn);
     update_interest(conn);
@@ -658,7 +667,7 @@ void weir__conn_resume(struct weir_conn *conn)
     if (!conn->paused) return;
     conn->paused = 0;
     if (weir__conn_worker(conn)->reading == conn) return;
-    restart_frame(conn);
+    restart_clocks(conn);
     go_on_with_rest(conn);
     update_interest(conn);
 }

@@ -242,3 +242,15 @@ def test_frame_timeout_does_not_run_while_we_do_not_read():
             cpu_share(lab, 0.5)
             lab.tell(*command[:-1], "resume")
             assert recv_until(client, b"\n") == b"half a line\n"
+
+
+def test_idle_timeout_does_not_run_while_we_do_not_read():
+    for command in (("conn", 1, "pause"), ("pause",)):
+        with Lab(frame="line", mode="echo", idle_timeout_ms=200) as lab, lab.connect() as client:
+            lab.wait_events("open")
+            lab.tell(*command)
+            lab.settle()
+            client.sendall(b"hello\n")
+            cpu_share(lab, 0.5)
+            lab.tell(*command[:-1], "resume")
+            assert recv_until(client, b"\n") == b"hello\n"
