@@ -10,7 +10,9 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 enum { parts_max = 64 };
@@ -205,6 +207,28 @@ static enum weir__output wait_for_room(struct weir_conn *conn, struct weir__work
     return WEIR__OUTPUT_WAITS;
 }
 
+/* What the kernel holds for the peer. Linux says that there is room to write only once a third of its buffer, which
+ * may be megabytes, is free; that a slow peer takes something shows here. 0 when it cannot be told. */
+static int kernel_bytes(const struct weir_conn *conn)
+{
+    int bytes = 0;
+
+    return ioctl(weir__conn_fd(conn), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+}
+
+void weir__stream_out_begin_wait(struct weir_conn *conn)
+{
+    conn->work->write_since_ms = weir__worker_now(weir__conn_worker(conn));
+    conn->work->kernel_bytes = kernel_bytes(conn);
+}
+
+int weir__stream_out_moves(struct weir_conn *conn)
+{
+    if (kernel_bytes(conn) >= conn->work->kernel_bytes) return 0;
+    weir__stream_out_begin_wait(conn);
+    return 1;
+}
+
 static void note_progress(struct weir_conn *conn, struct weir__work *work)
 {
     const struct weir__service *service = conn->service;
@@ -229,7 +253,7 @@ static enum weir__output write_once(struct weir_conn *conn, struct weir__work *w
     conn->write_needs_read = 0;
     switch (conn->service->transport->write(conn, parts, count, &len, &error)) {
     case WEIR__IO_BYTES:
-        if (conn->blocked || len < offered) work->write_since_ms = weir__worker_now(weir__conn_worker(conn));
+        if (len < offered) weir__stream_out_begin_wait(conn);
         leave(conn, work, len);
         note_progress(conn, work);
         conn->blocked = len < offered;
@@ -238,7 +262,7 @@ static enum weir__output write_once(struct weir_conn *conn, struct weir__work *w
         conn->write_needs_read = 1;
         WEIR__FALLTHROUGH;
     case WEIR__IO_AGAIN_WRITE:
-        if (!conn->blocked) work->write_since_ms = weir__worker_now(weir__conn_worker(conn));
+        if (!conn->blocked) weir__stream_out_begin_wait(conn);
         conn->blocked = 1;
         return WEIR__OUTPUT_WAITS;
     case WEIR__IO_END:

@@ -30,4 +30,9 @@ int weir__stream_out_put_blob(struct weir_conn *conn, struct weir__blob *blob);
 /* Offers what waits to the socket. */
 enum weir__output weir__stream_out_flush(struct weir_conn *conn);
 
+/* The socket takes no more: the time for the peer to take something begins. */
+void weir__stream_out_begin_wait(struct weir_conn *conn);
+/* Whether the peer has taken something meanwhile; if so, its time begins anew. */
+int weir__stream_out_moves(struct weir_conn *conn);
+
 #endif

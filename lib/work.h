@@ -55,6 +55,7 @@ struct weir__work {
     int64_t active_ms;      /* when a byte last moved; kept up only with an idle timeout */
     int64_t frame_since_ms; /* when the message in progress began */
     int64_t write_since_ms; /* when the peer last took something, or output began to wait */
+    int kernel_bytes;       /* what the kernel held for it then */
     uint64_t lingered_bytes;
 
     uint64_t tick; /* its place in the worker's timeouts; 0: none */

@@ -113,6 +113,26 @@ def test_write_timeout_closes_the_client_that_takes_nothing():
         ping.exchange()
 
 
+def test_slow_but_steady_reader_is_not_timed_out():
+    """What counts is that it takes something, however much waits for it, here and in the kernel."""
+    line = b"x" * 65535 + b"\n"
+    with Server("--frame", "line", "--reply", "echo", "--write-timeout", "1s", "--print", "json") as server, \
+            Ping(server) as ping, server.connect(receive_buffer=16384) as client:
+        client.setblocking(False)
+        never = select.poll()
+        start = time.monotonic()
+        while time.monotonic() - start < 3.5:
+            try:
+                while client.send(line):
+                    pass
+            except BlockingIOError:
+                pass
+            never.poll(50)  # waits for nothing: the pace of a slow line, some 80 kB a second
+            assert client.recv(4096)
+            ping.exchange()
+        assert server.events("close") == []
+
+
 def test_answers_longer_than_the_longest_message():
     """One answer a message never fails for lack of room, however long it is and however small the limits are."""
     count = 20000  # their answers are more than the kernel takes for a client that does not read yet
