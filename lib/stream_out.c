@@ -9,6 +9,7 @@
 #include "portable.h"
 #include "worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <string.h>
@@ -248,6 +249,7 @@ static enum weir__output write_once(struct weir_conn *conn, struct weir__work *w
     size_t offered = 0, len = 0;
     int error = 0;
 
+    assert(count > 0); /* something waits, or we would not be here */
     for (int i = 0; i < count; i++)
         offered += parts[i].iov_len;
     conn->write_needs_read = 0;
