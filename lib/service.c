@@ -101,7 +101,7 @@ static void set_output_marks(struct weir__service *service, int64_t high)
         largest = encoder->encoded_bytes_max(service->encoder_config, service->message_bytes_max);
     service->output_high = (size_t)high;
     service->output_low = (size_t)high / 2;
-    service->output_cap = (size_t)high + largest;
+    service->output_cap = largest < SIZE_MAX - (size_t)high ? (size_t)high + largest : SIZE_MAX;
 }
 
 static int read_sizes(struct weir__service *service, const struct weir *weir, const struct weir_service *given)

@@ -67,16 +67,20 @@ static void count_skipped(struct weir_conn *conn)
 }
 
 /* A codec of the caller's may be wrong: a message that consumes nothing would never end, one that consumes more than
- * there is would be worse. */
+ * there is, or lies elsewhere, would be worse. */
 static int is_sane(const struct weir_decode *decode)
 {
-    return decode->consumed > 0 && decode->consumed <= decode->len;
+    const size_t offset = (size_t)((uintptr_t)decode->message.data - (uintptr_t)decode->bytes);
+
+    if (decode->consumed == 0 || decode->consumed > decode->len) return 0;
+    return decode->message.len == 0 || (offset < decode->len && decode->message.len <= decode->len - offset);
 }
 
 /* The codec wants more bytes. What it is done with leaves the window at both ends. */
 static enum weir__input take_more(struct weir_conn *conn, struct window *window, const struct weir_decode *decode)
 {
-    if (decode->consumed + decode->dropped > decode->len) return WEIR__INPUT_MALFORMED;
+    if (decode->consumed > decode->len || decode->dropped > decode->len - decode->consumed)
+        return WEIR__INPUT_MALFORMED;
     window->begin += decode->consumed;
     window->end -= decode->dropped;
     if (!conn->in_frame) {
@@ -135,6 +139,7 @@ static enum weir__input deliver(struct weir_conn *conn, struct window *window, s
         case WEIR_DECODED_TOO_LONG:
             return WEIR__INPUT_TOO_LONG;
         case WEIR_DECODED_MALFORMED:
+        default: /* also an answer that there is not: it would be asked for ever */
             return WEIR__INPUT_MALFORMED;
         case WEIR_DECODED_MESSAGE:
             if (!is_sane(&decode)) return WEIR__INPUT_MALFORMED;
@@ -178,6 +183,7 @@ static enum weir__input deliver_end(struct weir_conn *conn)
         case WEIR_DECODED_TOO_LONG:
             return WEIR__INPUT_TOO_LONG;
         case WEIR_DECODED_MALFORMED:
+        default: /* also an answer that there is not: it would be asked for ever */
             return WEIR__INPUT_MALFORMED;
         case WEIR_DECODED_MESSAGE:
             if (!is_sane(&decode)) return WEIR__INPUT_MALFORMED;

@@ -18,6 +18,9 @@
 
 enum { parts_max = 64 };
 
+/* What a codec claims to need must not wrap around when a header is put before it. */
+static const size_t room_max = SIZE_MAX / 2;
+
 static size_t encoded_bytes_max(const struct weir__service *service, size_t len)
 {
     const struct weir_codec *encoder = service->encoder;
@@ -106,6 +109,7 @@ int weir__stream_out_put(struct weir_conn *conn, struct weir_bytes message)
     struct weir__chunk *chunk;
     ssize_t len;
 
+    if (room > room_max) return -EMSGSIZE;
     if (!has_room(conn, room)) return -ENOBUFS;
     work = weir__work_get(conn);
     if (work == NULL) return -ENOMEM;
@@ -123,9 +127,11 @@ int weir__stream_out_put(struct weir_conn *conn, struct weir_bytes message)
 int weir__stream_out_encode(const struct weir__service *service, struct weir_bytes message, struct weir__blob **ret)
 {
     const size_t room = encoded_bytes_max(service, message.len);
-    struct weir__blob *blob = weir__blob_new(service->worker, room);
+    struct weir__blob *blob;
     ssize_t len;
 
+    if (room > room_max) return -EMSGSIZE;
+    blob = weir__blob_new(service->worker, room);
     if (blob == NULL) return -ENOMEM;
     len = encode(service, message, blob->bytes, room);
     if (len < 0) {
