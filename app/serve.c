@@ -285,8 +285,15 @@ static int start_signals(struct serve *serve)
     return serve->resize_event && !event_add(serve->resize_event, NULL) ? 0 : -ENOMEM;
 }
 
-static void stop_signals_events(struct serve *serve)
+/* With their events go our handlers. A terminal that has gone may send SIGHUP until the very end: that must not turn a
+ * good end into a bad one. */
+static void end_signals(struct serve *serve)
 {
+    sigset_t hangup;
+
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &hangup, NULL);
     for (size_t i = 0; i < STOP_SIGNAL_COUNT; i++)
         if (serve->stop_events[i]) event_free(serve->stop_events[i]);
     if (serve->resize_event) event_free(serve->resize_event);
@@ -336,7 +343,7 @@ static void end(struct serve *serve)
 {
     bool is_quiet = true;
 
-    stop_signals_events(serve);
+    end_signals(serve);
     weir_free(serve->weir);
     for (size_t i = 0; i < serve->listener_count; i++)
         reply_fini(&serve->listeners[i].reply);
