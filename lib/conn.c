@@ -93,8 +93,10 @@ static enum weir__interest wanted_interest(const struct weir_conn *conn)
     switch ((enum weir__conn_state)conn->state) {
     case WEIR__CONNECTING:
         return WEIR__WANT_WRITE;
-    case WEIR__ARRIVING:
     case WEIR__LINGERING:
+        if (conn->had_enough) return WEIR__WANT_GONE;
+        WEIR__FALLTHROUGH;
+    case WEIR__ARRIVING:
         return conn->read_needs_write ? WEIR__WANT_WRITE : WEIR__WANT_READ;
     case WEIR__OPEN:
     case WEIR__DRAINING:
@@ -707,6 +709,18 @@ int weir__conn_send_blob(struct weir_conn *conn, struct weir__blob *blob)
     return result;
 }
 
+/* The peer goes on sending. Whoever has taken what was sent is closed; to others the reset would cost it, so they keep
+ * their time for it, unread. */
+static void stop_discarding(struct weir_conn *conn)
+{
+    if (!weir__stream_out_is_on_its_way(conn)) {
+        weir__conn_abort(conn, (enum weir_reason)conn->reason, conn->error);
+        return;
+    }
+    conn->had_enough = 1;
+    update_interest(conn);
+}
+
 /* Reads and throws away, within the bounds of the service. */
 static void linger(struct weir_conn *conn)
 {
@@ -723,8 +737,12 @@ static void linger(struct weir_conn *conn)
         if (io == WEIR__IO_AGAIN_READ || io == WEIR__IO_AGAIN_WRITE) break;
         turn += len;
         conn->work->lingered_bytes += len;
-        if (io != WEIR__IO_BYTES || conn->work->lingered_bytes > service->linger_bytes_max) {
+        if (io != WEIR__IO_BYTES) {
             weir__conn_abort(conn, (enum weir_reason)conn->reason, conn->error);
+            return;
+        }
+        if (conn->work->lingered_bytes > service->linger_bytes_max) {
+            stop_discarding(conn);
             return;
         }
     }
@@ -774,7 +792,11 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
         on_open_event(conn, what);
         break;
     case WEIR__LINGERING:
-        linger(conn);
+        if (conn->had_enough) {
+            check_gone(conn);
+        } else {
+            linger(conn);
+        }
         break;
     case WEIR__UNUSED:
     case WEIR__CLOSED:

@@ -74,6 +74,7 @@ struct weir_conn {
     unsigned blocked : 1;      /* the socket takes no more for now */
     unsigned above_high : 1;   /* the output reached its high mark and has not fallen to the low one */
     unsigned writable_due : 1; /* it has fallen: on_writable is owed */
+    unsigned had_enough : 1;   /* LINGERING: nothing more is read */
     unsigned runnable : 1, dirty : 1, held : 1; /* in the worker's lists */
     unsigned write_needs_read : 1;              /* the transport must read before it can write (TLS) */
     unsigned read_needs_write : 1;              /* and the other way round */

@@ -223,6 +223,11 @@ static int kernel_bytes(const struct weir_conn *conn)
     return ioctl(weir__conn_fd(conn), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
+int weir__stream_out_is_on_its_way(const struct weir_conn *conn)
+{
+    return kernel_bytes(conn) > 0;
+}
+
 void weir__stream_out_begin_wait(struct weir_conn *conn)
 {
     conn->work->write_since_ms = weir__worker_now(weir__conn_worker(conn));

@@ -34,5 +34,7 @@ enum weir__output weir__stream_out_flush(struct weir_conn *conn);
 void weir__stream_out_begin_wait(struct weir_conn *conn);
 /* Whether the peer has taken something meanwhile; if so, its time begins anew. */
 int weir__stream_out_moves(struct weir_conn *conn);
+/* Whether the kernel still holds something that the peer has not taken. */
+int weir__stream_out_is_on_its_way(const struct weir_conn *conn);
 
 #endif
