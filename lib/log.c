@@ -20,21 +20,26 @@ int weir__log_wants(const struct weir__worker *worker, enum weir_log_level level
     return config->on_log != NULL && level <= config->log_level;
 }
 
+int weir__log_has_room(struct weir__worker *worker, enum weir_log_kind kind)
+{
+    const int64_t last_ms = worker->log_limits.last_ms[kind];
+
+    return kind == WEIR_LOG_STATE || last_ms == 0 || weir__worker_now(worker) - last_ms >= interval_ms;
+}
+
 /* 0: swallow this one. Else *ret_swallowed says how many were since the last. */
 static int may_log(struct weir__worker *worker, enum weir_log_kind kind, uint64_t *ret_swallowed)
 {
     struct weir__log_limits *limits = &worker->log_limits;
-    const int64_t now_ms = weir__worker_now(worker);
 
     *ret_swallowed = 0;
-    if (kind == WEIR_LOG_STATE) return 1;
-    if (limits->last_ms[kind] != 0 && now_ms - limits->last_ms[kind] < interval_ms) {
+    if (!weir__log_has_room(worker, kind)) {
         limits->swallowed[kind]++;
         return 0;
     }
     *ret_swallowed = limits->swallowed[kind];
     limits->swallowed[kind] = 0;
-    limits->last_ms[kind] = now_ms;
+    limits->last_ms[kind] = weir__worker_now(worker);
     return 1;
 }
 

@@ -23,5 +23,7 @@ void weir__log(struct weir__worker *worker, enum weir_log_level level, enum weir
 
 /* Whether a line of that level would be handed on: for those that cost something to make. */
 int weir__log_wants(const struct weir__worker *worker, enum weir_log_level level);
+/* Whether a line of that kind would not be swallowed now. The worker's thread. */
+int weir__log_has_room(struct weir__worker *worker, enum weir_log_kind kind);
 
 #endif

@@ -310,7 +310,7 @@ static int is_news(struct weir_conn *conn)
 }
 
 /* On its first bytes a client is looked at: does it speak what it should? People point browsers, TLS and proxies at raw
- * ports, and wonder. */
+ * ports, and wonder. An address whose line would be swallowed has not been named, and is when it comes again. */
 static void name_stranger(struct weir_conn *conn, struct weir_bytes first)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
@@ -318,7 +318,8 @@ static void name_stranger(struct weir_conn *conn, struct weir_bytes first)
 
     if (name == NULL) return;
     weir__count(&worker->counters.strangers, 1);
-    if (is_news(conn)) weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_STRANGER, "#%" PRIu64 " speaks %s", conn->id, name);
+    if (!weir__log_has_room(worker, WEIR_LOG_STRANGER) || !is_news(conn)) return;
+    weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_STRANGER, "#%" PRIu64 " speaks %s", conn->id, name);
 }
 
 static void received(struct weir_conn *conn, const struct window *window, size_t len)
