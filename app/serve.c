@@ -78,7 +78,6 @@ static void on_log(enum weir_log_level level, enum weir_log_kind kind, const cha
     struct serve *const serve = user;
 
     (void)kind;
-    if ((int)level > serve->options->log_level + WEIR_LOG_ERROR) return;
     say(serve, "%s%s\n", prefixes[level], text);
 }
 
@@ -306,7 +305,8 @@ static enum status start(struct serve *serve)
     const struct options *const options = serve->options;
     const struct weir_config config =
         WEIR_CONFIG(.workers = serve->workers, .clients_max = options->clients_max,
-                    .memory_bytes_max = options->memory_bytes_max, .on_log = on_log, .user = serve);
+                    .memory_bytes_max = options->memory_bytes_max, .on_log = on_log,
+                    .log_level = (enum weir_log_level)(options->log_level + WEIR_LOG_ERROR), .user = serve);
     enum status status = STATUS_DONE;
     int err = prepare_output(serve);
 

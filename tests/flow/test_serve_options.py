@@ -6,7 +6,8 @@ import re
 import socket
 import stat
 
-from harness import DEADLINE, Server, connect, connect_unix, expect_eof, recv_exactly, recv_until, run_weir, skip, weir
+from harness import DEADLINE, Server, connect, connect_unix, expect_eof, recv_exactly, recv_until, run_weir, skip, \
+    wait_for, weir
 
 ANY = "127.0.0.1:0"
 
@@ -242,8 +243,6 @@ def test_closed_standard_descriptors_do_not_become_sockets():
 
 
 def connect_when_ready(path):
-    from harness import wait_for
-
     def attempt():
         try:
             return connect_unix(path)
@@ -258,3 +257,12 @@ def test_nothing_is_read_from_standard_input():
         server.stdin.close()
         server.send_signal(15)
         assert server.wait(DEADLINE) == 0
+
+
+def test_log_level():
+    for level, expected in (("error", []), ("warning", ["speaks HTTP"]), ("debug", ["speaks HTTP", "debug: #1 arriving -> open"])):
+        with Server("--log-level", level, "--reply", "echo") as server, server.connect() as client:
+            client.sendall(b"GET / HTTP/1.0\r\n")
+            recv_until(client, b"\n")
+        for words in ("speaks HTTP", "debug: #1 arriving -> open"):
+            assert (words in server.stderr.text()) == (words in expected), (level, server.stderr.text())
