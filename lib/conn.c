@@ -380,6 +380,24 @@ void weir__conn_connected(struct weir_conn *conn)
 
 /* ---- Getting out ---- */
 
+/* A peer that takes nothing will not take the megabytes either that the kernel holds for it, and the FIN stands behind
+ * them: it would not be told, and they would stay for minutes. A reset (SO_LINGER 0, socket(7)) does away with both. */
+static void reset_if_stuck(const struct weir_conn *conn, enum weir_reason reason)
+{
+    const struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+    switch ((int)reason) {
+    case WEIR_REASON_WRITE_TIMEOUT:
+    case WEIR_REASON_SLOW_READER:
+    case WEIR_REASON_DRAIN_TIMEOUT:
+    case WEIR_REASON_MEMORY:
+        if (weir__conn_fd(conn) >= 0) setsockopt(weir__conn_fd(conn), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+        break;
+    default:
+        break;
+    }
+}
+
 void weir__conn_abort(struct weir_conn *conn, enum weir_reason reason, int error)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
@@ -388,6 +406,7 @@ void weir__conn_abort(struct weir_conn *conn, enum weir_reason reason, int error
     enter(conn, WEIR__CLOSED);
     conn->reason = (uint8_t)reason;
     conn->error = (uint16_t)error;
+    reset_if_stuck(conn, reason);
     close_socket(conn);
     if (conn->service->state_bytes > weir__codec_state_bytes) weir__free(conn->codec_state.large);
     weir__admission_leave(&worker->weir->admission);

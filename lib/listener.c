@@ -101,8 +101,8 @@ static void admit(struct weir__socket *socket, int fd, const struct weir__peer *
     uint64_t id;
 
     if (!weir__admission_enter(&weir->admission)) {
+        weir__count(&worker->counters.closed[WEIR_REASON_LIMIT], 1); /* before the client can know */
         close(fd);
-        weir__count(&worker->counters.closed[WEIR_REASON_LIMIT], 1);
         weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_LIMIT,
                   "a client was refused: %llu are connected, and no more may be",
                   (unsigned long long)weir->admission.clients_max);
@@ -119,6 +119,22 @@ static void admit(struct weir__socket *socket, int fd, const struct weir__peer *
     }
 }
 
+static void mail_worker(struct weir__socket *socket)
+{
+    if (!atomic_exchange(&socket->mailed, 1)) weir__mailbox_force(&socket->worker->mailbox, &socket->mail);
+}
+
+/* There is no memory to wait for clients with: it is tried again in a moment, or, without even a timer, by mail in the
+ * next turn. Better a busy loop than a deaf server. */
+static void accept_later(struct weir__socket *socket)
+{
+    const struct timeval wait = { .tv_usec = pause_ms * 1000 };
+
+    weir__count(&socket->worker->counters.accept_pauses, 1);
+    weir__log(socket->worker, WEIR_LOG_WARNING, WEIR_LOG_ACCEPT, "accepting pauses: %s", weir_strerror(-ENOMEM));
+    if (evtimer_add(socket->resume_event, &wait) != 0) mail_worker(socket);
+}
+
 static void set_accepting(struct weir__socket *socket)
 {
     const int accepting = socket->enabled && !socket->paused && socket->fd >= 0;
@@ -127,7 +143,7 @@ static void set_accepting(struct weir__socket *socket)
     if (!accepting) {
         event_del(socket->accept_event);
     } else if (event_add(socket->accept_event, NULL) != 0) {
-        weir__log(socket->worker, WEIR_LOG_ERROR, WEIR_LOG_ACCEPT, "accepting stopped: %s", weir_strerror(-ENOMEM));
+        accept_later(socket);
     }
 }
 
@@ -234,7 +250,7 @@ static void apply_wanted(struct weir__worker *worker, struct weir__mail *mail)
 static void tell_worker(struct weir__socket *socket, int wanted)
 {
     atomic_store(&socket->wanted, wanted);
-    if (!atomic_exchange(&socket->mailed, 1)) weir__mailbox_force(&socket->worker->mailbox, &socket->mail);
+    mail_worker(socket);
 }
 
 /* Under the lock, because weir_stop closes sockets on their workers. */
@@ -249,6 +265,9 @@ static int listen_on(struct weir__socket *socket)
     return err;
 }
 
+/* Only once all listen is any worker told: a listener that failed half way is freed, and its mail must not be under
+ * way.
+ */
 int weir_listener_enable(struct weir_listener *listener)
 {
     for (unsigned i = 0; i < listener->sockets_count; i++) {
@@ -256,8 +275,9 @@ int weir_listener_enable(struct weir_listener *listener)
 
         if (err != 0)
             return weir__fail(listener->weir, err, "listen %s: %s", listener->addresses[0], weir_strerror(err));
-        tell_worker(&listener->sockets[i], 1);
     }
+    for (unsigned i = 0; i < listener->sockets_count; i++)
+        tell_worker(&listener->sockets[i], 1);
     return 0;
 }
 
