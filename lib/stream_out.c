@@ -180,7 +180,10 @@ static void leave(struct weir_conn *conn, struct weir__work *work, size_t len)
     work->out_bytes -= len;
     while (len > 0) {
         struct weir__chunk *chunk = work->out_first;
-        const size_t left = chunk->end - chunk->begin;
+        size_t left;
+
+        assert(chunk != NULL); /* out_bytes counts what the chunks hold */
+        left = chunk->end - chunk->begin;
 
         if (len < left) {
             chunk->begin += len;
