@@ -39,6 +39,12 @@ struct weir {
 /* Milliseconds of the monotonic clock. */
 int64_t weir__clock_ms(void);
 
+/* So much later, or at the end of time, where an absurd wait would go beyond it. */
+static inline int64_t weir__clock_later(int64_t now_ms, int64_t wait_ms)
+{
+    return wait_ms < INT64_MAX - now_ms ? now_ms + wait_ms : INT64_MAX;
+}
+
 /* The next connection's id. Any thread. */
 uint64_t weir__next_id(struct weir *weir);
 

@@ -297,7 +297,7 @@ void weir_input_resume(struct weir *weir)
 void weir_stop(struct weir *weir, int64_t deadline_ms)
 {
     const int64_t wait_ms = deadline_ms == 0 ? 10000 : deadline_ms;
-    const int64_t wanted = wait_ms < 0 ? INT64_MAX : weir__clock_ms() + wait_ms;
+    const int64_t wanted = wait_ms < 0 ? INT64_MAX : weir__clock_later(weir__clock_ms(), wait_ms);
     int64_t before = atomic_load(&weir->stop_deadline_ms);
 
     while (wanted < before && !atomic_compare_exchange_weak(&weir->stop_deadline_ms, &before, wanted)) {

@@ -60,7 +60,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         free_timer(timer);
         return;
     }
-    timer->due_ms += timer->every_ms;
+    timer->due_ms = weir__clock_later(timer->due_ms, timer->every_ms);
     if (timer->due_ms < now_ms) timer->due_ms = now_ms; /* late by a whole period: go on from here, without a burst */
     sleep_until_due(timer, now_ms);
 }
@@ -75,7 +75,7 @@ int weir_timer_start(struct weir *weir, unsigned worker, int64_t after_ms, int64
     timer = weir__zalloc(sizeof *timer);
     if (timer == NULL) return -ENOMEM;
     *timer = (struct weir_timer){ .worker = weir->workers[worker], .fn = fn, .arg = arg };
-    timer->due_ms = now_ms + after_ms;
+    timer->due_ms = weir__clock_later(now_ms, after_ms);
     timer->every_ms = every_ms;
     timer->event = evtimer_new(timer->worker->base, on_timer, timer);
     if (timer->event == NULL) {

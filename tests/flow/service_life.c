@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The life of an engine and of its timers, seen from inside: scenes that need no client. Each checks itself; the exit
+ * status says whether all that must hold held.
+ *
+ *   service_life SCENE */
+#include "service_kit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- The clocks ---- */
+
+/* The wall clock as an administrator might set it, again and again: each look finds it hours away from the last. The
+ * library's calls and libevent's come here, for a program's own symbols go first. Other clocks are left alone. */
+static _Atomic int jumps;
+
+static void jump(struct timespec *ret)
+{
+    static _Atomic int64_t looks;
+    const int64_t look = atomic_fetch_add(&looks, 1);
+
+    ret->tv_sec += (look % 2 == 0 ? 1 : -1) * look % 1000 * 3600;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    const long result = syscall(SYS_clock_gettime, clock, ret);
+
+    if (result == 0 && atomic_load(&jumps) && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) jump(ret);
+    return (int)result;
+}
+
+int gettimeofday(struct timeval *restrict ret, void *restrict zone)
+{
+    struct timespec now;
+
+    (void)zone;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *ret = (struct timeval){ .tv_sec = now.tv_sec, .tv_usec = now.tv_nsec / 1000 };
+    return 0;
+}
+
+/* ---- What the scenes share ---- */
+
+static struct weir *new_weir(unsigned workers)
+{
+    const struct weir_config config = WEIR_CONFIG(.workers = workers);
+    struct weir *weir = NULL;
+
+    KIT_CHECK(weir_new(&config, &weir) == 0);
+    return weir;
+}
+
+static void stop_engine(struct weir *weir, void *arg)
+{
+    (void)arg;
+    weir_stop(weir, 1000);
+}
+
+struct ticks {
+    struct weir *weir;
+    struct weir_timer *timer;
+    int64_t start_ms, after_ms, every_ms;
+    int count, count_max;
+};
+
+static void on_tick(struct weir_timer *timer, void *arg)
+{
+    struct ticks *ticks = arg;
+    const int64_t due_ms = ticks->start_ms + ticks->after_ms + ticks->count * ticks->every_ms;
+
+    KIT_CHECK(timer == ticks->timer);
+    KIT_CHECK(kit_now_ms() >= due_ms); /* never early */
+    if (++ticks->count < ticks->count_max) return;
+    KIT_CHECK(kit_now_ms() < due_ms + 1500);
+    if (ticks->every_ms > 0) weir_timer_stop(timer); /* in its own callback */
+    weir_stop(ticks->weir, 1000);
+}
+
+static void run_ticks(int64_t after_ms, int64_t every_ms, int count)
+{
+    struct ticks ticks = { .weir = new_weir(1), .after_ms = after_ms, .every_ms = every_ms, .count_max = count };
+
+    ticks.start_ms = kit_now_ms();
+    KIT_CHECK(weir_timer_start(ticks.weir, 0, after_ms, every_ms, on_tick, &ticks, &ticks.timer) == 0);
+    KIT_CHECK(weir_run(ticks.weir) == 0);
+    KIT_CHECK(ticks.count == count);
+    weir_free(ticks.weir);
+}
+
+/* ---- Timers ---- */
+
+static void scene_timer_once(void)
+{
+    run_ticks(0, 0, 1);
+    run_ticks(1, 0, 1);
+    run_ticks(150, 0, 1);
+}
+
+static void scene_timer_repeating(void)
+{
+    run_ticks(30, 7, 20);
+    run_ticks(0, 1, 50);
+}
+
+static void scene_timer_wall_clock_jumps(void)
+{
+    atomic_store(&jumps, 1);
+    run_ticks(200, 0, 1);
+    run_ticks(20, 20, 10);
+}
+
+/* A callback that takes long must not make what is started after it early: the loop's clock is older than ours. */
+static void start_in_slow_callback(struct weir_timer *timer, void *arg)
+{
+    struct ticks *ticks = arg;
+
+    (void)timer;
+    kit_wait_ms(120);
+    ticks->start_ms = kit_now_ms();
+    KIT_CHECK(weir_timer_start(ticks->weir, 0, ticks->after_ms, 0, on_tick, ticks, &ticks->timer) == 0);
+}
+
+static void scene_timer_started_late_in_a_turn(void)
+{
+    struct ticks ticks = { .weir = new_weir(1), .after_ms = 100, .count_max = 1 };
+
+    KIT_CHECK(weir_timer_start(ticks.weir, 0, 0, 0, start_in_slow_callback, &ticks, NULL) == 0);
+    KIT_CHECK(weir_run(ticks.weir) == 0);
+    KIT_CHECK(ticks.count == 1);
+    weir_free(ticks.weir);
+}
+
+static void never(struct weir_timer *timer, void *arg)
+{
+    (void)timer;
+    (void)arg;
+    kit_fail("a timer ran that had been stopped, or whose time had not come");
+}
+
+static void stop_other(struct weir_timer *timer, void *arg)
+{
+    (void)timer;
+    weir_timer_stop(*(struct weir_timer **)arg);
+}
+
+static void end_scene(struct weir_timer *timer, void *arg)
+{
+    (void)timer;
+    weir_stop(arg, 1000);
+}
+
+/* The two are due at once, so that the second waits behind the first in the loop's own queue. */
+static void scene_timer_stopped_by_another(void)
+{
+    struct weir *weir = new_weir(1);
+    struct weir_timer *victim = NULL;
+
+    KIT_CHECK(weir_timer_start(weir, 0, 10, 0, stop_other, &victim, NULL) == 0);
+    KIT_CHECK(weir_timer_start(weir, 0, 10, 5, never, NULL, &victim) == 0);
+    KIT_CHECK(weir_timer_start(weir, 0, 60, 0, end_scene, weir, NULL) == 0);
+    KIT_CHECK(weir_run(weir) == 0);
+    weir_free(weir);
+}
+
+static void scene_timer_freed_while_it_waits(void)
+{
+    struct weir *weir = new_weir(2);
+
+    KIT_CHECK(weir_timer_start(weir, 0, 60000, 0, never, NULL, NULL) == 0);
+    KIT_CHECK(weir_timer_start(weir, 1, 60000, 1000, never, NULL, NULL) == 0);
+    KIT_CHECK(weir_timer_start(weir, 0, 20, 0, end_scene, weir, NULL) == 0);
+    KIT_CHECK(weir_run(weir) == 0);
+    weir_free(weir);
+}
+
+static void scene_timer_bad_times(void)
+{
+    struct weir *weir = new_weir(1);
+
+    KIT_CHECK(weir_timer_start(weir, 0, -1, 0, never, NULL, NULL) == -EINVAL);
+    KIT_CHECK(weir_timer_start(weir, 0, 0, -1, never, NULL, NULL) == -EINVAL);
+    KIT_CHECK(weir_timer_start(weir, 1, 0, 0, never, NULL, NULL) == -EINVAL);
+    weir_timer_stop(NULL);
+    weir_free(weir);
+}
+
+/* For ever is a time too, and is not now. */
+static void scene_timer_for_ever(void)
+{
+    struct weir *weir = new_weir(1);
+
+    KIT_CHECK(weir_timer_start(weir, 0, INT64_MAX, 0, never, NULL, NULL) == 0);
+    KIT_CHECK(weir_timer_start(weir, 0, INT64_MAX, INT64_MAX, never, NULL, NULL) == 0);
+    KIT_CHECK(weir_timer_start(weir, 0, 50, 0, end_scene, weir, NULL) == 0);
+    KIT_CHECK(weir_run(weir) == 0);
+    weir_free(weir);
+}
+
+static void on_first_of_two(struct weir_timer *timer, void *arg)
+{
+    struct ticks *ticks = arg;
+
+    (void)timer;
+    KIT_CHECK(++ticks->count == 1);
+}
+
+static void scene_timer_every_for_ever(void)
+{
+    struct ticks ticks = { .weir = new_weir(1) };
+
+    KIT_CHECK(weir_timer_start(ticks.weir, 0, 1, INT64_MAX, on_first_of_two, &ticks, NULL) == 0);
+    KIT_CHECK(weir_timer_start(ticks.weir, 0, 50, 0, end_scene, ticks.weir, NULL) == 0);
+    KIT_CHECK(weir_run(ticks.weir) == 0);
+    KIT_CHECK(ticks.count == 1);
+    weir_free(ticks.weir);
+}
+
+/* ---- Posting ---- */
+
+static int posts_ran, posts_gone, letters_gone, closes;
+
+static void count_post(struct weir *weir, void *arg)
+{
+    KIT_CHECK(weir != NULL && arg == &posts_ran);
+    posts_ran++;
+}
+
+static void count_gone(struct weir_conn *conn, void *arg)
+{
+    KIT_CHECK(conn == NULL && arg == &posts_gone);
+    posts_gone++;
+}
+
+static void count_letter(int result, void *arg)
+{
+    KIT_CHECK(result == -ENOENT && arg == &letters_gone);
+    letters_gone++;
+}
+
+static void count_nobody(uint64_t sent, void *user)
+{
+    KIT_CHECK(sent == 0);
+    ++*(int *)user;
+}
+
+static void on_close_drained(struct weir_conn *conn, enum weir_reason reason, void *user)
+{
+    KIT_CHECK(reason == WEIR_REASON_DRAIN && user == &closes);
+    KIT_CHECK(weir_conn_send(conn, (struct weir_bytes){ (const unsigned char *)"late", 4 }) < 0);
+    closes++;
+}
+
+static void post_one_of_each(struct weir *weir, int *broadcasts)
+{
+    const struct weir_bytes text = { (const unsigned char *)"hello", 5 };
+    const struct weir_filter filter = WEIR_FILTER(.done = count_nobody, .user = broadcasts);
+
+    posts_ran = posts_gone = letters_gone = 0;
+    for (unsigned i = 0; i < weir_workers(weir); i++) {
+        KIT_CHECK(weir_post(weir, i, count_post, &posts_ran) == 0);
+        KIT_CHECK(weir_post_conn(weir, i + 1, count_gone, &posts_gone) == 0);
+        KIT_CHECK(weir_send(weir, i + 1, text, count_letter, &letters_gone) == 0);
+    }
+    KIT_CHECK(weir_broadcast(weir, &filter, text) == 0);
+}
+
+static void check_each_ran(unsigned workers, int broadcasts)
+{
+    KIT_CHECK(posts_ran == (int)workers && posts_gone == (int)workers && letters_gone == (int)workers);
+    KIT_CHECK(broadcasts == 1);
+}
+
+/* What was posted and never ran runs in weir_free, once, and finds nobody. */
+static void scene_free_without_run(void)
+{
+    for (unsigned workers = 1; workers <= 3; workers++) {
+        struct weir *weir = new_weir(workers);
+        const struct weir_service service = WEIR_SERVICE(.on_close = on_close_drained, .user = &closes);
+        struct weir_listener *listener;
+        char address[WEIR_ADDRESS_BYTES_MAX];
+        int broadcasts = 0;
+
+        closes = 0;
+        post_one_of_each(weir, &broadcasts);
+        KIT_CHECK(weir_listen(weir, "127.0.0.1:0", NULL, &listener) == 0);
+        KIT_CHECK(weir_listener_address(listener, 0, address) == 0);
+        KIT_CHECK(weir_listener_disable(listener) == 0);
+        KIT_CHECK(weir_dial(weir, address, &service, NULL, NULL) == 0);
+        KIT_CHECK(weir_timer_start(weir, 0, 0, 0, never, NULL, NULL) == 0);
+        weir_input_pause(weir);
+        weir_free(weir);
+        check_each_ran(workers, broadcasts);
+        KIT_CHECK(closes == 1);
+    }
+}
+
+static void scene_posted_after_the_end(void)
+{
+    for (unsigned workers = 1; workers <= 3; workers++) {
+        struct weir *weir = new_weir(workers);
+        int broadcasts = 0;
+
+        KIT_CHECK(weir_post(weir, 0, stop_engine, NULL) == 0);
+        KIT_CHECK(weir_run(weir) == 0);
+        post_one_of_each(weir, &broadcasts);
+        weir_free(weir);
+        check_each_ran(workers, broadcasts);
+    }
+}
+
+static void refuse(struct weir *weir, void *arg)
+{
+    struct weir *expected = arg;
+
+    KIT_CHECK(weir == expected);
+    KIT_CHECK(weir_post(weir, 0, refuse, arg) == -EAGAIN); /* or it would never end */
+    posts_ran++;
+}
+
+static void scene_post_from_a_post_inside_free(void)
+{
+    struct weir *weir = new_weir(1);
+
+    posts_ran = 0;
+    KIT_CHECK(weir_post(weir, 0, refuse, weir) == 0);
+    weir_free(weir);
+    KIT_CHECK(posts_ran == 1);
+}
+
+static void post_again(struct weir *weir, void *arg)
+{
+    int *left = arg;
+
+    posts_ran++;
+    if (--*left > 0) {
+        KIT_CHECK(weir_post(weir, 0, post_again, arg) == 0);
+    } else {
+        weir_stop(weir, 1000);
+    }
+}
+
+/* A function that posts itself again runs in a later turn, and the loop's other work has its turn in between. */
+static void scene_post_from_a_post(void)
+{
+    struct weir *weir = new_weir(1);
+    int left = 1000;
+
+    posts_ran = 0;
+    KIT_CHECK(weir_post(weir, 0, post_again, &left) == 0);
+    KIT_CHECK(weir_run(weir) == 0);
+    KIT_CHECK(posts_ran == 1000);
+    weir_free(weir);
+}
+
+enum { order_posts = 5000, order_threads = 3 };
+
+struct order {
+    struct weir *weir;
+    int number;
+    int next;
+    pthread_t thread;
+};
+
+struct numbered {
+    struct order *order;
+    int number;
+};
+
+static void check_order(struct weir *weir, void *arg)
+{
+    struct numbered *numbered = arg;
+    static int done;
+
+    KIT_CHECK(numbered->number == numbered->order->next);
+    numbered->order->next++;
+    free(numbered);
+    if (++done == order_posts * order_threads) weir_stop(weir, 1000);
+}
+
+static void *post_in_order(void *arg)
+{
+    struct order *order = arg;
+
+    for (int i = 0; i < order_posts; i++) {
+        struct numbered *numbered = malloc(sizeof *numbered);
+        KIT_CHECK(numbered != NULL);
+        *numbered = (struct numbered){ order, i };
+        KIT_CHECK(weir_post(order->weir, 1, check_order, numbered) == 0);
+    }
+    return NULL;
+}
+
+static void scene_posts_of_each_thread_run_in_their_order(void)
+{
+    struct weir *weir = new_weir(2);
+    struct order orders[order_threads];
+
+    for (int i = 0; i < order_threads; i++) {
+        orders[i] = (struct order){ .weir = weir, .number = i };
+        KIT_CHECK(pthread_create(&orders[i].thread, NULL, post_in_order, &orders[i]) == 0);
+    }
+    KIT_CHECK(weir_run(weir) == 0);
+    for (int i = 0; i < order_threads; i++)
+        pthread_join(orders[i].thread, NULL);
+    weir_free(weir);
+}
+
+/* ---- Starting and stopping ---- */
+
+static void scene_stop_before_run(void)
+{
+    for (unsigned workers = 1; workers <= 3; workers++) {
+        struct weir *weir = new_weir(workers);
+        const struct weir_service service = WEIR_SERVICE(.on_close = on_close_drained, .user = &closes);
+        struct weir_listener *listener;
+        char address[WEIR_ADDRESS_BYTES_MAX];
+
+        closes = 0;
+        KIT_CHECK(weir_listen(weir, "127.0.0.1:0", NULL, &listener) == 0);
+        KIT_CHECK(weir_listener_address(listener, 0, address) == 0);
+        KIT_CHECK(weir_dial(weir, address, &service, NULL, NULL) == 0);
+        weir_stop(weir, 0);
+        weir_stop(weir, INT64_MAX); /* an absurd deadline is a far one */
+        KIT_CHECK(weir_run(weir) == 0);
+        weir_free(weir);
+        KIT_CHECK(closes == 1);
+    }
+}
+
+static void scene_stop_twice_and_after_the_end(void)
+{
+    struct weir *weir = new_weir(2);
+
+    KIT_CHECK(weir_post(weir, 1, stop_engine, NULL) == 0);
+    KIT_CHECK(weir_post(weir, 0, stop_engine, NULL) == 0);
+    KIT_CHECK(weir_run(weir) == 0);
+    weir_stop(weir, 5);
+    weir_stop(weir, WEIR_OFF);
+    weir_free(weir);
+}
+
+static void scene_bad_configs(void)
+{
+    struct weir *weir = NULL;
+    const struct weir_config configs[] = {
+        WEIR_CONFIG(.workers = 257),
+        WEIR_CONFIG(.first_id = UINT64_C(1) << 53),
+        WEIR_CONFIG(.clients_max = -2),
+        WEIR_CONFIG(.memory_bytes_max = -2),
+        WEIR_CONFIG(.mailbox_items_max = -2),
+        WEIR_CONFIG(.mailbox_bytes_max = -2),
+        { .size = 0 },
+    };
+
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+        KIT_CHECK(weir_new(&configs[i], &weir) == WEIR_ECONFIG && weir == NULL);
+        KIT_CHECK(strlen(weir_error_text(NULL)) > 10);
+    }
+    weir_free(NULL);
+}
+
+static void scene_many_engines(void)
+{
+    for (int i = 0; i < 50; i++) {
+        struct weir *weir = new_weir((unsigned)(i % 4 + 1));
+
+        KIT_CHECK(weir_listen(weir, "127.0.0.1:0", NULL, NULL) == 0);
+        KIT_CHECK(weir_post(weir, 0, stop_engine, NULL) == 0);
+        if (i % 5 != 0) KIT_CHECK(weir_run(weir) == 0);
+        weir_free(weir);
+    }
+}
+
+/* Nothing is announced to weir_free, nor forbidden: a connection that is still open when weir_run has failed to end it
+ * closes there. The dial waits in the mailbox until then. */
+static void dial_again(struct weir_conn *conn, enum weir_reason reason, void *user)
+{
+    const struct weir_service service = WEIR_SERVICE(.on_close = dial_again, .user = &closes);
+
+    (void)reason;
+    (void)user;
+    closes++;
+    KIT_CHECK(weir_dial(weir_conn_weir(conn), "127.0.0.1:1", &service, NULL, NULL) == -EAGAIN);
+}
+
+static void scene_dial_inside_free(void)
+{
+    struct weir *weir = new_weir(1);
+    const struct weir_service service = WEIR_SERVICE(.on_close = dial_again, .user = &closes);
+
+    closes = 0;
+    KIT_CHECK(weir_dial(weir, "127.0.0.1:1", &service, NULL, NULL) == 0);
+    weir_free(weir);
+    KIT_CHECK(closes == 1);
+}
+
+#define SCENE(name)         \
+    {                       \
+#name, scene_##name \
+    }
+
+static const struct {
+    const char *name;
+    void (*play)(void);
+} scenes[] = {
+    SCENE(timer_once),
+    SCENE(timer_repeating),
+    SCENE(timer_wall_clock_jumps),
+    SCENE(timer_started_late_in_a_turn),
+    SCENE(timer_stopped_by_another),
+    SCENE(timer_freed_while_it_waits),
+    SCENE(timer_bad_times),
+    SCENE(timer_for_ever),
+    SCENE(timer_every_for_ever),
+    SCENE(free_without_run),
+    SCENE(posted_after_the_end),
+    SCENE(post_from_a_post),
+    SCENE(post_from_a_post_inside_free),
+    SCENE(posts_of_each_thread_run_in_their_order),
+    SCENE(stop_before_run),
+    SCENE(stop_twice_and_after_the_end),
+    SCENE(bad_configs),
+    SCENE(many_engines),
+    SCENE(dial_inside_free),
+};
+
+int main(int argc, char **argv)
+{
+    KIT_CHECK(argc == 2);
+    for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
+        if (strcmp(scenes[i].name, argv[1]) != 0) continue;
+        scenes[i].play();
+        kit_event("{\"event\":\"scene\",\"name\":\"%s\"}", argv[1]);
+        return 0;
+    }
+    kit_fail("there is no scene %s", argv[1]);
+}

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Engines that start, stop and are freed in every order, their timers, and what is posted to them: each a scene of
+service_life, which checks itself."""
+from lab import program
+
+
+def scene(name):
+    def play():
+        assert program("service_life", name) == [{"event": "scene", "name": name}]
+    return play
+
+
+test_timer_once = scene("timer_once")
+test_timer_repeating = scene("timer_repeating")
+test_timer_wall_clock_jumps = scene("timer_wall_clock_jumps")
+test_timer_started_late_in_a_turn = scene("timer_started_late_in_a_turn")
+test_timer_stopped_by_another = scene("timer_stopped_by_another")
+test_timer_freed_while_it_waits = scene("timer_freed_while_it_waits")
+test_timer_bad_times = scene("timer_bad_times")
+test_timer_for_ever = scene("timer_for_ever")
+test_timer_every_for_ever = scene("timer_every_for_ever")
+test_free_without_run = scene("free_without_run")
+test_posted_after_the_end = scene("posted_after_the_end")
+test_post_from_a_post = scene("post_from_a_post")
+test_post_from_a_post_inside_free = scene("post_from_a_post_inside_free")
+test_posts_of_each_thread_run_in_their_order = scene("posts_of_each_thread_run_in_their_order")
+test_stop_before_run = scene("stop_before_run")
+test_stop_twice_and_after_the_end = scene("stop_twice_and_after_the_end")
+test_bad_configs = scene("bad_configs")
+test_many_engines = scene("many_engines")
+test_dial_inside_free = scene("dial_inside_free")
