@@ -115,8 +115,23 @@ static void on_timeout(struct weir_conn *conn)
     try_next(conn, ETIMEDOUT);
 }
 
-/* The dial cannot become a connection: on_close is owed all the same, and needs a connection to be called with. Where
- * there is not even memory for that, weir_dial has promised nothing. */
+/* Without memory for a connection on_close is owed all the same: it is called with one that never was, closed, and
+ * known to nobody. */
+static void close_stillborn(struct weir__worker *worker, const struct dial *dial)
+{
+    struct weir_conn conn = { .service = dial->service,
+                              .id = dial->id,
+                              .user = dial->user,
+                              .state = WEIR__CLOSED,
+                              .reason = WEIR_REASON_MEMORY,
+                              .error = ENOMEM };
+
+    conn.event.ev_fd = -1;
+    weir__count(&worker->counters.dialled, 1);
+    weir__count(&worker->counters.closed[WEIR_REASON_MEMORY], 1);
+    if (conn.service->on_close != NULL) conn.service->on_close(&conn, WEIR_REASON_MEMORY, conn.user);
+}
+
 static void begin(struct weir__worker *worker, struct weir__mail *mail)
 {
     struct dial *dial = WEIR__CONTAINER(mail, struct dial, mail);
@@ -124,6 +139,7 @@ static void begin(struct weir__worker *worker, struct weir__mail *mail)
     struct weir_conn *conn = weir__conn_dialled(service, dial->id, dial->user, &dial->base);
 
     if (conn == NULL) {
+        close_stillborn(worker, dial);
         weir__free(dial);
     } else if (worker->stop_seen || worker->ended) {
         weir__conn_abort(conn, WEIR_REASON_DRAIN, 0);

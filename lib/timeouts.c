@@ -32,8 +32,7 @@ static void set_timer(struct weir__timeouts *timeouts, uint64_t tick, int64_t no
     const struct timeval wait = { .tv_sec = wait_ms > 0 ? wait_ms / 1000 : 0,
                                   .tv_usec = wait_ms > 0 ? wait_ms % 1000 * 1000 : 0 };
 
-    timeouts->timer_tick = tick;
-    evtimer_add(timeouts->timer, &wait);
+    timeouts->timer_tick = evtimer_add(timeouts->timer, &wait) == 0 ? tick : 0;
 }
 
 static void stand_in(struct weir__timeouts *timeouts, struct weir__work *work, uint64_t tick)
@@ -65,13 +64,23 @@ static uint64_t tick_for(const struct weir__timeouts *timeouts, int64_t deadline
     return wanted;
 }
 
+static int is_empty(const struct weir__timeouts *timeouts)
+{
+    for (unsigned i = 0; i < weir__timeout_slots / 64; i++) {
+        if (timeouts->taken[i] != 0) return 0;
+    }
+    return 1;
+}
+
+int weir__timeouts_will_wake(const struct weir__timeouts *timeouts)
+{
+    return timeouts->timer_tick != 0 || is_empty(timeouts);
+}
+
 /* An empty wheel stands still; what stands in it from now on is counted from now. */
 static void catch_up_if_empty(struct weir__timeouts *timeouts, int64_t now_ms)
 {
-    for (unsigned i = 0; i < weir__timeout_slots / 64; i++) {
-        if (timeouts->taken[i] != 0) return;
-    }
-    timeouts->tick = (uint64_t)now_ms / weir__tick_ms;
+    if (is_empty(timeouts)) timeouts->tick = (uint64_t)now_ms / weir__tick_ms;
 }
 
 void weir__timeouts_arm(struct weir__timeouts *timeouts, struct weir__work *work, int64_t deadline_ms, int64_t now_ms)

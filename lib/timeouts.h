@@ -37,6 +37,10 @@ void weir__timeouts_fini(struct weir__timeouts *timeouts);
 void weir__timeouts_arm(struct weir__timeouts *timeouts, struct weir__work *work, int64_t deadline_ms, int64_t now_ms);
 void weir__timeouts_disarm(struct weir__timeouts *timeouts, struct weir__work *work);
 
+/* 0: somebody waits, and there was no memory for the loop's timer. Then the wheel has to be run without being woken for
+ * it, which also tries to set the timer again. */
+int weir__timeouts_will_wake(const struct weir__timeouts *timeouts);
+
 /* Brings the wheel up to now: asks all whose slot has come up. */
 void weir__timeouts_run(struct weir__timeouts *timeouts, int64_t now_ms,
                         int64_t (*check)(struct weir__work *work, int64_t now_ms));

@@ -38,7 +38,26 @@ static int sleep_until_due(struct weir_timer *timer, int64_t now_ms)
     const int64_t wait_ms = timer->due_ms > now_ms ? timer->due_ms - now_ms : 0;
     const struct timeval wait = { .tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 };
 
-    return evtimer_add(timer->event, &wait) == 0 ? 0 : -ENOMEM;
+    if (evtimer_add(timer->event, &wait) == 0) return 0;
+    timer->worker->sleepless = 1;
+    return -ENOMEM;
+}
+
+void weir__timer_sleep_all(struct weir__worker *worker)
+{
+    const int64_t now_ms = weir__clock_ms();
+    struct weir_timer *timer;
+
+    worker->sleepless = 0;
+    TAILQ_FOREACH(timer, &worker->timers, entry)
+    {
+        if (evtimer_pending(timer->event, NULL)) continue;
+        if (timer->due_ms <= now_ms) {
+            event_active(timer->event, EV_TIMEOUT, 1);
+        } else {
+            sleep_until_due(timer, now_ms);
+        }
+    }
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

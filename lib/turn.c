@@ -7,6 +7,7 @@
 #include "conn.h"
 #include "engine.h"
 #include "log.h"
+#include "timer.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -77,6 +78,21 @@ static void relieve_memory(struct weir__worker *worker)
     }
 }
 
+/* Without memory for a timer the loop would sleep through a deadline. Then we look in each turn, and turns do not wait.
+ */
+static void keep_time(struct weir__worker *worker)
+{
+    if (!weir__timeouts_will_wake(&worker->timeouts))
+        weir__timeouts_run(&worker->timeouts, weir__worker_now(worker), weir__conn_check_deadlines);
+    if (worker->sleepless) weir__timer_sleep_all(worker);
+}
+
+static int owes_more(const struct weir__worker *worker)
+{
+    return worker->runnable_count > 0 || worker->dirty_count > 0 || worker->sleepless ||
+           !weir__timeouts_will_wake(&worker->timeouts);
+}
+
 int weir__turn_end(struct weir__worker *worker)
 {
     const struct weir_config *config = &worker->weir->config;
@@ -85,9 +101,10 @@ int weir__turn_end(struct weir__worker *worker)
     if (worker->busy && config->on_turn != NULL) config->on_turn(worker->weir, worker->index, config->user);
     flush_dirty(worker);
     if (worker->memory_over) relieve_memory(worker);
+    keep_time(worker);
     weir__conn_bury_all(worker);
     if (worker->busy) weir__count(&worker->counters.turns, 1);
     worker->busy = 0;
     worker->now_ms = 0;
-    return worker->runnable_count > 0 || worker->dirty_count > 0;
+    return owes_more(worker);
 }

@@ -133,13 +133,16 @@ static void on_timeouts(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Life ---- */
 
+/* On epoll or not at all. Libevent falls back to poll when epoll has no memory or the environment says so; there
+ * WEIR__WANT_GONE would be level-triggered, and one paused connection burn a core. */
 static struct event_base *new_base(void)
 {
     struct event_config *config = event_config_new();
     struct event_base *base = NULL;
 
     if (config == NULL) return NULL;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
     base = event_base_new_with_config(config);
     event_config_free(config);
     return base;

@@ -67,6 +67,7 @@ struct weir__worker {
     int64_t now_ms;   /* of this turn, once someone asked; 0: not asked yet */
     int busy;         /* a callback ran in this turn */
     int memory_over;  /* the memory bound was passed in this turn */
+    int sleepless;    /* there was no memory to set a timer of the program's: the loop must not wait */
     int input_paused; /* what this worker last saw of weir_input_pause */
     int stop_seen;
     int ended; /* its loop is over: mail only frees what it holds */
