@@ -336,6 +336,7 @@ static enum status run(struct session *session, const struct weir_service *servi
     }
     err = weir_run(session->weir);
     input_stop(session->input);
+    session->is_cut_short |= !session->is_interactive && input_is_left(session->input);
     if (!err || session->failed || session->status != STATUS_DONE) return STATUS_DONE;
     return status_error(COMMAND_CONNECT, err, weir_error_text(session->weir));
 }

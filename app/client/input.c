@@ -101,6 +101,16 @@ static int start_thread(struct input *input)
     return -err;
 }
 
+bool input_is_left(const struct input *input)
+{
+    struct pollfd ready = { .events = POLLIN };
+    char byte = 0;
+
+    if (!input) return false;
+    ready.fd = input->fd;
+    return poll(&ready, 1, 0) == 1 && ready.revents & POLLIN && read(input->fd, &byte, 1) == 1;
+}
+
 void input_free(struct input *input)
 {
     if (!input) return;

@@ -4,6 +4,7 @@
 #ifndef APP_CLIENT_INPUT_H
 #define APP_CLIENT_INPUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <weir/weir.h>
@@ -26,6 +27,9 @@ void input_next(struct input *input);
 /* Stops the thread, also one that waits for a person to type. Before weir_free, which still runs what it has posted.
  * NULL is accepted. */
 void input_stop(struct input *input);
+
+/* Whether something is there that was not read, and that nobody will read: after input_stop. NULL is accepted. */
+bool input_is_left(const struct input *input);
 
 /* Frees it: after weir_free. NULL is accepted. */
 void input_free(struct input *input);
