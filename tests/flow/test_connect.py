@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""weir connect in pipes: bytes in, bytes out, and how it ends."""
+import os
+import random
+import re
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+
+from harness import DEADLINE, FLAVOUR, PATIENCE, Server, accept, listener, recv_all, recv_exactly, reset, run_weir, \
+    skip, weir
+
+
+def port_of(sock):
+    return sock.getsockname()[1]
+
+
+def free_port():
+    """A port that nobody listens on, held so that nobody else takes it."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+def feed(process, data):
+    """Writes to its standard input, and ends that, in a thread: it may be slow to read."""
+    def write():
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[process.stdin.write(view):]
+            process.stdin.close()
+        except (BrokenPipeError, ValueError):  # it has ended, and the test with it
+            pass
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    return thread
+
+
+def pipe_through(data, *arguments):
+    """(status, standard output, standard error) of a client that is given this."""
+    with weir("connect", *arguments, stdin=True) as client:
+        feed(client, data)
+        status = client.wait(DEADLINE)
+        return status, client.stdout.bytes(), client.stderr.text()
+
+
+def test_piped_bytes_go_and_come_as_they_are():
+    data = random.Random(1).randbytes((8 if FLAVOUR == "release" else 2) << 20)
+    with Server("--reply", "echo") as server:
+        for url in ("tcp://127.0.0.1:%d" % server.port, "%d" % server.port, "localhost:%d" % server.port):
+            assert pipe_through(data, url) == (0, data, ""), url
+
+
+def test_file_in_file_out():
+    data = random.Random(2).randbytes(1 << 20)
+    with Server("--reply", "echo") as server, tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as got:
+        given.write(data)
+        given.flush()
+        given.seek(0)
+        with weir("connect", str(server.port), stdin=given, stdout=got) as client:
+            assert client.wait() == 0
+        got.seek(0)
+        assert got.read() == data
+
+
+def test_unix_socket():
+    with Server("--listen", "unix:s", "--frame", "line", "--reply", "echo") as server:
+        url = "unix:" + os.path.join(server.home.name, "s")
+        assert pipe_through(b"one\ntwo\n", url) == (0, b"one\ntwo\n", "")
+    status, _, stderr = pipe_through(b"", url)
+    assert status == 3 and "nothing listens on " + url in stderr, stderr
+
+
+def test_ipv6():
+    try:
+        server = Server("--listen", "[::1]:0", "--reply", "echo")
+    except AssertionError:
+        skip("no IPv6 here")
+    with server:
+        assert pipe_through(b"x", "[::1]:%d" % server.port) == (0, b"x", "")
+        assert pipe_through(b"x", server.urls[0]) == (0, b"x", "")
+
+
+def test_end_of_input_is_a_half_close_and_answers_are_awaited():
+    with listener() as sock, weir("connect", str(port_of(sock)), stdin=True) as client:
+        feed(client, b"question")
+        with accept(sock) as server:
+            assert recv_all(server) == b"question"  # up to its FIN
+            for piece in (b"ans", b"wer", b"!" * 100000):
+                server.sendall(piece)
+                client.wait_stdout(piece[-3:].decode() + "$")
+            assert client.process.poll() is None
+        assert client.wait() == 0
+        assert client.stdout.bytes() == b"answer" + b"!" * 100000
+
+
+def test_input_that_is_empty_or_was_never_open():
+    for stdin, wrap in ((False, ()), (True, ()), (False, ("sh", "-c", 'exec "$@" <&-', "sh"))):
+        with listener() as sock, weir("connect", str(port_of(sock)), stdin=stdin, wrap=wrap) as client:
+            if stdin:
+                client.stdin.close()
+            with accept(sock) as server:
+                assert recv_all(server) == b""
+                server.sendall(b"goodbye\n")
+            assert client.wait() == 0
+            assert (client.stdout.bytes(), client.stderr.text()) == (b"goodbye\n", "")
+
+
+def test_input_that_cannot_be_read():
+    with listener() as sock:
+        folder = os.open("/", os.O_RDONLY)
+        with weir("connect", str(port_of(sock)), stdin=folder) as client:
+            with accept(sock) as server:
+                expect_end(server)
+            assert client.wait() == 1
+            assert client.stderr.text() == "weir: standard input: is a directory\n", client.stderr.text()
+        os.close(folder)
+
+
+def expect_end(sock):
+    """Its end, in order or not."""
+    try:
+        while sock.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
+
+
+def test_server_that_closes_first_ends_it_though_input_goes_on():
+    with listener() as sock, weir("connect", str(port_of(sock)), stdin=True) as client:
+        with accept(sock) as server:
+            server.sendall(b"no\n")
+        assert client.wait() == 0
+        assert (client.stdout.bytes(), client.stderr.text()) == (b"no\n", "")
+
+
+def fill(client):
+    """Writes to its standard input until it takes no more for a while. Returns how much that was."""
+    os.set_blocking(client.stdin.fileno(), False)
+    written = 0
+    while select.select([], [client.stdin], [], 0.3 * PATIENCE)[1]:
+        written += client.stdin.write(b"x" * 65536) or 0
+        assert written < 64 << 20, "it takes everything"
+    return written
+
+
+def test_server_that_closes_before_it_has_taken_everything():
+    """It may read on, but nothing comes back any more: what is left in the pipe was not sent, and that is said."""
+    with listener() as sock, weir("connect", str(port_of(sock)), stdin=True) as client, accept(sock) as server:
+        written = fill(client)
+        server.shutdown(socket.SHUT_WR)
+        assert len(recv_all(server)) < written
+        assert client.wait() == 1
+        assert client.stderr.text() == "weir: tcp://127.0.0.1:%d closed the connection before it had taken all that was " \
+            "sent\n" % port_of(sock), client.stderr.text()
+
+
+def test_slow_server_slows_the_reading():
+    """It holds no more than a chunk: what the server does not take stays in the pipe."""
+    with listener() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with weir("connect", str(port_of(sock)), stdin=True) as client, accept(sock) as server:
+            written = fill(client)
+            client.stdin.close()
+            assert len(recv_all(server)) == written
+            server.close()
+            assert client.wait() == 0
+
+
+def test_reader_that_goes_away_ends_it():
+    """As in: weir connect HOST | head -1."""
+    reader, writer = os.pipe()
+    with Server("--reply", "echo") as server, weir("connect", str(server.port), stdin=True, stdout=writer) as client:
+        os.close(writer)
+        client.stdin.write(b"one\n")
+        assert os.read(reader, 100) == b"one\n"
+        os.close(reader)
+        client.stdin.write(b"two\n")
+        assert client.wait() == -13  # SIGPIPE, as any program in a pipe
+
+
+def test_full_disk():
+    with open("/dev/full", "wb") as full, Server("--reply", "echo") as server, \
+            weir("connect", str(server.port), stdin=True, stdout=full) as client:
+        client.stdin.write(b"one\n")
+        assert client.wait() == 1
+        assert client.stderr.text().lower() == "weir: standard output: no space left on device\n", client.stderr.text()
+
+
+def test_frame_with_piped_lines():
+    """Each line is one message, the last one also without its newline; answers come out as the server sent them."""
+    for frame, wire in (("length:u16be", b"\x00\x03one\x00\x00\x00\x05three"), ("line", b"one\n\nthree\n"),
+                        ("line:crlf", b"one\r\n\r\nthree\r\n"), ("delimiter:\\x03", b"one\x03\x03three\x03"),
+                        ("length:u8,offset=1", b"onethree"), ("raw", b"onethree")):
+        with listener() as sock, weir("connect", "--frame", frame, str(port_of(sock)), stdin=True) as client:
+            feed(client, b"one\r\n\nthree")
+            with accept(sock) as server:
+                assert recv_all(server) == wire, frame
+                server.sendall(wire)
+            assert client.wait() == 0
+            assert client.stdout.bytes() == wire, frame
+
+
+def test_frame_end_to_end():
+    with Server("--frame", "length:u32le", "--reply", "echo", "--print", "json") as server:
+        lines = [b"line %d" % number for number in range(5000)]
+        status, out, err = pipe_through(b"\n".join(lines) + b"\n", "--frame", "length:u32le", str(server.port))
+        assert (status, err) == (0, "")
+        assert out == b"".join(len(line).to_bytes(4, "little") + line for line in lines)
+
+
+def test_crlf():
+    for flag in ("-C", "--crlf"):
+        with listener() as sock, weir("connect", flag, str(port_of(sock)), stdin=True) as client:
+            feed(client, b"one\ntwo\r\n\n\rx\nlast")
+            with accept(sock) as server:
+                assert recv_all(server) == b"one\r\ntwo\r\n\r\n\rx\r\nlast"
+            assert client.wait() == 0
+
+
+def test_line_too_long_for_a_message():
+    with listener() as sock, weir("connect", "--frame", "length:u8", str(port_of(sock)), stdin=True) as client:
+        feed(client, b"x" * 256 + b"\n")
+        with accept(sock) as server:
+            expect_end(server)
+        assert client.wait() == 1
+        assert client.stderr.text() == "weir: standard input: a line is too long for one message\n", client.stderr.text()
+
+
+# ---- How it ends ----
+
+def test_refused():
+    with free_port() as sock:
+        status, stdout, stderr = run_weir("connect", str(port_of(sock)))
+        assert (status, stdout) == (3, ""), (status, stderr)
+        assert stderr == "weir: connection refused: nothing listens on tcp://127.0.0.1:%d; start a server there with: " \
+            "weir serve :%d\n" % (port_of(sock), port_of(sock)), stderr
+
+
+def swapped_pair():
+    """Two ports, each the other with its bytes swapped: a listener on one, nobody on the other, which is held."""
+    for _ in range(1000):
+        sock = listener()
+        port = port_of(sock)
+        other = (port & 0xff) << 8 | port >> 8
+        held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            if other > 1024 and other != port:
+                held.bind(("127.0.0.1", other))
+                return sock, port, held, other
+        except OSError:
+            pass
+        held.close()
+        sock.close()
+    raise AssertionError("no such ports")
+
+
+def test_refused_because_of_a_forgotten_htons():
+    sock, port, held, other = swapped_pair()
+    with sock, held:
+        for host in ("127.0.0.1", "localhost"):
+            status, _, stderr = run_weir("connect", "%s:%d" % (host, other))
+            assert status == 3 and stderr == "weir: connection refused: nothing listens on %d, but something does on %d, " \
+                "which is %d without htons\n" % (other, port, other), stderr
+
+
+def test_reset():
+    with listener() as sock, weir("connect", str(port_of(sock)), stdin=True) as client:
+        server = accept(sock)
+        client.stdin.write(b"x")
+        recv_exactly(server, 1)
+        reset(server)
+        assert client.wait() == 4
+        assert client.stderr.text().startswith("weir: connection reset: tcp://127.0.0.1:%d" % port_of(sock))
+
+
+def test_timed_out():
+    """A listener whose queue is full does not answer, as a machine that is off."""
+    with listener(backlog=0) as sock:
+        queue = [socket.socket() for _ in range(4)]
+        for client in queue:
+            client.setblocking(False)
+            client.connect_ex(sock.getsockname())
+        status, stdout, stderr = run_weir("connect", "--connect-timeout", "300ms", str(port_of(sock)))
+        for client in queue:
+            client.close()
+        if status == 0:
+            skip("the kernel's queue of clients is longer here")
+        assert (status, stdout) == (5, ""), (status, stderr)
+        assert stderr.startswith("weir: timed out: no answer from tcp://127.0.0.1:%d" % port_of(sock)), stderr
+
+
+def test_no_such_host():
+    status, stdout, stderr = run_weir("connect", "no-such-host.invalid:80", deadline=25 * PATIENCE)
+    assert (status, stdout) == (6, ""), (status, stderr)
+    assert stderr.startswith("weir: no-such-host.invalid: "), stderr
+
+
+def test_no_route():
+    """In a world of its own, without a network."""
+    alone = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None or subprocess.run(alone + ["true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        skip("unshare does not work here")
+    for address in ("192.0.2.1:9", "[2001:db8::1]:9"):
+        status, _, stderr = run_weir("connect", address, wrap=alone)
+        assert status == 6 and stderr.startswith("weir: no route: tcp://%s cannot be reached" % address), (status, stderr)
+
+
+def test_wrong_usage():
+    for arguments, words in (([], "connect where?"), (["1", "2"], "one address"), (["0"], "port"),
+                             (["-C", "--frame", "line", "1"], "--frame line:crlf"), (["fd:3"], "fd:3"),
+                             (["--frame", "lines", "1"], "--frame"), (["host:x"], "host:x"), (["tls://h:1"], "tls"),
+                             (["--connect-timeout", "soon", "1"], "--connect-timeout"), (["--hexx", "1"], "--hexx")):
+        status, stdout, stderr = run_weir("connect", *arguments)
+        assert (status, stdout) == (2, "") and words in stderr, (arguments, status, stderr)
+
+
+def test_every_address_of_a_name_is_tried():
+    """localhost may be ::1 first; a server on 127.0.0.1 alone is found all the same."""
+    with Server("--reply", "echo") as server:
+        assert pipe_through(b"x", "localhost:%d" % server.port)[:2] == (0, b"x")
+
+
+def test_kill_it_while_it_waits():
+    for number in (2, 15):
+        with listener() as sock, weir("connect", str(port_of(sock)), stdin=True) as client, accept(sock) as server:
+            client.stdin.write(b"x")
+            recv_exactly(server, 1)
+            assert client.stop(number) == -number
+            expect_end(server)
+
+
+# ---- Somebody types ----
+
+def test_conversation_on_a_terminal():
+    with Server("--frame", "line", "--reply", "echo") as server, \
+            weir("connect", str(server.port), terminal=True) as client:
+        client.wait_stdout(r"^connected to tcp://127\.0\.0\.1:%d\r\n> $" % server.port)
+        for line in ("hello", "\u4f60\u597d", "a \\ b"):
+            client.stdin.write(line.encode() + b"\n")
+            shown = line.replace("\\", "\\\\")
+            client.wait_stdout("> %s\r\n(> \r\x1b\\[K)?%s\r\n> $" % (re.escape(line), re.escape(shown)))
+        client.stdin.write(b"\x04")  # Ctrl-D
+        assert client.wait() == 0
+        assert client.stdout.text().endswith("> \r\ntcp://127.0.0.1:%d closed the connection\r\n" % server.port), \
+            repr(client.stdout.text())
+
+
+def test_answer_that_comes_unasked_does_not_break_the_prompt():
+    with listener() as sock, weir("connect", str(port_of(sock)), terminal=True) as client, accept(sock) as server:
+        client.wait_stdout("> $")
+        server.sendall(b"first\r\nsecond\nthird?")
+        client.wait_stdout("> \r\x1b\\[Kfirst\r\nsecond\r\nthird\\?\r\n> $")
+        server.sendall(b"\x1b[2J\x1b]0;owned\x07\x00\x01")
+        client.wait_stdout(r"1b 5b 32 4a .*\|\r\n> $|\\x1b\[2J\\x1b\]0;owned\\x07\\0\\x01\r\n> $")
+        own = client.stdout.bytes().replace(b"\r\x1b[K", b"")
+        assert b"\x1b" not in own and b"\x07" not in own, own
+
+
+def test_typed_lines_as_messages():
+    with Server("--frame", "length:u16be", "--reply", "echo", "--print", "json") as server, \
+            weir("connect", "--frame", "length:u16be", str(server.port), terminal=True) as client:
+        client.wait_stdout("> $")
+        client.stdin.write(b"hello\n")
+        client.wait_stdout("hello\r\n(> \r\x1b\\[K)?hello\r\n> $")
+        assert server.wait_events("message")[0]["text"] == "hello"
+        client.stdin.write(b"\x04")
+        assert client.wait() == 0
+
+
+def test_crlf_when_typed():
+    with listener() as sock, weir("connect", "-C", str(port_of(sock)), terminal=True) as client, accept(sock) as server:
+        client.wait_stdout("> $")
+        client.stdin.write(b"GET / HTTP/1.0\n\n")
+        assert recv_exactly(server, 18) == b"GET / HTTP/1.0\r\n\r\n"
+        server.close()
+        assert client.wait() == 0
+
+
+def test_server_that_goes_while_somebody_thinks():
+    with listener() as sock, weir("connect", str(port_of(sock)), terminal=True) as client:
+        server = accept(sock)
+        client.wait_stdout("> $")
+        server.close()
+        assert client.wait() == 0
+        assert client.stdout.text().endswith("\r\x1b[Ktcp://127.0.0.1:%d closed the connection\r\n" % port_of(sock)), \
+            repr(client.stdout.text())
+
+
+def test_ctrl_c_ends_it_at_once():
+    with Server("--reply", "echo") as server, weir("connect", str(server.port), terminal=True) as client:
+        client.wait_stdout("> $")
+        client.stdin.write(b"half a li\x03")
+        assert client.wait() == -2
+        with server.connect() as other:
+            other.sendall(b"x")
+            assert recv_exactly(other, 1) == b"x"
+
+
+def test_refusal_on_a_terminal():
+    with free_port() as sock, weir("connect", str(port_of(sock)), terminal=True) as client:
+        assert client.wait() == 3
+        assert client.stdout.text().startswith("weir: connection refused: nothing listens"), client.stdout.text()
+
+
+def test_two_clients_and_a_restart():
+    """The server comes again on the same port, and clients with it."""
+    with Server("--frame", "line", "--reply", "echo") as server:
+        assert pipe_through(b"one\n", str(server.port))[:2] == (0, b"one\n")
+        port = server.port
+    assert run_weir("connect", str(port))[0] == 3
+    with Server("--listen", "127.0.0.1:%d" % port, "--frame", "line", "--reply", "text:again"):
+        assert pipe_through(b"one\n", str(port))[:2] == (0, b"again\n")
