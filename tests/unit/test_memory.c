@@ -73,7 +73,7 @@ static void be_silent(int severity, const char *text)
 
 enum listener { TCP, UNIX, IMPATIENT, listeners_count };
 
-enum { line_max = 50000, big_len = 8 * 1024, stall_ms = 2000, quiet_ms = 500, pieces_max = 10, clients_max = 6 };
+enum { line_max = 50000, big_len = 8 * 1024, stall_ms = 20000, quiet_ms = 500, pieces_max = 10, clients_max = 6 };
 
 /* What a client sends, piece by piece, each in a tick of its own. */
 struct script {
@@ -840,6 +840,7 @@ static void a_listener_that_fails_half_way_leaves_no_mail(void **state)
     struct weir *weir = NULL;
 
     (void)state;
+    memory.exempt = 1; /* here are threads, and nothing is counted */
     for (int i = 0; i < 3; i++) {
         assert_int_equal(weir_new(&config, &weir), 0);
         listens_left = i;
@@ -850,6 +851,7 @@ static void a_listener_that_fails_half_way_leaves_no_mail(void **state)
         assert_int_equal(weir_run(weir), 0); /* the workers see to their mail */
         weir_free(weir);
     }
+    memory.exempt = 0;
 }
 
 static int set_up(void **state)
