@@ -52,6 +52,7 @@ static enum weir_reason reason_of(int error)
     case ECONNRESET:
     case ECONNABORTED:
     case EPIPE:
+    case ENOTCONN: /* shutdown(2), when the reset came first */
         return WEIR_REASON_RESET;
     case ETIMEDOUT:
     case EHOSTUNREACH:

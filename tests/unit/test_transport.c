@@ -684,6 +684,7 @@ static enum weir_reason reason_of(const struct result *result)
     switch (result->error) {
     case ECONNRESET:
     case EPIPE:
+    case ENOTCONN:
         return WEIR_REASON_RESET;
     case ETIMEDOUT:
         return WEIR_REASON_LOST;
@@ -897,6 +898,7 @@ static const struct result harmful[] = {
     { "ECONNRESET", WEIR__IO_ERROR, ECONNRESET, 0 },
     { "EPIPE", WEIR__IO_ERROR, EPIPE, 0 },
     { "ETIMEDOUT", WEIR__IO_ERROR, ETIMEDOUT, 0 },
+    { "ENOTCONN", WEIR__IO_ERROR, ENOTCONN, 0 }, /* what shutdown(2) says after a reset */
     { "ENOMEM", WEIR__IO_ERROR, ENOMEM, 0 },
 };
 
