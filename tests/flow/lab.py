@@ -15,9 +15,10 @@ def worker_counts():
 
 
 class Lab(Server):
-    """A service_lab with the given options: Lab(frame="line", mode="echo"). `listen` is one URL or a list of them."""
+    """A service_lab with the given options: Lab(frame="line", mode="echo"). `listen` is one URL or a list of them;
+    `words` come behind them, and `listens` then says how many `listening on` to wait for."""
 
-    def __init__(self, listen="tcp://127.0.0.1:0", words=(), listens=None, env=None, **options):
+    def __init__(self, listen="tcp://127.0.0.1:0", words=(), listens=None, stdin=True, wrap=(), **options):
         options.setdefault("workers", worker_counts()[0])
         urls = [listen] if isinstance(listen, str) else listen
         line = []
@@ -25,7 +26,7 @@ class Lab(Server):
             line += ["--" + name.replace("_", "-"), value]
         for url in urls:
             line += ["--listen", url]
-        super().__init__(*line, *words, program="service_lab", listens=listens, stdin=True, env=env)
+        super().__init__(*line, *words, program="service_lab", listens=listens, stdin=stdin, wrap=wrap)
 
     def connect_to(self, listener, **options):
         """A client of another listener than the first."""
@@ -70,9 +71,9 @@ class Lab(Server):
         return self.events("ran")[-1]["result"]
 
 
-def refused_start(*words):
+def refused_start(*words, **process):
     """What a service_lab that cannot start says; its exit status must be 1."""
-    with Process([os.path.join(PROGRAMS, "service_lab")] + list(words)) as process:
+    with Process([os.path.join(PROGRAMS, "service_lab")] + [str(word) for word in words], **process) as process:
         status = process.wait()
         assert status == 1, (status, process.stderr.text())
         return process.stderr.text()

@@ -41,9 +41,9 @@ void kit_event(const char *format, ...)
     va_end(arguments);
 }
 
-const char *kit_text(struct weir_bytes bytes, char ret[65])
+const char *kit_text(struct weir_bytes bytes, char ret[kit_text_bytes])
 {
-    size_t len = bytes.len < 64 ? bytes.len : 64;
+    size_t len = bytes.len < kit_text_bytes ? bytes.len : kit_text_bytes - 1;
 
     for (size_t i = 0; i < len; i++) {
         const unsigned char byte = bytes.data[i];

@@ -45,10 +45,12 @@ static struct {
     int64_t quiet;                        /* not 0: no event for a message, an opening */
     int64_t end_output;                   /* not 0: what is dialled ends its side at once */
 
-    pthread_mutex_t lock; /* of the three below */
+    pthread_mutex_t lock; /* of all below, but for the turns */
     pthread_cond_t changed;
     struct debt *debts;
-    int64_t blocks; /* workers that wait for `unblock` */
+    int64_t blocks;                       /* workers that wait for `unblock` */
+    int64_t redials;                      /* times that on_close dials again what could not be reached */
+    char dialled[WEIR_ADDRESS_BYTES_MAX]; /* the URL dialled last */
 
     /* The most that one turn of a worker brought; the two counts are the worker's own. */
     struct {
@@ -75,13 +77,38 @@ static char *next_word(char **rest)
 
 /* ---- What can be asked of a connection: on its own thread ---- */
 
+/* What weir_error_text says of a call that failed, or nothing. */
+static const char *sentence(int result, char ret[kit_text_bytes])
+{
+    return kit_text(bytes_of(result == 0 ? "" : weir_error_text(lab.weir)), ret);
+}
+
 static void dial(char *url)
 {
+    char text[kit_text_bytes];
     uint64_t id = 0;
-    const int result = weir_dial(lab.weir, url, &lab.service, NULL, &id);
+    int result;
 
+    pthread_mutex_lock(&lab.lock);
+    snprintf(lab.dialled, sizeof lab.dialled, "%s", url);
+    pthread_mutex_unlock(&lab.lock);
+    result = weir_dial(lab.weir, url, &lab.service, NULL, &id);
     kit_event("{\"event\":\"dial\",\"conn\":%" PRIu64 ",\"result\":%d,\"error\":\"%s\"}", id, result,
-              result == 0 ? "" : weir_error_text(lab.weir));
+              sentence(result, text));
+}
+
+/* Dials the same again, as often as was asked for. */
+static void dial_again(void)
+{
+    char url[sizeof lab.dialled];
+    int again;
+
+    pthread_mutex_lock(&lab.lock);
+    again = lab.redials > 0;
+    lab.redials -= again;
+    memcpy(url, lab.dialled, sizeof url);
+    pthread_mutex_unlock(&lab.lock);
+    if (again) dial(url);
 }
 
 static int verb_send(struct weir_conn *conn, char *args)
@@ -234,6 +261,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
               ",\"reason\":\"%s\",\"error\":%d,\"opened\":%d,\"lived_ms\":%" PRId64 "}",
               weir_conn_id(conn), weir_reason_text(reason), weir_conn_error(conn), client != NULL, lived_ms);
     if (client != NULL) weir_timer_stop(client->resume_timer);
+    if (client == NULL) dial_again();
     free(client);
 }
 
@@ -246,7 +274,7 @@ static void on_writable(struct weir_conn *conn, void *user)
 static void note_message(struct weir_conn *conn, struct weir_bytes message)
 {
     struct weir_message_info info;
-    char text[65];
+    char text[kit_text_bytes];
 
     lab.turns[weir_conn_worker(conn)].messages++;
     if (lab.quiet) return;
@@ -616,10 +644,10 @@ static void command_counters(char *args)
 
 static void command_enable(char *args)
 {
+    char text[kit_text_bytes];
     const int result = weir_listener_enable(lab.listeners[strtoul(args, NULL, 10)]);
 
-    kit_event("{\"event\":\"enable\",\"result\":%d,\"error\":\"%s\"}", result,
-              result == 0 ? "" : weir_error_text(lab.weir));
+    kit_event("{\"event\":\"enable\",\"result\":%d,\"error\":\"%s\"}", result, sentence(result, text));
 }
 
 static void command_disable(char *args)
@@ -642,10 +670,10 @@ static int open_listener(const char *url)
 
 static void command_listen(char *args)
 {
+    char text[kit_text_bytes];
     const int result = open_listener(args);
 
-    kit_event("{\"event\":\"listen\",\"result\":%d,\"error\":\"%s\"}", result,
-              result == 0 ? "" : weir_error_text(lab.weir));
+    kit_event("{\"event\":\"listen\",\"result\":%d,\"error\":\"%s\"}", result, sentence(result, text));
 }
 
 static const struct {
@@ -713,6 +741,7 @@ static const struct {
     { "resume-after-ms", &lab.resume_after_ms },
     { "quiet", &lab.quiet },
     { "end-output", &lab.end_output },
+    { "redials", &lab.redials },
 };
 
 static void set_mode(const char *name)
@@ -790,6 +819,7 @@ static const struct weir_service fresh_service =
 
 static int serve(void)
 {
+    char text[kit_text_bytes];
     int result;
 
     kit_signals_start(lab.weir);
@@ -798,7 +828,7 @@ static int serve(void)
     command_unblock(NULL);
     kit_input_stop();
     kit_signals_stop();
-    kit_event("{\"event\":\"ran\",\"result\":%d,\"error\":\"%s\"}", result, weir_error_text(lab.weir));
+    kit_event("{\"event\":\"ran\",\"result\":%d,\"error\":\"%s\"}", result, sentence(result, text));
     return result == 0;
 }
 
