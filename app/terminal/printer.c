@@ -24,7 +24,7 @@
 
 /* Lines are taken until this much waits, so that at most one line more is held: even the longest message can be shown,
  * as long as somebody reads. */
-enum { QUEUE_BYTES_MAX = 1024 * 1024 };
+enum { QUEUE_BYTES_MAX = 4 * 1024 * 1024 };
 
 struct printer {
     int fd;

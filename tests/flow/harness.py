@@ -112,7 +112,7 @@ class Output:
                 left = end - time.monotonic()
                 if self._ended or left <= 0:
                     why = "the output ended" if self._ended else "the deadline passed"
-                    raise AssertionError("%s before %r came; it was:\n%s" % (why, pattern, text))
+                    raise AssertionError("%s before %r came; it was:\n%s" % (why, pattern, text[-4000:]))
                 self._changed.wait(left)
 
     def finish(self):
