@@ -21,6 +21,8 @@
 
 #include <event2/event.h>
 
+_Static_assert(sizeof(struct weir_conn) <= 240, "an idle connection costs its event and little more");
+
 /* ---- States ---- */
 
 #define STATE_ROW(name, text, next) [WEIR__##name] = { text, next },
@@ -236,6 +238,17 @@ static int is_never_idle(const struct weir_conn *conn)
 
 static void go_on_with_rest(struct weir_conn *conn);
 
+/* Nothing in hand: the work goes back, and the connection is as small as it was when it came. */
+static void settle(struct weir_conn *conn)
+{
+    const struct weir__work *work = conn->work;
+
+    if (work == NULL || conn->state != WEIR__OPEN || work->out_bytes > 0 || work->rest_end > work->rest_begin) return;
+    if (conn->in_frame || conn->undecoded || conn->blocked || conn->held || conn->runnable) return;
+    if (is_never_idle(conn)) return;
+    weir__work_drop(conn);
+}
+
 static void open_up(struct weir_conn *conn)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
@@ -252,6 +265,7 @@ static void open_up(struct weir_conn *conn)
     if (conn->service->on_open != NULL) conn->service->on_open(conn, conn->user);
     go_on_with_rest(conn); /* what came behind the handshake */
     arm(conn);
+    settle(conn);
     update_interest(conn);
 }
 
@@ -525,17 +539,6 @@ void weir__conn_bury_all(struct weir__worker *worker)
 }
 
 /* ---- Input and output ---- */
-
-/* Nothing in hand: the work goes back, and the connection is as small as it was when it came. */
-static void settle(struct weir_conn *conn)
-{
-    const struct weir__work *work = conn->work;
-
-    if (work == NULL || conn->state != WEIR__OPEN || work->out_bytes > 0 || work->rest_end > work->rest_begin) return;
-    if (conn->in_frame || conn->undecoded || conn->blocked || conn->held || conn->runnable) return;
-    if (is_never_idle(conn)) return;
-    weir__work_drop(conn);
-}
 
 /* Bytes that the transport holds have left the socket. */
 static int transport_has_bytes(const struct weir_conn *conn)

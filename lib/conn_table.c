@@ -7,6 +7,7 @@
 #include "memory.h"
 #include "portable.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { slab_count = 256, buckets_least = 64 };
@@ -146,8 +147,10 @@ static void close_gap(struct weir__conn_table *table, uint32_t gap)
 void weir__conn_table_remove(struct weir__conn_table *table, struct weir_conn *conn)
 {
     const uint32_t bucket = find_bucket(table, conn->id);
-    const uint32_t place = table->buckets[bucket] - 1;
+    uint32_t place;
 
+    assert(bucket < table->buckets_count); /* it is in the table */
+    place = table->buckets[bucket] - 1;
     close_gap(table, bucket);
     free_place(table, place);
     table->count--;

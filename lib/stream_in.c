@@ -83,7 +83,9 @@ static enum weir__input take_more(struct weir_conn *conn, struct window *window,
         return WEIR__INPUT_MALFORMED;
     window->begin += decode->consumed;
     window->end -= decode->dropped;
-    if (!conn->in_frame) {
+    if (decode->outside) {
+        conn->in_frame = 0;
+    } else if (!conn->in_frame) {
         struct weir__work *work = weir__work_get(conn);
         if (work == NULL) return WEIR__INPUT_NO_MEMORY;
         work->frame_since_ms = weir__worker_now(weir__conn_worker(conn));
@@ -130,6 +132,7 @@ static enum weir__input deliver(struct weir_conn *conn, struct window *window, s
         decode.len = window->end - window->begin;
         decode.ended = 0;
         decode.consumed = decode.dropped = 0;
+        decode.outside = 0;
         decode.message = (struct weir_bytes){ NULL, 0 };
         decode.original_len = 0;
         decode.flags = 0;

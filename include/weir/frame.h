@@ -55,6 +55,7 @@ struct weir_decode {
 
     size_t consumed;           /* bytes at the window's start that are done with */
     size_t dropped;            /* MORE only: bytes at the window's end that are done with; those between are kept */
+    int outside;               /* MORE only: not 0: no message has begun, so none can be late (frame_timeout_ms) */
     struct weir_bytes message; /* MESSAGE: where it lies, inside the window */
     uint64_t original_len;     /* MESSAGE, SKIPPED: its length in bytes on the wire, without framing */
     unsigned flags;            /* MESSAGE: WEIR_MESSAGE_* */

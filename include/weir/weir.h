@@ -15,7 +15,8 @@
  * Values. In every config struct a member left 0 means its default; WEIR_OFF means off or without limit, where that
  * makes sense. Times are in milliseconds, sizes in bytes; a name says so.
  *
- * Errors. 0 or a positive result, or a negative code (weir/error.h). weir_error_text has the sentence. */
+ * Errors. 0 or a positive result, or a negative code (weir/error.h). For what a person may have to mend (weir_new,
+ * weir_run, weir_listen, weir_listener_enable, weir_dial) weir_error_text has a sentence that names it. */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
