@@ -530,6 +530,12 @@ static void add_to_list(struct weir_listener *listener)
     pthread_mutex_unlock(&weir->lock);
 }
 
+/* What a descriptor is not, in words that say so; the rest says the system. */
+static const char *why(const struct weir_url *url, int err)
+{
+    return url->kind == WEIR_URL_FD && err == -EINVAL ? "not a listening socket" : weir_strerror(err);
+}
+
 int weir_listen(struct weir *weir, const char *url, const struct weir_service *service, struct weir_listener **ret)
 {
     struct weir_listener *listener;
@@ -546,7 +552,7 @@ int weir_listen(struct weir *weir, const char *url, const struct weir_service *s
     if (err == 0) err = make_services(listener, service);
     if (err != 0) goto out;
     err = open_listener(listener, &parsed);
-    if (err != 0 && err != WEIR_ERESOLVE) weir__fail(weir, err, "listen %s: %s", text, weir_strerror(err));
+    if (err != 0 && err != WEIR_ERESOLVE) weir__fail(weir, err, "listen %s: %s", text, why(&parsed, err));
 out:
     if (err != 0) {
         weir__listener_free(listener);

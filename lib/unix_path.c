@@ -7,11 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { lock_tries = 200, lock_nap_ms = 10 };
 
 /* 0: the path is free, or what is there is stale and may be replaced. */
 static int check_replaceable(const struct sockaddr_un *address)
@@ -32,11 +35,22 @@ static int check_replaceable(const struct sockaddr_un *address)
     return err;
 }
 
+/* Whoever may read the folder may lock it too, for as long as he likes. So we wait a while, and not for ever. */
+static int lock_patiently(int fd)
+{
+    for (int tries = 0; tries < lock_tries; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
+        if (errno != EWOULDBLOCK) return -errno;
+        poll(NULL, 0, lock_nap_ms);
+    }
+    return -EBUSY;
+}
+
 static int lock_folder(const char *path)
 {
     char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
     char *slash;
-    int fd;
+    int fd, err;
 
     snprintf(folder, sizeof folder, "%s", path);
     slash = strrchr(folder, '/');
@@ -47,9 +61,10 @@ static int lock_folder(const char *path)
     }
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return -errno;
-    if (flock(fd, LOCK_EX) == 0) return fd;
+    err = lock_patiently(fd);
+    if (err == 0) return fd;
     close(fd);
-    return -errno;
+    return err;
 }
 
 /* The name to bind under: beside the path, because a rename must not cross file systems. */

@@ -36,7 +36,7 @@ void kit_wait_ms(int64_t ms);
 /* `listening on URL` on standard error, for each address. */
 void kit_announce(const struct weir_listener *listener);
 
-/* SIGTERM and SIGINT stop the engine. To be ended between weir_run and weir_free. */
+/* SIGTERM and SIGINT stop the engine. To be begun before weir_run and ended before weir_free. */
 void kit_signals_start(struct weir *weir);
 void kit_signals_stop(void);
 

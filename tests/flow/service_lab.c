@@ -822,12 +822,10 @@ static int serve(void)
     char text[kit_text_bytes];
     int result;
 
-    kit_signals_start(lab.weir);
     kit_input_start(on_line);
     result = weir_run(lab.weir);
     command_unblock(NULL);
     kit_input_stop();
-    kit_signals_stop();
     kit_event("{\"event\":\"ran\",\"result\":%d,\"error\":\"%s\"}", result, sentence(result, text));
     return result == 0;
 }
@@ -844,8 +842,10 @@ int main(int argc, char **argv)
     lab.service = fresh_service;
     read_options(argc, argv, 0);
     if (weir_new(&lab.config, &lab.weir) != 0) kit_fail("service_lab: %s", weir_error_text(NULL));
+    kit_signals_start(lab.weir); /* whoever reads `listening on` may send one at once */
     lab.service = fresh_service;
     good = read_options(argc, argv, 1) && serve();
+    kit_signals_stop();
     for (debt = take_debts(); debt != NULL; debt = next) {
         next = debt->next;
         free(debt);
