@@ -44,10 +44,12 @@ def peer_name(client):
     return "%s:%d" % client.getsockname()
 
 
-def texts_of(server, peer):
-    """All messages of a client that has gone."""
-    wait_for(lambda: [event for event in server.events("close") if event["peer"] == peer], "the end of " + peer)
-    return [event["text"] for event in server.events("message") if event["peer"] == peer]
+def texts_of(server, url, peer):
+    """All messages of a client that has gone. Clients of different listeners may have had the same address."""
+    def events(kind):
+        return [event for event in server.events(kind) if (event["listener"], event["peer"]) == (url, peer)]
+    wait_for(lambda: events("close"), "the end of " + peer)
+    return [event["text"] for event in events("message")]
 
 
 def test_each_frame_echoed_whole_and_byte_by_byte():
@@ -55,7 +57,7 @@ def test_each_frame_echoed_whole_and_byte_by_byte():
     # One worker: once it has answered the other client, it has seen the byte that was sent before.
     with Server("--workers", 1, "--reply", "echo", "--print", "json", *listen_on_all(specs)) as server, \
             server.connect() as other:
-        for (spec, wire, echo), port in zip(FRAMES, server.ports):
+        for (spec, wire, echo), url, port in zip(FRAMES, server.urls, server.ports):
             echo = wire if echo is None else echo
             with connect(port) as glued, connect(port) as split:
                 glued.sendall(wire)
@@ -69,7 +71,7 @@ def test_each_frame_echoed_whole_and_byte_by_byte():
                 for client in (glued, split):
                     client.shutdown(1)
                     expect_eof(client)
-            whole, pieces = (texts_of(server, name) for name in names)
+            whole, pieces = (texts_of(server, url, name) for name in names)
             assert whole == pieces == MESSAGES.get(spec, pieces) and pieces, (spec, whole, pieces)
 
 

@@ -225,26 +225,26 @@ def test_frame_timeout_closes_the_slow_loris():
 
 def test_message_that_comes_in_time_is_whole_however_slow_the_next():
     """Each message has its own time."""
-    with Server("--frame", "line", "--reply", "echo", "--frame-timeout", "800ms") as server, \
+    with Server("--frame", "line", "--reply", "echo", "--frame-timeout", "1500ms") as server, \
             server.connect() as client:
         never = select.poll()
         start = time.monotonic()
-        while time.monotonic() - start < 2:
+        while time.monotonic() - start < 2.5:
             client.sendall(b"half ")
-            never.poll(200)
+            never.poll(300)
             client.sendall(b"whole\nnext ")
             assert recv_until(client, b"\n").endswith(b"half whole\n")
 
 
 def test_idle_timeout():
-    with Server("--frame", "line", "--reply", "echo", "--idle-timeout", "500ms", "--print", "json") as server, \
+    with Server("--frame", "line", "--reply", "echo", "--idle-timeout", "1s", "--print", "json") as server, \
             server.connect() as silent, server.connect() as active:
         start = time.monotonic()
         echoes(active)
         while not select.select([silent], [], [], 0.1)[0]:
             echoes(active)
             assert time.monotonic() - start < DEADLINE
-        assert is_closed(silent) and time.monotonic() - start >= 0.5
+        assert is_closed(silent) and time.monotonic() - start >= 1
         echoes(active)
         close = server.wait_events("close")[0]
         assert close["reason"] == "idle timeout" and close["messages_in"] == 0, close

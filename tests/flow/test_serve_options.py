@@ -3,6 +3,7 @@
 servers that want the same one."""
 import os
 import re
+import signal
 import socket
 import stat
 
@@ -156,9 +157,11 @@ def test_port_is_free_again_at_once():
     with Server("--frame", "line", "--reply", "echo") as server, server.connect() as client:
         client.sendall(b"x\n")
         recv_until(client, b"\n")
-        assert server.stop() == 0  # the server closes first: its side is in TIME_WAIT
-        expect_eof(client)
         port = server.port
+        server.send_signal(signal.SIGTERM)
+        expect_eof(client)  # the server ends first: its side is in TIME_WAIT
+        client.close()
+        assert server.wait() == 0
     with Server("--listen", "127.0.0.1:%d" % port) as server:
         server.connect().close()
 
@@ -255,7 +258,7 @@ def test_nothing_is_read_from_standard_input():
     with weir("serve", "--listen", ANY, stdin=True) as server:
         server.wait_stderr("listening on")
         server.stdin.close()
-        server.send_signal(15)
+        server.send_signal(signal.SIGTERM)
         assert server.wait(DEADLINE) == 0
 
 
