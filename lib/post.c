@@ -13,6 +13,7 @@
 #include "stream_out.h"
 #include "worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -291,7 +292,10 @@ void weir_input_pause(struct weir *weir)
 
 void weir_input_resume(struct weir *weir)
 {
-    if (atomic_fetch_sub(&weir->input_pauses, 1) == 1) wake_all(weir);
+    const unsigned before = atomic_fetch_sub(&weir->input_pauses, 1);
+
+    assert(before > 0);
+    if (before == 1) wake_all(weir);
 }
 
 void weir_stop(struct weir *weir, int64_t deadline_ms)

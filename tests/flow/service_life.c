@@ -467,6 +467,15 @@ static void scene_bad_configs(void)
     weir_free(NULL);
 }
 
+/* The count would wrap, and nothing would ever be read again. */
+static void scene_resume_without_a_pause(void)
+{
+    struct weir *weir = new_weir(1);
+
+    weir_input_resume(weir);
+    kit_fail("a resume that nobody owes a pause for goes by unseen");
+}
+
 static void scene_many_engines(void)
 {
     for (int i = 0; i < 50; i++) {
@@ -528,6 +537,7 @@ static const struct {
     SCENE(stop_before_run),
     SCENE(stop_twice_and_after_the_end),
     SCENE(bad_configs),
+    SCENE(resume_without_a_pause),
     SCENE(many_engines),
     SCENE(dial_inside_free),
 };

@@ -63,7 +63,8 @@ def test_refused_clients_are_logged_once_a_second_and_counted():
             assert watch.seconds() < DEADLINE, lines()
         assert watch.seconds() > 1.99, "three lines after %g s" % watch.seconds()
         told = sum(int(line.rsplit("(and ", 1)[1].split()[0]) if "(and " in line else 0 for line in lines()) + 3
-        assert told == refused, (told, refused, lines())
+        # Who was refused after the last line was written, before we saw it, is told of in the next.
+        assert refused - 5 <= told <= refused, (told, refused, lines())
 
 
 def test_dialled_connections_count_as_clients():

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Engines that start, stop and are freed in every order, their timers, and what is posted to them: each a scene of
 service_life, which checks itself."""
+import os
+import signal
+
+from harness import PROGRAMS, Process
 from lab import program
 
 
@@ -29,3 +33,8 @@ test_stop_twice_and_after_the_end = scene("stop_twice_and_after_the_end")
 test_bad_configs = scene("bad_configs")
 test_many_engines = scene("many_engines")
 test_dial_inside_free = scene("dial_inside_free")
+
+
+def test_resume_without_a_pause_is_a_fault_of_the_program():
+    with Process([os.path.join(PROGRAMS, "service_life"), "resume_without_a_pause"]) as process:
+        assert process.wait() == -signal.SIGABRT, process.stderr.text()
