@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 enum { workers_max = 256 };
@@ -113,16 +114,30 @@ static void *worker_thread(void *arg)
     return NULL;
 }
 
+/* A thread that takes no signals: a handler of the program's expects to run in a thread of the program's. */
+static int start_thread(struct weir__worker *worker)
+{
+    sigset_t all;
+    sigset_t before;
+    int error;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&worker->thread, NULL, worker_thread, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -error;
+}
+
 /* All but the first worker have threads of their own; when one cannot start, those that did are stopped again. */
 static int start_threads(struct weir *weir)
 {
     for (unsigned i = 1; i < weir->workers_count; i++) {
         struct weir__worker *worker = weir->workers[i];
-        const int error = pthread_create(&worker->thread, NULL, worker_thread, worker);
+        const int err = start_thread(worker);
 
-        if (error != 0) {
+        if (err != 0) {
             weir_stop(weir, 1);
-            return weir__fail(weir, -error, "worker %u: %s", i, weir_strerror(-error));
+            return weir__fail(weir, err, "worker %u: %s", i, weir_strerror(err));
         }
         worker->started = 1;
     }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Stopping: what was received is answered, nobody sees a reset before the answers, and the deadline holds."""
 import json
+import os
+import re
 import signal
 import socket
 import tempfile
@@ -191,6 +193,20 @@ def test_sigpipe_sigxfsz_and_sigusr_are_harmless_or_default():
             server.send_signal(number)
         client.sendall(b"x\n")
         assert recv_until(client, b"\n") == b"x\n"
+
+
+def test_signals_are_for_the_main_thread():
+    """Whatever else runs in the process leaves them alone: a handler of the program's must not meet a worker."""
+    with Server(*ECHO, "--workers", 4, "--print", "json") as server, server.connect() as client:
+        client.sendall(b"x\n")
+        recv_until(client, b"\n")
+        threads = set(map(int, os.listdir("/proc/%d/task" % server.pid))) - {server.pid}
+        assert len(threads) >= 3 + 2, threads  # the other workers and the printers
+        for thread in threads:
+            with open("/proc/%d/task/%d/status" % (server.pid, thread), encoding="ascii") as file:
+                blocked = int(re.search(r"^SigBlk:\s+([0-9a-f]+)$", file.read(), re.M)[1], 16)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                assert blocked >> (number - 1) & 1, "thread %d takes signal %d" % (thread, number)
 
 
 def test_stop_during_a_storm_of_connects():
