@@ -51,30 +51,56 @@ static size_t most_held(const struct weir__worker *worker)
     return most;
 }
 
+static struct weir__worker *heaviest_worker(const struct weir *weir)
+{
+    struct weir__worker *heaviest = weir->workers[0];
+
+    for (unsigned i = 1; i < weir->workers_count; i++) {
+        if (atomic_load_explicit(&weir->workers[i]->memory_bytes, memory_order_relaxed) >
+            atomic_load_explicit(&heaviest->memory_bytes, memory_order_relaxed))
+            heaviest = weir->workers[i];
+    }
+    return heaviest;
+}
+
+/* One walk closes all that hold more than half of the most, but no more of them than it takes. */
+static void close_heaviest(struct weir__worker *worker, size_t most, uint64_t enough)
+{
+    struct weir *weir = worker->weir;
+    uint64_t freed = 0;
+    uint32_t place = 0;
+
+    for (struct weir_conn *conn; (conn = weir__conn_table_next(&worker->conns, &place)) != NULL;) {
+        if (bytes_held(conn) <= most / 2) continue;
+        if (atomic_load_explicit(&weir->memory_bytes, memory_order_relaxed) <= enough + freed) break;
+        freed += bytes_held(conn);
+        weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_MEMORY,
+                  "#%" PRIu64 " closed for memory: it held %zu bytes, and all together hold more than %" PRIu64,
+                  conn->id, bytes_held(conn), weir->memory_bytes_max);
+        weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
+    }
+    weir__conn_bury_all(worker); /* this gives their memory back */
+}
+
 /* Over the bound, those who hold the most go, until a sixteenth is free: with that much air the table is not walked for
- * every buffer. One walk closes all that hold more than half of the most. */
+ * every buffer. They may be another worker's; then it is told, and whoever came last here, with little, stays. */
 static void relieve_memory(struct weir__worker *worker)
 {
     struct weir *weir = worker->weir;
     const uint64_t enough = weir->memory_bytes_max - weir->memory_bytes_max / 16;
 
-    worker->memory_over = 0;
+    atomic_store_explicit(&worker->memory_over, 0, memory_order_relaxed);
     while (atomic_load_explicit(&weir->memory_bytes, memory_order_relaxed) > enough) {
+        struct weir__worker *heaviest = heaviest_worker(weir);
         const size_t most = most_held(worker);
-        uint64_t freed = 0;
-        uint32_t place = 0;
 
-        if (most == 0) return; /* the others hold it, and relieve themselves */
-        for (struct weir_conn *conn; (conn = weir__conn_table_next(&worker->conns, &place)) != NULL;) {
-            if (bytes_held(conn) <= most / 2) continue;
-            if (atomic_load_explicit(&weir->memory_bytes, memory_order_relaxed) <= enough + freed) break;
-            freed += bytes_held(conn);
-            weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_MEMORY,
-                      "#%" PRIu64 " closed for memory: it held %zu bytes, and all together hold more than %" PRIu64,
-                      conn->id, bytes_held(conn), weir->memory_bytes_max);
-            weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
+        if (heaviest != worker) {
+            atomic_store_explicit(&heaviest->memory_over, 1, memory_order_relaxed);
+            weir__mailbox_wake(&heaviest->mailbox);
+            return;
         }
-        weir__conn_bury_all(worker); /* this gives their memory back */
+        if (most == 0) return;
+        close_heaviest(worker, most, enough);
     }
 }
 
@@ -100,7 +126,7 @@ int weir__turn_end(struct weir__worker *worker)
     serve_runnable(worker);
     if (worker->busy && config->on_turn != NULL) config->on_turn(worker->weir, worker->index, config->user);
     flush_dirty(worker);
-    if (worker->memory_over) relieve_memory(worker);
+    if (atomic_load_explicit(&worker->memory_over, memory_order_relaxed)) relieve_memory(worker);
     keep_time(worker);
     weir__conn_bury_all(worker);
     if (worker->busy) weir__count(&worker->counters.turns, 1);

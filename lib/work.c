@@ -114,14 +114,16 @@ void *weir__buffer_alloc(struct weir__worker *worker, size_t size)
     void *buffer = weir__malloc(size);
 
     if (buffer == NULL) return NULL;
+    weir__count(&worker->memory_bytes, size);
     if (atomic_fetch_add_explicit(&weir->memory_bytes, size, memory_order_relaxed) + size > weir->memory_bytes_max)
-        worker->memory_over = 1;
+        atomic_store_explicit(&worker->memory_over, 1, memory_order_relaxed);
     return buffer;
 }
 
 void weir__buffer_free(struct weir__worker *worker, void *buffer, size_t size)
 {
     if (buffer == NULL) return;
+    weir__count(&worker->memory_bytes, 0 - (uint64_t)size);
     atomic_fetch_sub_explicit(&worker->weir->memory_bytes, size, memory_order_relaxed);
     weir__free(buffer);
 }

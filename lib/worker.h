@@ -64,11 +64,12 @@ struct weir__worker {
     struct weir__timeouts timeouts;
     struct weir__timer_list timers;
     struct weir__log_limits log_limits;
-    int64_t now_ms;   /* of this turn, once someone asked; 0: not asked yet */
-    int busy;         /* a callback ran in this turn */
-    int memory_over;  /* the memory bound was passed in this turn */
-    int sleepless;    /* there was no memory to set a timer of the program's: the loop must not wait */
-    int input_paused; /* what this worker last saw of weir_input_pause */
+    int64_t now_ms;                /* of this turn, once someone asked; 0: not asked yet */
+    int busy;                      /* a callback ran in this turn */
+    _Atomic int memory_over;       /* the memory bound was passed, and this worker is to relieve it; set by any */
+    _Atomic uint64_t memory_bytes; /* in this worker's buffers; written here, read by all */
+    int sleepless;                 /* there was no memory to set a timer of the program's: the loop must not wait */
+    int input_paused;              /* what this worker last saw of weir_input_pause */
     int stop_seen;
     int ended; /* its loop is over: mail only frees what it holds */
 

@@ -283,6 +283,27 @@ def test_memory_max_closes_those_who_hold_the_most():
                 reset(client)
 
 
+def test_memory_held_on_one_worker_does_not_cost_the_clients_of_another():
+    """Whoever fills the memory must go, wherever he is served; not whoever happens to come after him."""
+    with Lab(frame="length:u32be", mode="echo", workers=2, memory_bytes_max=4 * MIB, quiet=1) as lab:
+        clients = [lab.connect() for _ in range(12)]
+        wait_for(lambda: lab.counters()["clients"] == 12, "the clients")
+        # Ids count up from 1, and the worker is id % 2: the hogs are the odd ones, the others the even.
+        for hog in clients[0:8:2]:
+            hog.sendall(struct.pack(">I", MIB) + b"m" * 1000 * KIB)
+        wait_for(lambda: lab.counters()["bytes_in"] == 4 * (1000 * KIB + 4), "the hogs")
+        assert lab.counters()["memory_bytes"] <= 4 * MIB, lab.counters()
+        for client in clients[1::2]:
+            client.sendall(struct.pack(">I", 200 * KIB) + b"m" * 100 * KIB)
+        wait_for(lambda: lab.counters()["memory_bytes"] <= 4 * MIB and lab.events("close"), "somebody to be closed")
+        assert {event["conn"] % 2 for event in lab.events("close")} == {1}, lab.events("close")
+        for client in clients[1::2]:
+            client.sendall(b"m" * 100 * KIB)
+            assert len(recv_exactly(client, 200 * KIB + 4)) == 200 * KIB + 4
+        for client in clients:
+            reset(client)
+
+
 def test_memory_is_given_back():
     for workers in worker_counts():
         with Lab(frame="length:u32be", mode="echo", workers=workers, quiet=1) as lab:
