@@ -81,7 +81,8 @@ def test_sigterm_under_load_answers_all_that_was_received():
 
 
 def test_new_clients_are_refused_while_it_drains():
-    with Server(*ECHO, "--drain-timeout", "30s") as server, server.connect(receive_buffer=4096) as stuck:
+    with Server(*ECHO, "--drain-timeout", "30s", "--linger-timeout", "1s") as server, \
+            server.connect(receive_buffer=4096) as stuck:
         fill(server, stuck)
         server.send_signal(signal.SIGTERM)
         server.wait_stderr(r"stopping: \d connections? to drain")
@@ -121,8 +122,8 @@ def test_drain_timeout_cuts_off_who_does_not_read():
 
 
 def test_idle_clients_do_not_hold_up_the_stop():
-    """They hear of the end at once; who does not answer with theirs is given two seconds, and no failure."""
-    with Server(*ECHO) as server:
+    """They hear of the end at once; who does not answer with theirs is given a moment, and no failure."""
+    with Server(*ECHO, "--linger-timeout", "500ms") as server:
         clients = [server.connect() for _ in range(100)]
         clients[-1].sendall(b"x\n")
         recv_until(clients[-1], b"\n")
