@@ -143,7 +143,8 @@ def test_dial_unix():
 def test_dial_from_inside_callbacks():
     """From on_message, and from on_close of a dial that was refused."""
     for workers in worker_counts():
-        with Lab(frame="line", mode="verbs", workers=workers, redials=3) as lab, Peer() as peer, lab.connect() as client:
+        with Lab(frame="line", mode="verbs", workers=workers, redials=3) as lab, Peer() as peer, \
+                lab.connect() as client:
             client.sendall(b"dial %s\n" % peer.url.encode())
             with peer.accept() as sock:
                 sock.sendall(b"send hello\n")

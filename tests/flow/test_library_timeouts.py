@@ -133,8 +133,8 @@ def test_write_timeout():
 
 
 def test_write_timeout_holds_while_draining_too():
-    with Lab(frame="line", mode="none", write_timeout_ms=400, drain_timeout_ms=60000, output_bytes_max=64 << 20) as lab, \
-            lab.connect(receive_buffer=4096) as client:
+    with Lab(frame="line", mode="none", write_timeout_ms=400, drain_timeout_ms=60000,
+             output_bytes_max=64 << 20) as lab, lab.connect(receive_buffer=4096) as client:
         lab.wait_events("open")
         watch = full(lab, client)
         lab.tell("conn", 1, "close")
@@ -143,8 +143,8 @@ def test_write_timeout_holds_while_draining_too():
 
 
 def test_drain_timeout_with_output_that_does_not_leave():
-    with Lab(frame="line", mode="none", write_timeout_ms=60000, drain_timeout_ms=400, output_bytes_max=64 << 20) as lab, \
-            lab.connect(receive_buffer=4096) as client:
+    with Lab(frame="line", mode="none", write_timeout_ms=60000, drain_timeout_ms=400,
+             output_bytes_max=64 << 20) as lab, lab.connect(receive_buffer=4096) as client:
         lab.wait_events("open")
         full(lab, client)
         watch = Stopwatch()
