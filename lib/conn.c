@@ -82,8 +82,8 @@ static const short interest_events[] = {
 
 static enum weir__interest wanted_while_open(const struct weir_conn *conn)
 {
-    const int reads =
-        conn->state == WEIR__OPEN && !conn->input_ended && !conn->paused && !conn->above_high && !conn->held;
+    const int reads = conn->state == WEIR__OPEN && !conn->input_ended && !conn->paused &&
+                      !weir__conn_output_stops_input(conn) && !conn->held;
     const int read_event = (reads && !conn->read_needs_write) || (conn->blocked && conn->write_needs_read);
     const int write_event = (conn->blocked && !conn->write_needs_read) || (reads && conn->read_needs_write);
 
@@ -562,7 +562,7 @@ static void go_on_with_rest(struct weir_conn *conn)
     }
     if (weir__stream_in_may_go_on(conn)) {
         weir__work_list_runnable(worker, conn->work);
-    } else if (!conn->paused && !conn->above_high) {
+    } else if (!conn->paused && !weir__conn_output_stops_input(conn)) {
         conn->held = 1; /* weir_input_pause */
         TAILQ_INSERT_TAIL(&worker->held, conn->work, held_entry);
     }
@@ -793,7 +793,9 @@ static void on_open_event(struct weir_conn *conn, short what)
         return;
     }
     if (write_goes_on) weir__conn_flush(conn);
-    if (read_goes_on && conn->state == WEIR__OPEN && !conn->input_ended && !conn->paused && !conn->above_high)
+    if (conn->runnable) return; /* it has had its turn, and has bytes in hand that come first */
+    if (read_goes_on && conn->state == WEIR__OPEN && !conn->input_ended && !conn->paused &&
+        !weir__conn_output_stops_input(conn))
         read_and_deliver(conn);
 }
 

@@ -96,6 +96,13 @@ static inline struct weir__worker *weir__conn_worker(const struct weir_conn *con
     return conn->service->worker;
 }
 
+/* A full output stops the input, so that whoever sends requests and reads no answers waits. Not of a connection that we
+ * dialled: there we are the one who asks, and two ends that both stop reading would wait for each other. */
+static inline int weir__conn_output_stops_input(const struct weir_conn *conn)
+{
+    return conn->above_high && conn->service->listener != NULL;
+}
+
 static inline size_t weir__conn_output_bytes(const struct weir_conn *conn)
 {
     return conn->work != NULL ? conn->work->out_bytes : 0;

@@ -37,7 +37,8 @@ struct turn {
 
 int weir__stream_in_may_go_on(const struct weir_conn *conn)
 {
-    return conn->state == WEIR__OPEN && !conn->paused && !conn->above_high && !weir__conn_worker(conn)->input_paused;
+    return conn->state == WEIR__OPEN && !conn->paused && !weir__conn_output_stops_input(conn) &&
+           !weir__conn_worker(conn)->input_paused;
 }
 
 static void *codec_state(struct weir_conn *conn)

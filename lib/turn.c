@@ -13,9 +13,10 @@
 #include <errno.h>
 #include <inttypes.h>
 
+/* Those that were listed when the turn began: who joined since has had its share of this turn already. */
 static void serve_runnable(struct weir__worker *worker)
 {
-    for (size_t left = worker->runnable_count; left > 0 && !TAILQ_EMPTY(&worker->runnable); left--) {
+    for (size_t left = worker->runnable_before; left > 0 && !TAILQ_EMPTY(&worker->runnable); left--) {
         struct weir__work *work = TAILQ_FIRST(&worker->runnable);
 
         worker->busy = 1;
@@ -130,6 +131,7 @@ int weir__turn_end(struct weir__worker *worker)
     keep_time(worker);
     weir__conn_bury_all(worker);
     if (worker->busy) weir__count(&worker->counters.turns, 1);
+    worker->runnable_before = worker->runnable_count;
     worker->busy = 0;
     worker->now_ms = 0;
     return owes_more(worker);

@@ -55,6 +55,7 @@ struct weir__worker {
     struct weir__work_list dirty;    /* have output that was not offered to the socket yet */
     struct weir__work_list held;     /* stopped reading for weir_input_pause */
     size_t runnable_count, dirty_count;
+    size_t runnable_before;         /* how many were runnable when this turn began */
     struct weir_conn *dead;         /* closed, on_close not called yet */
     struct weir__work *spare_works; /* kept for reuse, as the next two are */
     struct weir__chunk *spare_chunks;

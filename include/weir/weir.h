@@ -115,8 +115,9 @@ struct weir_config {
     /* bytes that wait in one worker's mailbox; default 64 MiB */
     int64_t mailbox_bytes_max;
 
-    /* Once after each turn of a worker's loop in which anything ran, before what was sent in the turn leaves; on that
-     * worker's thread. The place to hand a batch of messages on. */
+    /* Once after each turn of a worker's loop in which anything ran, on that worker's thread. The place to hand a batch
+     * of messages on. Answers to the connection whose message is being delivered have left by then; what was sent to
+     * others, and what is sent here, leaves right after it. */
     void (*on_turn)(struct weir *weir, unsigned worker, void *user);
     /* A line for the log, without a newline, safe to print: what came from clients is escaped. Any worker's thread,
      * also several at once; must not call into weir. Default: lines are dropped. */
@@ -169,7 +170,7 @@ struct weir_service {
     /* messages delivered of one connection before others have their turn; default 4,096 */
     int64_t wake_messages_max;
 
-    /* nothing received and nothing sent for so long; default off */
+    /* nothing received and nothing sent for so long, while we read; default off */
     int64_t idle_timeout_ms;
     /* from a message's first byte to its last; default 30 s. Not for raw */
     int64_t frame_timeout_ms;
@@ -262,8 +263,8 @@ WEIR_PUBLIC int weir_listener_address(const struct weir_listener *listener, unsi
                                       char ret[WEIR_ADDRESS_BYTES_MAX]);
 
 /* Starts and stops accepting; open connections are not touched. A disabled listener stays bound; clients that connect
- * meanwhile wait in the kernel's queue, up to the backlog (of a listener that was never enabled they are refused). The
- * change takes effect on the worker's next turn. Returns 0 or a code of listen(2). Any thread. */
+ * meanwhile wait in the kernel's queue, up to the backlog (of a TCP listener that was never enabled they are refused).
+ * The change takes effect on the worker's next turn. Returns 0 or a code of listen(2). Any thread. */
 WEIR_PUBLIC int weir_listener_enable(struct weir_listener *listener);
 WEIR_PUBLIC int weir_listener_disable(struct weir_listener *listener);
 
@@ -410,12 +411,13 @@ struct weir_filter {
 
 /* Sends a message to each open connection that filter lets through (NULL: all). It is copied and encoded once a
  * framing, and shared by the queues. A connection over its output limit does not get a stream with a hole: it closes
- * with the reason WEIR_REASON_SLOW_READER. Returns 0, or -EAGAIN when a worker's mailbox is full, or -ENOMEM: then
- * nobody gets it and done does not run. */
+ * with the reason WEIR_REASON_SLOW_READER. One whose framing cannot carry the message is left out. Returns 0, or
+ * -EAGAIN when a worker's mailbox is full, or -ENOMEM: then nobody gets it and done does not run. */
 WEIR_PUBLIC int weir_broadcast(struct weir *weir, const struct weir_filter *filter, struct weir_bytes message);
 
 /* Stops and resumes the input of all connections, as weir_conn_pause does for one; they are counted apart, and a pause
- * needs as many resumes as there were pauses. Never fails; takes effect on each worker's next turn. */
+ * needs as many resumes as there were pauses; one resume too many is a fault of the program and asserted. Never fails;
+ * takes effect on each worker's next turn. */
 WEIR_PUBLIC void weir_input_pause(struct weir *weir);
 WEIR_PUBLIC void weir_input_resume(struct weir *weir);
 

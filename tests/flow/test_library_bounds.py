@@ -133,8 +133,8 @@ def test_polite_client_beside_one_that_floods():
             for _ in range(100):
                 echoes(polite)
             after = lab.counters()
-            # One of the polite client's messages, and the flooder's share twice: at its event and at the turn's end.
-            assert after["turn_messages_max"] <= 2 * 50 + 2, after
+            # The flooder's share, once, and some of the polite client's.
+            assert after["turn_messages_max"] <= 50 + 2, after
             assert after["messages_in"] - before["messages_in"] > 100, "there was no flood"
 
 

@@ -243,6 +243,8 @@ def test_many_dials_at_once_to_ourselves():
 def test_100_mb_through_a_dialled_connection():
     """With flow control by on_writable, in little memory."""
     for workers in worker_counts():
-        pump = program("service_pump", workers, 100000000, 1000000, deadline=2 * DEADLINE)[-1]
-        assert pump["received"] == 100000000 and pump["writables"] > 3, pump
-        assert pump["memory_most"] < 4 << 20, pump
+        # What is under way between the two: a little, or as much as the high mark lets in.
+        for window in (1000000, 100000000):
+            pump = program("service_pump", workers, 100000000, window, deadline=2 * DEADLINE)[-1]
+            assert pump["received"] == 100000000 and pump["writables"] > 3, pump
+            assert pump["memory_most"] < 8 << 20, pump
