@@ -46,11 +46,9 @@ static int sleep_until_due(struct weir_timer *timer, int64_t now_ms)
 void weir__timer_sleep_all(struct weir__worker *worker)
 {
     const int64_t now_ms = weir__clock_ms();
-    struct weir_timer *timer;
 
     worker->sleepless = 0;
-    TAILQ_FOREACH(timer, &worker->timers, entry)
-    {
+    for (struct weir_timer *timer = TAILQ_FIRST(&worker->timers); timer != NULL; timer = TAILQ_NEXT(timer, entry)) {
         if (evtimer_pending(timer->event, NULL)) continue;
         if (timer->due_ms <= now_ms) {
             event_active(timer->event, EV_TIMEOUT, 1);
