@@ -4,6 +4,7 @@ what could not be shown is counted."""
 import os
 import re
 import subprocess
+import tempfile
 
 from flood import Ping
 from harness import PATIENCE, Server, recv_exactly, wait_for
@@ -86,6 +87,16 @@ def test_full_disk():
         server.wait_stderr(r"(?i)^weir: standard output: no space left on device$")
         exchange(client, 1000)
         assert server.stderr.text().count("standard output") == 1
+
+
+def test_file_over_its_quota():
+    """The signal that goes with it would end a program that did not ignore it."""
+    with tempfile.TemporaryFile() as shown, Server(*ECHO, "--print", "json", stdout=shown,
+                                                   wrap=["prlimit", "--fsize=4096"]) as server, server.connect() as client:
+        exchange(client, 1000)
+        server.wait_stderr(r"(?i)^weir: standard output: file too large$")
+        exchange(client, 1000)
+        assert shown.seek(0, 2) == 4096
 
 
 def test_standard_output_was_never_open():

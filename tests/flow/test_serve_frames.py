@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Framing on the wire: what comes out is what went in, however the bytes are cut, and what lies is refused."""
+import random
 import struct
 
 from harness import FLAVOUR, Server, connect, expect_eof, recv_all, recv_exactly, recv_until, reset, run_weir, \
@@ -276,6 +277,20 @@ def test_length_that_never_ends_is_skipped_in_bounded_memory():
         assert recv_until_end(client) == b""
         assert server.wait_events("close")[0]["reason"] == "frame timeout"
         assert FLAVOUR != "release" or server.memory_bytes() < before + (4 << 20)
+
+
+def test_smallest_limits_change_no_byte():
+    """One message and one byte a wake-up, and an output that is full at once: slower, and the same."""
+    source = random.Random(3)
+    messages = [source.randbytes(source.choice((0, 1, 50, 100, 101, 300))) for _ in range(2000)]
+    wire = b"".join(struct.pack(">H", len(message)) + message for message in messages)
+    answers = b"".join(struct.pack(">H", min(100, len(message))) + message[:100] for message in messages)
+    with Server("--frame", "length:u16be", "--max-frame", "100", "--too-long", "truncate", "--output-limit", "1",
+                "--wake-messages", "1", "--wake-bytes", "1", "--wake-accepts", "1", "--reply", "echo") as server, \
+            server.connect() as client:
+        client.sendall(wire)
+        client.shutdown(1)
+        assert recv_all(client) == answers
 
 
 def test_longest_message_and_one_more():

@@ -33,6 +33,13 @@ def test_help_and_version_go_to_standard_output():
             assert word in stdout, (arguments, word)
 
 
+def test_help_that_cannot_be_written_fails():
+    for arguments in (["--help"], ["--version"], ["serve", "--help"], ["connect", "--help"]):
+        with open("/dev/full", "wb") as full:
+            status, _, stderr = run_weir(*arguments, stdout=full)
+        assert (status, stderr.lower()) == (1, "weir: standard output: no space left on device\n"), (arguments, stderr)
+
+
 def test_help_fits_a_terminal():
     for arguments in (["--help"], ["serve", "--help"], ["connect", "--help"]):
         wide = [line for line in run_weir(*arguments)[1].splitlines() if len(line) > 100]
@@ -150,6 +157,26 @@ def test_second_server_on_the_port_fails_and_the_first_goes_on():
                     for sock in (client, other):
                         sock.sendall(b"still here\n")
                         assert recv_until(sock, b"\n") == b"still here\n"
+
+
+def test_reuseport_serves_every_client_once():
+    with Server("--reuseport", "--workers", "4", "--frame", "line", "--reply", "echo", "--print", "json") as server:
+        clients = [server.connect() for _ in range(200)]
+        for number, client in enumerate(clients):
+            client.sendall(b"%d\n" % number)
+        for number, client in enumerate(clients):
+            assert recv_until(client, b"\n") == b"%d\n" % number
+            client.close()
+        assert sorted(event["conn"] for event in server.wait_events("close", 200)) == list(range(1, 201))
+
+
+def test_deferred_accept_waits_for_the_first_bytes():
+    with Server("--defer-accept", "5s", "--frame", "line", "--reply", "echo", "--print", "json") as server, \
+            server.connect() as silent, server.connect() as client:
+        client.sendall(b"x\n")
+        assert recv_until(client, b"\n") == b"x\n"
+        opened = server.wait_events("open")
+        assert [event["peer"] for event in opened] == ["%s:%d" % client.getsockname()], (opened, silent)
 
 
 def test_port_is_free_again_at_once():
