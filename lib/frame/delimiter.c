@@ -91,13 +91,9 @@ static int delimiter_parse(const struct weir__spec *spec, void *config)
     if (spec->options == NULL || spec->options[0] == '\0') {
         return weir__spec_fail(spec, "needs the bytes that end a message, as in delimiter:\\x03");
     }
-    err = weir_unescape(spec->options, delimiter->bytes, sizeof delimiter->bytes, &delimiter->len);
-    if (err == -ENOBUFS) return weir__spec_fail(spec, "the delimiter has more than %d bytes", DELIMITER_BYTES_MAX);
-    if (err) {
-        return weir__spec_fail(spec,
-                               "bad escape at \"%.4s\"; known: \\n \\r \\t \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH",
-                               spec->options + delimiter->len);
-    }
+    err = weir__spec_bytes(spec, "the delimiter", weir__spec_word(spec->options, ""), delimiter->bytes,
+                           sizeof delimiter->bytes, &delimiter->len);
+    if (err) return err;
     fill_fallback(delimiter);
     return 0;
 }

@@ -50,4 +50,26 @@ int weir__spec_fail(const struct weir__spec *spec, const char *format, ...) WEIR
 int weir__spec_fail_unknown(const struct weir__spec *spec, const char *what, struct weir_bytes word,
                             const char *const known[]);
 
+/* A word is a part of the SPEC's text: it ends before the first of `stops`, or with the text. */
+struct weir_bytes weir__spec_word(const char *text, const char *stops);
+int weir__spec_word_is(struct weir_bytes word, const char *name);
+
+/* Reads `NAME` or `NAME=VALUE`, up to a comma: the place of NAME among those known (a list that ends with NULL), with
+ * the VALUE as a word; its data is NULL without a `=`. */
+int weir__spec_option(const struct weir__spec *spec, const char *text, const char *const known[],
+                      struct weir_bytes *ret_value);
+
+/* Decimal digits and nothing else, after a minus where the number may be negative. `what` stands before the word in the
+ * sentence: "offset=". */
+int weir__spec_number(const struct weir__spec *spec, const char *what, struct weir_bytes word, int32_t min, int32_t max,
+                      int32_t *ret);
+
+/* A word with escapes, of at most `room` bytes, itself at most 64. `what` is the sentence's subject. */
+int weir__spec_bytes(const struct weir__spec *spec, const char *what, struct weir_bytes word, unsigned char *ret,
+                     size_t room, size_t *ret_len);
+
+/* One byte: a number, decimal or 0xHH, or a character or escape that stands for itself, unless it is a digit. `what`
+ * stands before the word in the sentence: "pad=". */
+int weir__spec_byte(const struct weir__spec *spec, const char *what, struct weir_bytes word, unsigned char *ret);
+
 #endif

@@ -9,8 +9,7 @@
 #include "frame/frame_internal.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Of offset, strip and adjust. No protocol comes near, and sums with them need no further care. */
@@ -172,23 +171,12 @@ static const struct {
 enum option { OFFSET, ADJUST, STRIP, OPTIONS };
 static const char *const option_names[] = { "offset", "adjust", "strip", NULL };
 
-/* A word of the SPEC ends at a comma or with it. */
-static struct weir_bytes word_at(const char *text, const char *stops)
-{
-    return (struct weir_bytes){ (const unsigned char *)text, strcspn(text, stops) };
-}
-
-static int word_is(struct weir_bytes word, const char *name)
-{
-    return strlen(name) == word.len && memcmp(word.data, name, word.len) == 0;
-}
-
 static int parse_field(const struct weir__spec *spec, struct weir_bytes word, struct length_config *config)
 {
     const char *known[FIELDS + 1] = { NULL };
 
     for (size_t i = 0; i < FIELDS; i++) {
-        if (word_is(word, fields[i].name)) {
+        if (weir__spec_word_is(word, fields[i].name)) {
             config->field_bytes = fields[i].bytes;
             config->little_endian = fields[i].little_endian;
             return 0;
@@ -198,36 +186,21 @@ static int parse_field(const struct weir__spec *spec, struct weir_bytes word, st
     return weir__spec_fail_unknown(spec, "length field", word, known);
 }
 
-/* Decimal digits and nothing else, after a minus where the number may be negative. */
-static int parse_number(const struct weir__spec *spec, const char *name, const char *text, long min, int32_t *ret)
-{
-    struct weir_bytes word = word_at(text, ",");
-    size_t minus = min < 0 && text[0] == '-';
-    size_t digits = strspn(text + minus, "0123456789");
-    long value = digits >= 1 && digits <= 5 ? strtol(text, NULL, 10) : LONG_MAX;
-
-    if (minus + digits != word.len || value < min || value > LENGTH_OPTION_MAX) {
-        return weir__spec_fail(spec, "%s=%.*s is not a number from %ld to %d", name, (int)word.len, text, min,
-                               LENGTH_OPTION_MAX);
-    }
-    *ret = (int32_t)value;
-    return 0;
-}
-
 /* One `NAME=NUMBER`. */
 static int parse_option(const struct weir__spec *spec, const char *text, int32_t values[OPTIONS], int given[OPTIONS])
 {
-    struct weir_bytes name = word_at(text, "=,");
-    const char *number = text + name.len;
-    int i = 0;
+    struct weir_bytes number;
+    int i = weir__spec_option(spec, text, option_names, &number);
+    char what[16];
 
-    while (i < OPTIONS && !word_is(name, option_names[i]))
-        i++;
-    if (i == OPTIONS) return weir__spec_fail_unknown(spec, "option", name, option_names);
+    if (i < 0) return i;
     if (given[i]) return weir__spec_fail(spec, "%s is given twice", option_names[i]);
     given[i] = 1;
-    if (*number != '=') return weir__spec_fail(spec, "%s needs a number, as in %s=2", option_names[i], option_names[i]);
-    return parse_number(spec, option_names[i], number + 1, i == ADJUST ? -LENGTH_OPTION_MAX : 0, &values[i]);
+    if (number.data == NULL) {
+        return weir__spec_fail(spec, "%s needs a number, as in %s=2", option_names[i], option_names[i]);
+    }
+    snprintf(what, sizeof what, "%s=", option_names[i]);
+    return weir__spec_number(spec, what, number, i == ADJUST ? -LENGTH_OPTION_MAX : 0, LENGTH_OPTION_MAX, &values[i]);
 }
 
 static int length_parse(const struct weir__spec *spec, void *config)
@@ -239,7 +212,7 @@ static int length_parse(const struct weir__spec *spec, void *config)
     int err;
 
     if (at == NULL || *at == '\0') return weir__spec_fail(spec, "needs a length field, as in length:u16be");
-    err = parse_field(spec, word_at(at, ","), length);
+    err = parse_field(spec, weir__spec_word(at, ","), length);
     for (at += strcspn(at, ","); !err && *at == ','; at += 1 + strcspn(at + 1, ",")) {
         err = parse_option(spec, at + 1, values, given);
     }
