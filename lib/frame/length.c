@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "frame/counted.h"
+
 /* Of offset, strip and adjust. No protocol comes near, and sums with them need no further care. */
 #define LENGTH_OPTION_MAX 65535
 
@@ -22,14 +24,6 @@ struct length_config {
     int32_t adjust;
     uint32_t strip;
 };
-
-/* Of one stream: of the frame that is under way. */
-struct length_state {
-    uint64_t frame_len; /* with all of its header; 0 until the length field has come */
-    uint64_t gone;      /* bytes of it that were consumed or dropped, because its message is too long */
-};
-
-_Static_assert(sizeof(struct length_state) <= 16, "a stream's state has to fit into its connection");
 
 static size_t header_bytes(const struct length_config *config)
 {
@@ -71,59 +65,17 @@ static uint64_t frame_len(const struct length_config *config, uint64_t field)
     return len < config->strip ? 0 : len;
 }
 
-static enum weir_decoded whole_frame(const struct length_config *config, struct length_state *state,
-                                     struct weir_decode *decode)
-{
-    uint64_t message_len = state->frame_len - config->strip;
-
-    if (decode->len < state->frame_len) return WEIR_DECODED_MORE;
-    decode->message = (struct weir_bytes){ decode->bytes + config->strip, (size_t)message_len };
-    decode->original_len = message_len;
-    decode->consumed = (size_t)state->frame_len;
-    *state = (struct length_state){ 0 };
-    return WEIR_DECODED_MESSAGE;
-}
-
-/* A frame whose message is over the limit, with a policy other than closing. Its header stays in the window until its
- * end only under TRUNCATE, in front of the first message_bytes_max bytes of the message. */
-static enum weir_decoded long_frame(const struct length_config *config, struct length_state *state,
-                                    struct weir_decode *decode)
-{
-    uint64_t left = state->frame_len - state->gone;
-    size_t keep = decode->too_long == WEIR_TOO_LONG_SKIP ? 0 : config->strip + decode->message_bytes_max;
-
-    if (decode->len < left) {
-        size_t let_go = decode->len > keep ? decode->len - keep : 0;
-        if (decode->too_long == WEIR_TOO_LONG_SKIP) {
-            decode->consumed = let_go;
-        } else {
-            decode->dropped = let_go;
-        }
-        state->gone += let_go;
-        return WEIR_DECODED_MORE;
-    }
-    decode->consumed = (size_t)left;
-    decode->original_len = state->frame_len - config->strip;
-    *state = (struct length_state){ 0 };
-    if (decode->too_long == WEIR_TOO_LONG_SKIP) return WEIR_DECODED_SKIPPED;
-    decode->message = (struct weir_bytes){ decode->bytes + config->strip, decode->message_bytes_max };
-    decode->flags = WEIR_MESSAGE_TRUNCATED;
-    return WEIR_DECODED_MESSAGE;
-}
-
-static enum weir_decoded length_decode(const void *config, void *state_memory, struct weir_decode *decode)
+static enum weir_decoded length_decode(const void *config, void *state, struct weir_decode *decode)
 {
     const struct length_config *length = config;
-    struct length_state *state = state_memory;
+    struct weir__counted *counted = state;
 
-    if (state->frame_len == 0) {
+    if (counted->frame_len == 0) {
         if (decode->len < header_bytes(length)) return WEIR_DECODED_MORE;
-        state->frame_len = frame_len(length, read_field(length, decode->bytes + length->offset));
-        if (state->frame_len == 0) return WEIR_DECODED_MALFORMED;
+        counted->frame_len = frame_len(length, read_field(length, decode->bytes + length->offset));
+        if (counted->frame_len == 0) return WEIR_DECODED_MALFORMED;
     }
-    if (state->frame_len - length->strip <= decode->message_bytes_max) return whole_frame(length, state, decode);
-    if (decode->too_long == WEIR_TOO_LONG_CLOSE) return WEIR_DECODED_TOO_LONG;
-    return long_frame(length, state, decode);
+    return weir__counted_decode(counted, decode, length->strip, 0);
 }
 
 /* What is sent has no other header than the length, so the receiver must not expect one, nor get to see it. */
@@ -229,7 +181,7 @@ static int length_parse(const struct weir__spec *spec, void *config)
 }
 
 const struct weir_codec weir__codec_length =
-    WEIR_CODEC(.name = "length", .state_bytes = sizeof(struct length_state), .decode = length_decode,
+    WEIR_CODEC(.name = "length", .state_bytes = sizeof(struct weir__counted), .decode = length_decode,
                .encoded_bytes_max = length_encoded_bytes_max, .encode = length_encode);
 
 const struct weir__framing weir__framing_length = { .codec = &weir__codec_length,
