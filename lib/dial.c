@@ -181,9 +181,12 @@ int weir_dial(struct weir *weir, const char *url, const struct weir_service *ser
     dial->mail.run = begin;
     dial->id = id;
     dial->user = user != NULL ? user : dial->service->user;
-    if (ret_id != NULL) *ret_id = id; /* before the post: on_open may run before this returns */
-    err = weir__mailbox_post(&weir__worker_of(weir, id)->mailbox, &dial->mail);
-    if (err == 0) return 0;
+    err = weir__mailbox_reserve(&weir__worker_of(weir, id)->mailbox, dial->mail.bytes);
+    if (err == 0) {
+        if (ret_id != NULL) *ret_id = id; /* first: on_open may run before this returns */
+        weir__mailbox_put(&weir__worker_of(weir, id)->mailbox, &dial->mail);
+        return 0;
+    }
     weir__fail(weir, err, "dial %s: %s", url, weir_strerror(err));
 out:
     weir__service_release(dial->service);

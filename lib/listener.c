@@ -253,6 +253,11 @@ static void tell_worker(struct weir__socket *socket, int wanted)
     mail_worker(socket);
 }
 
+static int set_flag(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof value) == 0 ? 0 : -errno;
+}
+
 /* Under the lock, because weir_stop closes sockets on their workers. */
 static int listen_on(struct weir__socket *socket)
 {
@@ -260,6 +265,7 @@ static int listen_on(struct weir__socket *socket)
     int err = 0;
 
     pthread_mutex_lock(&listener->weir->lock);
+    if (listener->options.disabled) set_flag(socket->fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (listen(socket->fd, listener->options.backlog) != 0) err = -errno;
     pthread_mutex_unlock(&listener->weir->lock);
     return err;
@@ -296,11 +302,6 @@ int weir_listener_address(const struct weir_listener *listener, unsigned index, 
 }
 
 /* ---- Opening ---- */
-
-static int set_flag(int fd, int level, int option, int value)
-{
-    return setsockopt(fd, level, option, &value, sizeof value) == 0 ? 0 : -errno;
-}
 
 /* The port that the first address took, for the others, when port 0 was asked for. */
 static void set_port(struct weir__address *address, in_port_t port)
@@ -347,6 +348,8 @@ static int bind_socket(struct weir_listener *listener, struct weir__address *add
         if (bind(fd, (const struct sockaddr *)&address->addr, address->len) != 0) err = -errno;
         address->len = sizeof address->addr;
         if (err == 0 && getsockname(fd, (struct sockaddr *)&address->addr, &address->len) != 0) err = -errno;
+        /* Until it listens, another could bind the same address with SO_REUSEADDR, unless we take ours back. */
+        if (listener->options.disabled) set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 0);
         if (err == 0 && is_first && listener->options.reuseport) err = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     }
     if (err != 0) {
@@ -409,11 +412,12 @@ static int take_over_fd(struct weir_listener *listener, int fd)
 {
     struct sockaddr_storage address = { 0 };
     socklen_t len = sizeof address;
-    int listening = 0;
-    socklen_t option_len = sizeof listening;
+    int listening = 0, type = 0;
+    socklen_t listening_len = sizeof listening, type_len = sizeof type;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &option_len) != 0) return -errno;
-    if (!listening) return -EINVAL;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_len) != 0) return -errno;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) != 0) return -errno;
+    if (!listening || type != SOCK_STREAM) return -EINVAL;
     if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) return -errno;
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return -errno;
     if (address.ss_family != AF_UNIX) weir__service_set_socket(listener->services[0], fd);
@@ -533,7 +537,7 @@ static void add_to_list(struct weir_listener *listener)
 /* What a descriptor is not, in words that say so; the rest says the system. */
 static const char *why(const struct weir_url *url, int err)
 {
-    return url->kind == WEIR_URL_FD && err == -EINVAL ? "not a listening socket" : weir_strerror(err);
+    return url->kind == WEIR_URL_FD && err == -EINVAL ? "not a listening stream socket" : weir_strerror(err);
 }
 
 int weir_listen(struct weir *weir, const char *url, const struct weir_service *service, struct weir_listener **ret)

@@ -30,6 +30,7 @@ int weir__mailbox_reserve(struct weir__mailbox *box, size_t bytes)
 {
     int err = 0;
 
+    if (bytes > box->bytes_max) return -EMSGSIZE; /* there will never be room for it */
     pthread_mutex_lock(&box->lock);
     if (box->items >= box->items_max || bytes > box->bytes_max - box->bytes) {
         box->refused++;

@@ -36,7 +36,8 @@ int weir__mailbox_init(struct weir__mailbox *box, size_t items_max, size_t bytes
 /* The box must be empty. */
 void weir__mailbox_fini(struct weir__mailbox *box);
 
-/* Keeps room for one mail of so many bytes: 0, or -EAGAIN when the box is full. A reservation ends with put or cancel.
+/* Keeps room for one mail of so many bytes: 0, -EAGAIN when the box is full, or -EMSGSIZE when
+ * even an empty one is too small. A reservation ends with put or cancel.
  * Any thread. */
 int weir__mailbox_reserve(struct weir__mailbox *box, size_t bytes);
 void weir__mailbox_cancel(struct weir__mailbox *box, size_t bytes);

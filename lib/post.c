@@ -265,7 +265,8 @@ int weir_broadcast(struct weir *weir, const struct weir_filter *filter, struct w
     struct broadcast_mail **mails = weir__zalloc(weir->workers_count * sizeof(struct broadcast_mail *));
     int err = -ENOMEM;
 
-    if (broadcast == NULL || mails == NULL) goto out;
+    if (filter != NULL && (filter->size < sizeof filter->size || filter->size > sizeof *filter)) err = WEIR_ECONFIG;
+    if (err == WEIR_ECONFIG || broadcast == NULL || mails == NULL) goto out;
     err = reserve_all(weir, broadcast, mails);
     if (err != 0) goto out;
     for (unsigned i = 0; i < weir->workers_count; i++)

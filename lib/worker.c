@@ -11,7 +11,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -133,19 +135,41 @@ static void on_timeouts(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Life ---- */
 
+/* Libevent ends the process when it has no descriptors for its signal pipe (evsig_init_). So it is asked only when
+ * there are enough: epoll's, two for the pipe, and one to spare. Returns 0, -EMFILE or the like. */
+static int have_descriptors(void)
+{
+    enum { needed = 4 };
+    int fds[needed];
+    int count = 0;
+    int err = 0;
+
+    while (count < needed && err == 0) {
+        fds[count] = eventfd(0, EFD_CLOEXEC);
+        if (fds[count] < 0) {
+            err = -errno;
+        } else {
+            count++;
+        }
+    }
+    while (count > 0)
+        close(fds[--count]);
+    return err;
+}
+
 /* On epoll or not at all. Libevent falls back to poll when epoll has no memory or the environment says so; there
  * WEIR__WANT_GONE would be level-triggered, and one paused connection burn a core. */
-static struct event_base *new_base(void)
+static int new_base(struct event_base **ret)
 {
-    struct event_config *config = event_config_new();
-    struct event_base *base = NULL;
+    const int err = have_descriptors();
+    struct event_config *config = err == 0 ? event_config_new() : NULL;
 
-    if (config == NULL) return NULL;
+    if (config == NULL) return err != 0 ? err : -ENOMEM;
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
     event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
-    base = event_base_new_with_config(config);
+    *ret = event_base_new_with_config(config);
     event_config_free(config);
-    return base;
+    return *ret == NULL ? -ENOMEM : 0;
 }
 
 static int init_events(struct weir__worker *worker)
@@ -163,10 +187,10 @@ static int init(struct weir__worker *worker)
     int err =
         weir__mailbox_init(&worker->mailbox, (size_t)config->mailbox_items_max, (size_t)config->mailbox_bytes_max);
 
+    if (err == 0) err = new_base(&worker->base);
     if (err != 0) return err;
-    worker->base = new_base();
     worker->scratch = weir__malloc(weir__scratch_bytes);
-    if (worker->base == NULL || worker->scratch == NULL) return -ENOMEM;
+    if (worker->scratch == NULL) return -ENOMEM;
     err = weir__work_init(worker);
     return err != 0 ? err : init_events(worker);
 }

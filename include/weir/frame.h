@@ -82,10 +82,17 @@ struct weir_codec {
     ssize_t (*encode)(const void *config, struct weir_bytes message, unsigned char *ret, size_t room);
 };
 
+/* In C: `= WEIR_CODEC(.decode = my_decode)`. C++17 has no designated initialisers; there it takes no arguments, and the
+ * members are set after: `weir_codec codec = WEIR_CODEC(); codec.decode = my_decode;`. So too WEIR_CONFIG, WEIR_SERVICE
+ * and WEIR_FILTER. */
+#ifdef __cplusplus
+#define WEIR_CODEC() weir__sized<struct weir_codec>()
+#else
 #define WEIR_CODEC(...)                                \
     {                                                  \
         .size = sizeof(struct weir_codec), __VA_ARGS__ \
     }
+#endif
 
 /* A framing SPEC that has been read: a codec and its configuration. */
 struct weir_frame;
@@ -115,6 +122,14 @@ WEIR_PUBLIC int weir_frame_is_reversible(const struct weir_frame *frame);
 WEIR_PUBLIC int weir_unescape(const char *text, unsigned char *ret, size_t room, size_t *ret_len);
 
 #ifdef __cplusplus
+}
+
+/* A zeroed struct that knows its size. */
+template <class T> inline T weir__sized()
+{
+    T sized = {};
+    sized.size = sizeof(T);
+    return sized;
 }
 #endif
 

@@ -128,10 +128,14 @@ struct weir_config {
     void *user;
 };
 
+#ifdef __cplusplus
+#define WEIR_CONFIG() weir__sized<struct weir_config>()
+#else
 #define WEIR_CONFIG(...)                                \
     {                                                   \
         .size = sizeof(struct weir_config), __VA_ARGS__ \
     }
+#endif
 
 /* What happens on a listener's connections, or on a dialled one. It and its strings are copied by weir_listen and
  * weir_dial. A codec of one's own, and its config, must live until weir_free. */
@@ -204,14 +208,19 @@ struct weir_service {
     int64_t unix_mode;
     /* not 0: one socket a worker (SO_REUSEPORT, socket(7)); a second server on the port still fails */
     int reuseport;
-    /* not 0: bound, but neither listening nor accepting until weir_listener_enable */
+    /* not 0: bound, so that nobody else takes the address, but not accepting until weir_listener_enable; over TCP not
+     * listening either */
     int disabled;
 };
 
+#ifdef __cplusplus
+#define WEIR_SERVICE() weir__sized<struct weir_service>()
+#else
 #define WEIR_SERVICE(...)                                \
     {                                                    \
         .size = sizeof(struct weir_service), __VA_ARGS__ \
     }
+#endif
 
 /* Makes an engine; config NULL means the defaults. On success *ret is the caller's, for weir_free. Returns -ENOMEM,
  * -EMFILE and other codes of the system, or WEIR_ECONFIG; weir_error_text(NULL) has the sentence. Any thread. */
@@ -404,10 +413,14 @@ struct weir_filter {
     void *user;
 };
 
+#ifdef __cplusplus
+#define WEIR_FILTER() weir__sized<struct weir_filter>()
+#else
 #define WEIR_FILTER(...)                                \
     {                                                   \
         .size = sizeof(struct weir_filter), __VA_ARGS__ \
     }
+#endif
 
 /* Sends a message to each open connection that filter lets through (NULL: all). It is copied and encoded once a
  * framing, and shared by the queues. A connection over its output limit does not get a stream with a hole: it closes

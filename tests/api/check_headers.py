@@ -15,9 +15,18 @@ WARNINGS = ["-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wundef", "-Werror
 COMPILERS = [("gcc", "c", "c11"), ("clang", "c", "c11"), ("g++", "c++", "c++17"), ("clang++", "c++", "c++17")]
 
 
+# Every config struct made with its macro, as a program would.
+USE = {
+    "frame.h": "int use(void); int use(void) { struct weir_codec made = WEIR_CODEC(); return made.size > 0; }\n",
+    "weir.h": "int use(void); int use(void) { struct weir_config config = WEIR_CONFIG(); struct weir_filter filter ="
+              " WEIR_FILTER(); struct weir_service service = WEIR_SERVICE(); service.frame = \"line\";"
+              " return config.size + filter.size + service.size > 0; }\n",
+}
+
+
 def compile_alone(include, header, compiler, language, standard):
     """What the compiler says about a file that includes the header twice and is otherwise empty."""
-    source = "#include <weir/%s>\n#include <weir/%s>\nextern int nothing;\n" % (header, header)
+    source = "#include <weir/%s>\n#include <weir/%s>\nextern int nothing;\n%s" % (header, header, USE.get(header, ""))
     command = [compiler, "-x", language, "-std=" + standard, *WARNINGS, "-I", include, "-fsyntax-only", "-"]
     return subprocess.run(command, input=source, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           check=False)
