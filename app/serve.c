@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -26,7 +27,8 @@
 enum {
     WORKERS_MAX = 256,
     LAST_LINES_MS = 700, /* at the exit, for what still waits to be shown, and to be logged */
-    LAST_LOG_MS = 300
+    LAST_LOG_MS = 300,
+    SAME_SIGNAL_MS = 100 /* a second signal so soon is the first one again */
 };
 
 static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -232,10 +234,20 @@ static void announce(struct serve *serve)
 
 /* ---- Signals: on the first worker ---- */
 
+/* The next one does what it does to any program: end it at once. A signal handler and no timer of the worker's, because
+ * a worker without connections ends before the others do. */
+static void let_next_signal_end_it(int number)
+{
+    (void)number;
+    for (size_t i = 0; i < STOP_SIGNAL_COUNT; i++)
+        if (stop_signals[i] != SIGHUP) signal(stop_signals[i], SIG_DFL);
+}
+
 static void on_stop_signal(int number, short what, void *user)
 {
     struct serve *const serve = user;
     struct weir_counters counters = { .size = sizeof(counters) };
+    const struct itimerval same_signal = { .it_value.tv_usec = SAME_SIGNAL_MS * 1000 };
 
     (void)number;
     (void)what;
@@ -245,12 +257,9 @@ static void on_stop_signal(int number, short what, void *user)
     say(serve, "stopping: %llu connection%s to drain\n", (unsigned long long)counters.clients,
         counters.clients == 1 ? "" : "s");
     weir_stop(serve->weir, serve->options->drain_timeout_ms);
-    /* The next one does what it does to any program: end it at once. */
-    for (size_t i = 0; i < STOP_SIGNAL_COUNT; i++)
-        if (stop_signals[i] != SIGHUP) {
-            event_del(serve->stop_events[i]);
-            signal(stop_signals[i], SIG_DFL);
-        }
+    /* timeout(1) sends its signal twice, to the process and to its group: that is one wish to stop. */
+    signal(SIGALRM, let_next_signal_end_it);
+    if (setitimer(ITIMER_REAL, &same_signal, NULL)) let_next_signal_end_it(SIGALRM);
 }
 
 static void on_resize(int number, short what, void *user)

@@ -168,15 +168,20 @@ static void complain(struct printer *printer, int err)
     line_fini(&text);
 }
 
+static void say_lost(struct line *text, uint64_t lost)
+{
+    line_add_text(text, "(");
+    line_add_count(text, lost, "line");
+    line_add_text(text, " not shown: the output is too slow)\n");
+}
+
 static int write_lost(struct printer *printer, uint64_t lost)
 {
     struct line text = { 0 };
     uint64_t uncounted = 0;
     int err = 0;
 
-    line_add_text(&text, "(");
-    line_add_count(&text, lost, "line");
-    line_add_text(&text, " not shown: the output is too slow)\n");
+    say_lost(&text, lost);
     if (printer->notes_only)
         note(printer, &text);
     else if (!text.failed)
@@ -271,9 +276,22 @@ static struct timespec deadline_in(int wait_ms)
     return deadline;
 }
 
+/* What was still to be written when a write stood still for ever, as far as it can be known: the thread has the rest.
+ */
+static void note_lost(struct printer *printer, uint64_t lost)
+{
+    struct line text = { 0 };
+
+    if (lost == 0) return;
+    say_lost(&text, lost);
+    note(printer, &text);
+    line_fini(&text);
+}
+
 bool printer_finish(struct printer *printer, int wait_ms)
 {
     const struct timespec deadline = deadline_in(wait_ms);
+    uint64_t lost = 0;
     bool ended = false;
     int err = 0;
 
@@ -284,8 +302,12 @@ bool printer_finish(struct printer *printer, int wait_ms)
     while (!printer->ended && !err)
         err = pthread_cond_timedwait(&printer->changed, &printer->lock, &deadline);
     ended = printer->ended;
+    lost = printer->lost + count_lines(printer->waiting.bytes, printer->waiting.len);
     pthread_mutex_unlock(&printer->lock);
-    if (!ended) return false;
+    if (!ended) {
+        note_lost(printer, lost);
+        return false;
+    }
     pthread_join(printer->thread, NULL);
     printer->started = false;
     return true;

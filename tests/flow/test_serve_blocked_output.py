@@ -45,6 +45,15 @@ def test_nobody_reads_standard_output():
         wait_for(lambda: server.events("message")[-1]["text"] == "ping 101", "the next line")
 
 
+def test_lines_still_waiting_at_the_end_are_counted():
+    with Server(*ECHO, "--print", "json") as server:
+        server.stdout.freeze()
+        with server.connect() as client:
+            exchange(client, 30000)
+        assert server.stop() == 0
+        server.wait_stderr(r"^\([\d,]+ lines not shown: the output is too slow\)$")
+
+
 def test_reader_that_is_only_late_misses_nothing_of_the_longest_message():
     with Server(*ECHO, "--print", "json") as server, Ping(server) as ping:
         line = b"x" * (1 << 20) + b"\n"
