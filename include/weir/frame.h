@@ -97,12 +97,33 @@ struct weir_codec {
 /* A framing SPEC that has been read: a codec and its configuration. */
 struct weir_frame;
 
-/* Reads a framing SPEC: `raw`, `line[:crlf]`, `delimiter:BYTES`,
- * `length:u8|u16be|u16le|u24be|u24le|u32be|u32le|u64be|u64le
- * [,offset=N][,adjust=N][,strip=N]`. Offset, adjust and strip mean what they mean in Netty's
- * LengthFieldBasedFrameDecoder; strip defaults to the length field when offset is 0, else to 0. On success *ret is the
- * caller's, to be freed with weir_frame_free. On failure returns WEIR_EFRAME or -ENOMEM and writes a sentence that
- * names what is wrong to error (of error_size bytes, always ended with NUL); error may be NULL. Any thread. */
+/* Reads a framing SPEC:
+ *
+ * - `raw`: no framing; what one read returned is a message.
+ * - `line[:crlf]`: LF ends a message, and a CR before it goes with it. Sends LF, or CR LF.
+ * - `delimiter:BYTES`: 1 to 64 bytes end a message.
+ * - `fixed:N[,pad=BYTE]`: every message has N bytes. Sends shorter ones filled up with `pad`; without it they are
+ *   refused with -EMSGSIZE, as longer ones are.
+ * - `length:u8|u16be|u16le|u24be|u24le|u32be|u32le|u64be|u64le[,offset=N][,adjust=N][,strip=N]`: a length field before
+ *   the message. Offset, adjust and strip mean what they mean in Netty's LengthFieldBasedFrameDecoder; strip defaults
+ *   to the length field when offset is 0, else to 0.
+ * - `varint`: the length in base 128 before the message, as Protocol Buffers delimit streams.
+ * - `octet-count`: `LEN SP MSG`, as syslog is sent over TCP (RFC 6587); no message is empty.
+ * - `netstring`: `LEN:MSG,`.
+ * - `between:START,END[,escape=BYTE[,map=FROM:TO]...|,xor=BYTE]`: START and END have 1 to 8 bytes each. What is outside
+ *   of them is skipped. When they are the same, each ends one frame and begins the next, and empty frames are skipped.
+ *   Behind the escape byte a byte is itself, or the FROM of the `map` whose TO it is (`map` is given once for each), or
+ *   changed by `xor`. END may be the escape and one byte more, as in DLE ETX. The escape, the first bytes of START and
+ *   END, or with `map` the FROMs, are sent escaped; a message that could not be read back even so is refused with
+ *   -EINVAL.
+ * - `slip`: RFC 1055, sent with END on both sides; empty frames are skipped.
+ *
+ * BYTES, START and END are text with the escapes of weir_unescape; in START and END a comma is \x2c. BYTE, FROM and TO
+ * are one byte: \xHH or another escape, a number (126, 0x7e), or a character that is not a digit.
+ *
+ * On success *ret is the caller's, to be freed with weir_frame_free. On failure returns WEIR_EFRAME or -ENOMEM and
+ * writes a sentence that names what is wrong to error (of error_size bytes, always ended with NUL); error may be NULL.
+ * Any thread. */
 WEIR_PUBLIC int weir_frame_new(const char *spec, struct weir_frame **ret, char *error, size_t error_size);
 
 /* Frees a frame; NULL is accepted. Any thread. */

@@ -28,13 +28,19 @@ struct weir__framing {
     int (*is_reversible)(const void *config);
 };
 
-/* Every framing there is, in the order in which people are told of them. NAME is also the codec's name; it is a file
- * that defines weir__codec_NAME and weir__framing_NAME. */
+/* Every framing there is, in the order in which people are told of them. NAME, with - for _, is also the codec's name;
+ * it is a file that defines weir__codec_NAME and weir__framing_NAME. */
 #define WEIR__FRAMINGS(X) \
     X(raw)                \
     X(line)               \
     X(delimiter)          \
-    X(length)
+    X(fixed)              \
+    X(length)             \
+    X(varint)             \
+    X(octet_count)        \
+    X(netstring)          \
+    X(between)            \
+    X(slip)
 
 #define WEIR__FRAMING_DECLARE(name)                    \
     extern const struct weir_codec weir__codec_##name; \

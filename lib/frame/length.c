@@ -70,10 +70,13 @@ static enum weir_decoded length_decode(const void *config, void *state, struct w
     const struct length_config *length = config;
     struct weir__counted *counted = state;
 
-    if (counted->frame_len == 0) {
+    if (!counted->is_known) {
+        uint64_t len;
+
         if (decode->len < header_bytes(length)) return WEIR_DECODED_MORE;
-        counted->frame_len = frame_len(length, read_field(length, decode->bytes + length->offset));
-        if (counted->frame_len == 0) return WEIR_DECODED_MALFORMED;
+        len = frame_len(length, read_field(length, decode->bytes + length->offset));
+        if (len == 0) return WEIR_DECODED_MALFORMED;
+        weir__counted_start(counted, len - length->strip);
     }
     return weir__counted_decode(counted, decode, length->strip, 0);
 }

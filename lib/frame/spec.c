@@ -120,9 +120,9 @@ int weir__spec_number(const struct weir__spec *spec, const char *what, struct we
     const char *text = (const char *)word.data;
     size_t minus = min < 0 && text[0] == '-';
     size_t digits = strspn(text + minus, "0123456789");
-    long long value = digits >= 1 && digits <= 10 ? strtoll(text, NULL, 10) : LLONG_MAX;
+    long long value = strtoll(text, NULL, 10); /* or the nearest that it can say */
 
-    if (minus + digits != word.len || value < min || value > max) {
+    if (digits == 0 || minus + digits != word.len || value < min || value > max) {
         return weir__spec_fail(spec, "%s%.*s is not a number from %d to %d", what, (int)smaller(word.len, 100), text,
                                (int)min, (int)max);
     }
@@ -179,7 +179,7 @@ int weir__spec_byte(const struct weir__spec *spec, const char *what, struct weir
         *ret = (unsigned char)number;
         return 0;
     }
-    if (number < 0 && text[0] != '\0' && weir_unescape(text, &byte, 1, &len) == 0 && len == 1) {
+    if (number < 0 && text[0] != '\0' && weir_unescape(text, &byte, 1, &len) == 0) {
         *ret = byte;
         return 0;
     }

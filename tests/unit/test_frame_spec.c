@@ -20,8 +20,11 @@
 #define A16 "aaaaaaaaaaaaaaaa"
 #define A64 A16 A16 A16 A16
 #define ESCAPES "known: \\n \\r \\t \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH"
+#define MARKS "needs the bytes that begin and end a message, as in between:\\x02,\\x03"
+#define A_BYTE "is not a byte: \\x7e, 0x7e, 126 or the character itself"
+#define MAP_NEEDS "map needs two bytes, as in map=\\x7e:\\x02"
 #define FIELDS "known: u8, u16be, u16le, u24be, u24le, u32be, u32le, u64be, u64le"
-#define FRAMINGS "known: raw, line, delimiter, length"
+#define FRAMINGS "known: raw, line, delimiter, fixed, length, varint, octet-count, netstring, between, slip"
 
 static const struct {
     const char *spec;
@@ -56,6 +59,27 @@ static const struct {
     { "length:u8,strip=65535,adjust=65535,offset=65535", "length", 0 },
     { "length:u64be,adjust=65535,offset=65535", "length", 0 },
     { "length:u8,adjust=-255", "length", 1 },
+    { "fixed:1", "fixed", 0 },
+    { "fixed:1073741824", "fixed", 0 },
+    { "fixed:128,pad=0", "fixed", 0 },
+    { "fixed:128,pad=255", "fixed", 0 },
+    { "fixed:128,pad=0xfF", "fixed", 0 },
+    { "fixed:128,pad=\\x00", "fixed", 0 },
+    { "fixed:128,pad= ", "fixed", 0 },
+    { "fixed:128,pad==", "fixed", 0 },
+    { "varint", "varint", 1 },
+    { "octet-count", "octet-count", 1 },
+    { "netstring", "netstring", 1 },
+    { "between:\\x02,\\x03", "between", 1 },
+    { "between:~,~", "between", 1 },
+    { "between:aaaaaaaa,\\x2cbbbbbbb", "between", 1 },
+    { "between::,=", "between", 1 },
+    { "between:~,~,escape=}", "between", 1 },
+    { "between:~,~,xor=0x20,escape=}", "between", 1 },
+    { "between:~,~,escape=},map=~:^", "between", 1 },
+    { "between:~,~,map=~:2,map=}:1,escape=}", "between", 1 },
+    { "between:\\x10\\x02,\\x10\\x03,escape=\\x10", "between", 1 },
+    { "slip", "slip", 1 },
 };
 
 static void good_specs(void **state)
@@ -120,6 +144,68 @@ static const struct {
     { "length:u8,adjust=-65536", "adjust=-65536 is not a number from -65535 to 65535" },
     { "length:u8,adjust=-256", "no frame is long enough for adjust=-256 and strip=1" },
     { "length:u8,strip=257", "no frame is long enough for adjust=0 and strip=257" },
+    { "fixed", "needs the messages' length, as in fixed:128" },
+    { "fixed:", "needs the messages' length, as in fixed:128" },
+    { "fixed:0", "0 is not a number from 1 to 1073741824" },
+    { "fixed:-1", "-1 is not a number from 1 to 1073741824" },
+    { "fixed:1073741825", "1073741825 is not a number from 1 to 1073741824" },
+    { "fixed:18446744073709551617", "18446744073709551617 is not a number from 1 to 1073741824" },
+    { "fixed:8KiB", "8KiB is not a number from 1 to 1073741824" },
+    { "fixed:,pad=0", " is not a number from 1 to 1073741824" },
+    { "fixed:8,", "unknown option \"\"; known: pad" },
+    { "fixed:8,padd=0", "unknown option \"padd\"; did you mean \"pad\"? known: pad" },
+    { "fixed:8,pad", "pad needs a byte, as in pad=\\x00" },
+    { "fixed:8,pad=", "pad= " A_BYTE },
+    { "fixed:8,pad=0,pad=0", "pad is given twice" },
+    { "fixed:8,pad=ab", "pad=ab " A_BYTE },
+    { "fixed:8,pad=256", "pad=256 " A_BYTE },
+    { "fixed:8,pad=0x100", "pad=0x100 " A_BYTE },
+    { "fixed:8,pad=0x", "pad=0x " A_BYTE },
+    { "fixed:8,pad=-1", "pad=-1 " A_BYTE },
+    { "fixed:8,pad=\\x0", "pad=\\x0 " A_BYTE },
+    { "fixed:8,pad=\\x00\\x00", "pad=\\x00\\x00 " A_BYTE },
+    { "varint:32", "varint takes no options" },
+    { "octet-count:", "octet-count takes no options" },
+    { "octet_count", "unknown framing \"octet_count\"; did you mean \"octet-count\"? " FRAMINGS },
+    { "netstring:9", "netstring takes no options" },
+    { "slip:x", "slip takes no options" },
+    { "between", MARKS },
+    { "between:", MARKS },
+    { "between:~", MARKS },
+    { "between:~,", MARKS },
+    { "between:,~", MARKS },
+    { "between:~,,escape=}", MARKS },
+    { "between:123456789,~", "START has more than 8 bytes" },
+    { "between:~,123456789", "END has more than 8 bytes" },
+    { "between:~," A64 A64 A64 A64 A64, "END has more than 8 bytes" },
+    { "between:\\x0,~", "bad escape at \"\\x0\"; " ESCAPES },
+    { "between:~,\\q,escape=}", "bad escape at \"\\q\"; " ESCAPES },
+    { "between:~,~,", "unknown option \"\"; known: escape, map, xor" },
+    { "between:~,~,esc=}", "unknown option \"esc\"; did you mean \"escape\"? known: escape, map, xor" },
+    { "between:~,~,escape", "escape needs a byte, as in escape=\\x7d" },
+    { "between:~,~,escape=", "escape= " A_BYTE },
+    { "between:~,~,escape=},escape=}", "escape is given twice" },
+    { "between:~,~,escape=},xor=1,xor=1", "xor is given twice" },
+    { "between:~,~,escape=},xor=0", "xor=0 changes nothing; leave it out" },
+    { "between:~,~,escape=},xor=256", "xor=256 " A_BYTE },
+    { "between:~,~,xor=0x20", "xor needs an escape, as in escape=\\x7d" },
+    { "between:~,~,map=~:2", "map needs an escape, as in escape=\\x7d" },
+    { "between:~,~,escape=},map=~:2,xor=1", "map and xor exclude each other" },
+    { "between:~,~,escape=},map", MAP_NEEDS },
+    { "between:~,~,escape=},map=", MAP_NEEDS },
+    { "between:~,~,escape=},map=~", MAP_NEEDS },
+    { "between:~,~,escape=},map=~,2", MAP_NEEDS },
+    { "between:~,~,escape=},map=:2", "map= " A_BYTE },
+    { "between:~,~,escape=},map=~:", "map=FROM: " A_BYTE },
+    { "between:~,~,escape=},map=~:2:3", "map=FROM:2:3 " A_BYTE },
+    { "between:~,~,escape=},map=~:2,map=~:3", "map has \\x7e twice on its left" },
+    { "between:~,~,escape=},map=~:2,map=a:2", "map has \\x02 twice on its right" },
+    { "between:~,~,escape=~", "END has the escape byte in it; it can only be the first of two" },
+    { "between:~,~},escape=}", "END has the escape byte in it; it can only be the first of two" },
+    { "between:~,}~a,escape=}", "END has the escape byte in it; it can only be the first of two" },
+    { "between:~,}},escape=}", "END has the escape byte in it; it can only be the first of two" },
+    { "between:~,}~,escape=}", "\\x7e is sent escaped as what is END" },
+    { "between:~,}2,escape=},map=a:0x32", "\\x61 is sent escaped as what is END" },
 };
 
 static void bad_specs(void **state)
@@ -129,7 +215,7 @@ static void bad_specs(void **state)
         struct weir_frame *frame = NULL;
         char error[512] = "", expected[512];
 
-        snprintf(expected, sizeof expected, "frame \"%s\": %s", bad[i].spec, bad[i].sentence);
+        snprintf(expected, sizeof expected, "frame \"%.100s\": %s", bad[i].spec, bad[i].sentence);
         assert_int_equal(weir_frame_new(bad[i].spec, &frame, error, sizeof error), WEIR_EFRAME);
         assert_string_equal(error, expected);
         assert_null(frame);
