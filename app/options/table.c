@@ -31,8 +31,9 @@ const struct option_spec option_specs[] = {
       .default_text = "tcp://127.0.0.1:8000", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_ENDPOINT },
 
     { .name = "frame", .argument = "SPEC", .environment = "WEIR_FRAME",
-      .help = "where messages begin and end: raw, line, line:crlf, delimiter:\\x03, length:u16be[,offset=N][,adjust=N]"
-              "[,strip=N] with u8 u16be u16le u24be u24le u32be u32le u64be u64le",
+      .help = "where messages begin and end: raw, line, line:crlf, delimiter:\\x03, fixed:128[,pad=BYTE], "
+              "length:u16be[,offset=N][,adjust=N][,strip=N] (or u8 u16le u24be u24le u32be u32le u64be u64le), varint, "
+              "octet-count, netstring, between:START,END[,escape=BYTE[,map=FROM:TO...|,xor=BYTE]], slip",
       .default_text = "raw", .commands = SERVE | CONNECT, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
       .target = SERVICE(frame) },
     { .name = "send-frame", .argument = "SPEC", .environment = "WEIR_SEND_FRAME",
