@@ -441,7 +441,7 @@ static void command_burst(char *args)
     const uint64_t id = strtoull(next_word(&args), NULL, 10);
     const uint64_t count = strtoull(next_word(&args), NULL, 10);
     const size_t len = (size_t)strtoull(next_word(&args), NULL, 10);
-    uint64_t accepted = 0, full = 0;
+    uint64_t accepted = 0, full = 0, too_long = 0;
     unsigned char *bytes = malloc(len + 1);
 
     KIT_CHECK(bytes != NULL);
@@ -450,9 +450,11 @@ static void command_burst(char *args)
         const int result = weir_send(lab.weir, id, (struct weir_bytes){ bytes, len }, NULL, NULL);
         accepted += result == 0;
         full += result == -EAGAIN;
+        too_long += result == -EMSGSIZE;
     }
     free(bytes);
-    kit_event("{\"event\":\"burst\",\"accepted\":%" PRIu64 ",\"full\":%" PRIu64 "}", accepted, full);
+    kit_event("{\"event\":\"burst\",\"accepted\":%" PRIu64 ",\"full\":%" PRIu64 ",\"too_long\":%" PRIu64 "}", accepted,
+              full, too_long);
 }
 
 static void count_post(struct weir *weir, void *arg)

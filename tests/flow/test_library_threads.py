@@ -166,7 +166,7 @@ def test_full_mailbox_refuses_sends_and_broadcasts():
     with Lab(frame="line", workers=2, mailbox_bytes_max=100000) as lab, lab.connect() as one, lab.connect() as two:
         lab.wait_events("open", 2)
         blocked(lab, 1)
-        assert lab.ask("burst", 1, 15, 10000, answer="burst") == {"event": "burst", "accepted": 10, "full": 5}
+        assert lab.ask("burst", 1, 15, 10000, answer="burst") == {"event": "burst", "accepted": 10, "full": 5, "too_long": 0}
         assert lab.ask("send", 1, "no room", answer="refused")["result"] == FULL
         # All or nobody: the other worker has room, and its client must not get it.
         assert lab.ask("broadcast", "no room", answer="refused")["result"] == FULL
@@ -182,8 +182,10 @@ def test_full_mailbox_refuses_sends_and_broadcasts():
 def test_message_larger_than_the_mailbox_is_refused_for_ever():
     with Lab(frame="line", mailbox_bytes_max=1000) as lab, lab.connect():
         lab.wait_events("open")
-        assert lab.ask("burst", 1, 1, 1001, answer="burst") == {"event": "burst", "accepted": 0, "full": 1}
-        assert lab.ask("burst", 1, 1, 1000, answer="burst") == {"event": "burst", "accepted": 1, "full": 0}
+        assert lab.ask("burst", 1, 1, 1001, answer="burst") == \
+            {"event": "burst", "accepted": 0, "full": 0, "too_long": 1}
+        assert lab.ask("burst", 1, 1, 1000, answer="burst") == \
+            {"event": "burst", "accepted": 1, "full": 0, "too_long": 0}
 
 
 def test_pause_and_resume_do_not_need_room():
