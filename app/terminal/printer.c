@@ -125,7 +125,7 @@ static uint64_t count_lines(const char *bytes, size_t len)
     const char *const end = bytes + len;
     uint64_t count = 0;
 
-    while ((bytes = memchr(bytes, '\n', (size_t)(end - bytes)))) {
+    while (bytes < end && (bytes = memchr(bytes, '\n', (size_t)(end - bytes)))) {
         count++;
         bytes++;
     }
@@ -302,7 +302,7 @@ bool printer_finish(struct printer *printer, int wait_ms)
     while (!printer->ended && !err)
         err = pthread_cond_timedwait(&printer->changed, &printer->lock, &deadline);
     ended = printer->ended;
-    lost = printer->lost + count_lines(printer->waiting.bytes, printer->waiting.len);
+    lost = printer->lost + (printer->waiting.len ? count_lines(printer->waiting.bytes, printer->waiting.len) : 0);
     pthread_mutex_unlock(&printer->lock);
     if (!ended) {
         note_lost(printer, lost);
