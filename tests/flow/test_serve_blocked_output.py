@@ -152,7 +152,7 @@ def test_stop_does_not_wait_for_a_reader():
         for _ in range(20):
             with server.connect() as client:
                 exchange(client, 1000)
-        server.send_signal(15)
+        server.begin_stop()
         try:
             status = server.process.wait(5 * PATIENCE)
         except subprocess.TimeoutExpired:
@@ -166,7 +166,7 @@ def test_last_lines_are_written_before_the_end():
         server.stdout.freeze()
         with server.connect() as client:
             exchange(client, 1000)
-        server.send_signal(15)
+        server.begin_stop()
         server.stdout.thaw()
         assert server.wait() == 0
         assert len(server.events("message")) == 1000 and server.events()[-1]["event"] == "close"

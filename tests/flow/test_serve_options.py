@@ -7,8 +7,8 @@ import signal
 import socket
 import stat
 
-from harness import DEADLINE, Server, connect, connect_unix, expect_eof, recv_exactly, recv_until, run_weir, skip, \
-    wait_for, weir
+from harness import Server, connect, connect_unix, expect_eof, recv_exactly, recv_until, run_weir, skip, \
+    wait_for
 
 ANY = "127.0.0.1:0"
 
@@ -185,7 +185,7 @@ def test_port_is_free_again_at_once():
         client.sendall(b"x\n")
         recv_until(client, b"\n")
         port = server.port
-        server.send_signal(signal.SIGTERM)
+        server.begin_stop()
         expect_eof(client)  # the server ends first: its side is in TIME_WAIT
         client.close()
         assert server.wait() == 0
@@ -282,11 +282,11 @@ def connect_when_ready(path):
 
 
 def test_nothing_is_read_from_standard_input():
-    with weir("serve", "--listen", ANY, stdin=True) as server:
-        server.wait_stderr("listening on")
+    with Server("--listen", ANY, stdin=True) as server, server.connect() as client:
+        server.stdin.write(b"quit\n")
         server.stdin.close()
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(DEADLINE) == 0
+        client.sendall(b"x")
+        assert "stopping" not in server.stderr.text()
 
 
 def test_log_level():
