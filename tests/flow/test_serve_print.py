@@ -5,6 +5,7 @@ import base64
 import datetime
 import re
 
+from flood import Ping, send_until_stopped
 from harness import Server, connect, recv_all, recv_exactly, reset
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -96,17 +97,9 @@ def recv_until_newline(client):
 
 
 def test_reset_while_answers_wait_says_what_was_not_sent():
-    with Server("--frame", "line", "--reply", "echo", "--print", "json") as server:
+    with Server("--frame", "line", "--reply", "echo", "--print", "json") as server, Ping(server) as ping:
         client = server.connect(receive_buffer=4096)
-        line = b"x" * 65535 + b"\n"
-        client.setblocking(False)
-        sent = 0
-        try:
-            while sent < 64 << 20:
-                sent += client.send(line)
-        except BlockingIOError:
-            pass
-        server.wait_events("message", 17)  # a megabyte waits by now, at the least
+        send_until_stopped(client, b"x" * 65535 + b"\n", ping)
         reset(client)
         close = server.wait_events("close")[0]
         assert close["reason"] == "reset by peer", close
