@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include <event2/buffer.h>
@@ -34,12 +35,14 @@ struct server {
     struct event *on_signal[2];
     struct timeval idle_timeout;
     unsigned long accepted;
+    LIST_HEAD(clients, client) clients;
 };
 
 /* Was: the callbacks were handed `&fd`, the address of the accept callback's own argument. Once that callback had
  * returned, it pointed at whatever stood on the stack next, and the callbacks showed numbers that no client had. What
  * a callback is handed must live as long as the callback can run: here from on_accept to close_client. */
 struct client {
+    LIST_ENTRY(client) entry; /* among the server's clients */
     struct bufferevent *bev;
     unsigned long number; /* counts up; a descriptor is used again for the next client, and names nobody */
     int has_ended;        /* it has sent its last byte; it may still want our answers */
@@ -50,6 +53,7 @@ struct client {
 static void close_client(struct client *client, const char *why)
 {
     printf("#%lu closed: %s\n", client->number, why);
+    LIST_REMOVE(client, entry);
     bufferevent_free(client->bev); /* closes the socket: BEV_OPT_CLOSE_ON_FREE. Drops what has not been sent */
     free(client);
 }
@@ -141,6 +145,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         return;
     }
     client->number = ++server->accepted;
+    LIST_INSERT_HEAD(&server->clients, client, entry);
     printf("#%lu connected\n", client->number);
     bufferevent_setcb(client->bev, on_read, on_write, on_event, client);
     bufferevent_setwatermark(client->bev, EV_READ, 0, INPUT_MAX);
@@ -230,10 +235,14 @@ int main(int argc, char **argv)
         perror("tutorial_server");
     else
         status = event_base_dispatch(server.base) < 0;
+    for (struct client *client = LIST_FIRST(&server.clients), *next = NULL; client != NULL; client = next) {
+        next = LIST_NEXT(client, entry);
+        close_client(client, "the server stops");
+    }
     if (server.listener != NULL) evconnlistener_free(server.listener);
     for (int i = 0; i < 2; i++)
         if (server.on_signal[i] != NULL) event_free(server.on_signal[i]);
     if (server.accept_again != NULL) event_free(server.accept_again);
     if (server.base != NULL) event_base_free(server.base);
-    return status; /* the system closes the clients that are still there */
+    return status;
 }
