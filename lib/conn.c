@@ -804,7 +804,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     struct weir_conn *conn = arg;
 
     (void)fd;
-    weir__conn_worker(conn)->busy = 1;
+    weir__worker_wakes(weir__conn_worker(conn));
     switch ((enum weir__conn_state)conn->state) {
     case WEIR__CONNECTING:
         conn->work->dial->on_ready(conn);

@@ -167,7 +167,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    socket->worker->busy = 1;
+    weir__worker_wakes(socket->worker);
     socket->paused = 0;
     set_accepting(socket);
 }
@@ -200,7 +200,6 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
     int accepted = 0;
 
     (void)what;
-    socket->worker->busy = 1;
     for (int left = socket->listener->options.accepts_max; left > 0; left--) {
         struct sockaddr_storage address;
         socklen_t len = sizeof address;
@@ -208,6 +207,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
         const int client = accept4(fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         const int error = errno;
 
+        weir__worker_wakes(socket->worker); /* for each: none came before it connected */
         if (client >= 0) {
             weir__peer_from_sockaddr((const struct sockaddr *)&address, len, &peer);
             admit(socket, client, &peer);

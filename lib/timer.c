@@ -65,7 +65,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    timer->worker->busy = 1;
+    weir__worker_wakes(timer->worker);
     if (now_ms < timer->due_ms) {
         sleep_until_due(timer, now_ms);
         return;

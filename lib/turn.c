@@ -19,7 +19,7 @@ static void serve_runnable(struct weir__worker *worker)
     for (size_t left = worker->runnable_before; left > 0 && !TAILQ_EMPTY(&worker->runnable); left--) {
         struct weir__work *work = TAILQ_FIRST(&worker->runnable);
 
-        worker->busy = 1;
+        weir__worker_wakes(worker);
         weir__work_unlist_runnable(worker, work);
         weir__conn_run(work->conn);
     }

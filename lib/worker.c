@@ -39,6 +39,8 @@ static void run_mail(struct weir__worker *worker)
 
     while (mail != NULL) {
         struct weir__mail *next = mail->next;
+
+        weir__worker_wakes(worker);
         mail->run(worker, mail);
         mail = next;
     }
@@ -73,7 +75,7 @@ static void on_stop_deadline(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    worker->busy = 1;
+    weir__worker_wakes(worker);
     cut_off(worker);
 }
 
@@ -118,7 +120,7 @@ static void on_mailbox(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    worker->busy = 1;
+    weir__worker_wakes(worker);
     run_mail(worker);
     see_flags(worker);
 }
@@ -129,7 +131,7 @@ static void on_timeouts(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    worker->busy = 1;
+    weir__worker_wakes(worker);
     weir__timeouts_run(&worker->timeouts, weir__worker_now(worker), weir__conn_check_deadlines);
 }
 

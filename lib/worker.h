@@ -65,7 +65,7 @@ struct weir__worker {
     struct weir__timeouts timeouts;
     struct weir__timer_list timers;
     struct weir__log_limits log_limits;
-    int64_t now_ms;                /* of this turn, once someone asked; 0: not asked yet */
+    int64_t now_ms;                /* of this callback, once someone asked; 0: not asked yet */
     int busy;                      /* a callback ran in this turn */
     _Atomic int memory_over;       /* the memory bound was passed, and this worker is to relieve it; set by any */
     _Atomic uint64_t memory_bytes; /* in this worker's buffers; written here, read by all */
@@ -93,7 +93,15 @@ int weir__worker_run(struct weir__worker *worker);
  */
 void weir__worker_finish(struct weir__worker *worker);
 
-/* The time of this turn by weir__clock_ms: asked once a turn, if at all. */
+/* A callback of the loop begins: what is owed at the end of a turn is owed, and the time is to be asked anew. */
+static inline void weir__worker_wakes(struct weir__worker *worker)
+{
+    worker->busy = 1;
+    worker->now_ms = 0;
+}
+
+/* The time of this callback by weir__clock_ms: asked once, if at all. A turn of many callbacks may be long, and a
+ * deadline that counted from its beginning would be early. */
 int64_t weir__worker_now(struct weir__worker *worker);
 
 #endif
