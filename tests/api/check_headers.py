@@ -39,7 +39,7 @@ def main(include):
     for number, (header, (compiler, language, standard)) in enumerate(cases, 1):
         title = "%d - %s as %s under %s" % (number, header, standard, compiler)
         if not shutil.which(compiler):
-            print("ok %s # SKIP %s is not installed" % (title, compiler))
+            print("ok %s # SKIP %s is not installed: apt-get install %s" % (title, compiler, compiler.replace("clang++", "clang")))
             continue
         done = compile_alone(include, header, compiler, language, standard)
         failed += done.returncode != 0

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs the flow tests: every function test_* of every test_*.py here, or those whose names contain an argument.
 
+With WEIR_TEST_QUICK in the environment, the files of SLOW are left out.
+
 Each test is a process of its own with a time limit, some run at once, and the results are printed as TAP in a fixed
 order. A test fails by an exception, by its time limit, and by leaving a process behind that it has started. Helpers
 and the environment are described in harness.py.
@@ -22,6 +24,8 @@ PATIENCE = float(os.environ.get("WEIR_TEST_PATIENCE", "1"))
 TIME_LIMIT = 30 * PATIENCE
 AT_ONCE = min(3, max(2, os.cpu_count() or 1))
 STATUS_SKIPPED = 77
+SLOW = ["examples", "flood", "library_bounds", "library_closing", "library_input", "library_listeners", "library_threads",
+        "library_timeouts", "runner", "serve_blocked_output", "serve_limits", "serve_stop"]
 MARK = "WEIR_FLOW_TEST"  # in the environment of a test and all that it starts, with a value of its own
 
 
@@ -122,10 +126,12 @@ def print_result(number, test, result):
     sys.stdout.flush()
 
 
-def discover(directory, patterns):
+def discover(directory, patterns, quick=False):
     """All tests whose name `file.test` has one of the patterns in it. A file that cannot be loaded is a failed test."""
     found = []
     for path in sorted(glob.glob(os.path.join(directory, "test_*.py"))):
+        if quick and os.path.basename(path)[len("test_"):-len(".py")] in SLOW:
+            continue
         try:
             names = tests_of(path)
         except (Exception, SystemExit):
@@ -144,7 +150,7 @@ def main(arguments):
     if arguments[:1] == ["--in"]:
         directory = arguments[1]
         arguments = arguments[2:]
-    tests = discover(directory, arguments)
+    tests = discover(directory, arguments, quick="WEIR_TEST_QUICK" in os.environ)
     print("1..%d" % len(tests), flush=True)
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:

@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The runner itself: what it lets pass, no other test will find."""
+import glob
 import os
 import subprocess
 import sys
 import tempfile
 
+import run as runner
 from harness import wait_for
 
 RUNNER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run.py")
 
 
-def run(source, patience="1"):
+def run(source, patience="1", name="it", **env):
     """Runs the tests in a file of their own: (exit status, the lines of TAP)."""
     with tempfile.TemporaryDirectory(prefix="weir-runner-") as directory:
-        with open(os.path.join(directory, "test_it.py"), "w", encoding="utf-8") as file:
+        with open(os.path.join(directory, "test_%s.py" % name), "w", encoding="utf-8") as file:
             file.write(source)
         done = subprocess.run([sys.executable, RUNNER, "--in", directory], stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, env=dict(os.environ, WEIR_TEST_PATIENCE=patience), check=False)
+                              stdout=subprocess.PIPE, env=dict(os.environ, WEIR_TEST_PATIENCE=patience, **env),
+                              check=False)
         return done.returncode, done.stdout.splitlines()
 
 
@@ -46,6 +49,16 @@ def test_all_pass():
 
 def test_no_test_is_a_failure():
     assert run("") == (1, ["1..0"])
+
+
+def test_what_takes_long_is_left_out_when_there_is_little_time():
+    test = "def test_good(): pass\n"
+    slow = runner.SLOW[0]
+    assert run(test, name=slow) == (0, ["1..1", "ok 1 - %s.good" % slow])
+    assert run(test, name=slow, WEIR_TEST_QUICK="1") == (1, ["1..0"])
+    assert run(test, WEIR_TEST_QUICK="1") == (0, ["1..1", "ok 1 - it.good"])
+    files = glob.glob(os.path.join(os.path.dirname(RUNNER), "test_*.py"))
+    assert set(runner.SLOW) <= {os.path.basename(path)[len("test_"):-len(".py")] for path in files}, runner.SLOW
 
 
 def test_file_that_cannot_be_loaded_is_a_failure():

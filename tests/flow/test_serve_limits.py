@@ -130,7 +130,7 @@ def test_out_of_descriptors():
 def strace(*inject):
     """Words that run a command under strace, which makes accept4 fail; skips where that is not possible."""
     if shutil.which("strace") is None:
-        skip("strace is not installed")
+        skip("strace is not installed: apt-get install strace")
     words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=accept4"]
     for expression in inject:
         words += ["-e", "inject=accept4:" + expression]
@@ -255,7 +255,7 @@ def test_idle_timeout():
 def test_keepalive_and_close_on_exec_are_set():
     """As ss(8) shows the server's end: it asks a silent peer's machine."""
     if shutil.which("ss") is None:
-        skip("ss is not installed")
+        skip("ss is not installed: apt-get install iproute2")
     with Server("--frame", "line", "--reply", "echo", "--keepalive", "7s,2s,3") as server, server.connect() as client:
         echoes(client)
         shown = subprocess.run(["ss", "-Htno", "sport = :%d" % server.port], stdin=subprocess.DEVNULL,
