@@ -174,12 +174,12 @@ static int read_framing(struct weir__service *service, const struct weir *weir, 
         set_decoder(service, weir_frame_codec(service->frame), weir_frame_config(service->frame));
     }
     if (strcmp(send, "same") == 0) {
-        if (service->frame != NULL && !weir_frame_is_reversible(service->frame)) service->encoder = NULL;
+        if (service->frame != NULL && !weir_frame_is_sendable(service->frame)) service->encoder = NULL;
         return 0;
     }
     err = read_spec(weir, send, &service->send_frame);
     if (err != 0) return err;
-    if (!weir_frame_is_reversible(service->send_frame))
+    if (!weir_frame_is_sendable(service->send_frame))
         return weir__fail(weir, WEIR_ECONFIG, "send_frame \"%s\": what it sends could not be read back", send);
     service->encoder = weir_frame_codec(service->send_frame);
     service->encoder_config = weir_frame_config(service->send_frame);

@@ -274,7 +274,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
 /* ---- From start to end ---- */
 
 /* Answers that go to a file or a pipe stay as the server sent them, so only what is sent is framed then; and a framing
- * that cannot be reversed frames only what is received. */
+ * that cannot be sent in frames only what is received. */
 static void choose_framing(struct session *session, const char *spec, struct weir_service *service)
 {
     struct weir_frame *frame = NULL;
@@ -282,7 +282,7 @@ static void choose_framing(struct session *session, const char *spec, struct wei
     session->by_message = spec != NULL;
     if (!spec || weir_frame_new(spec, &frame, NULL, 0)) return;
     service->frame = session->out_is_terminal ? spec : "raw";
-    service->send_frame = weir_frame_is_reversible(frame) ? spec : "raw";
+    service->send_frame = weir_frame_is_sendable(frame) ? spec : "raw";
     session->typed.form = TYPED_LINES;
     weir_frame_free(frame);
 }

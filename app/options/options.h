@@ -89,7 +89,7 @@ struct option_spec {
     int64_t min;         /* of a number; the least that may be given */
     int64_t max;         /* 0: no bound */
     int64_t step;        /* a number must be a multiple of it; 0: any */
-    bool reversible;     /* FRAME: only one that can be read back, as what is sent must be */
+    bool sendable;       /* FRAME: only one in which messages can be sent */
     bool off;            /* `off` is accepted, and stands for WEIR_OFF */
 };
 

@@ -159,11 +159,12 @@ static int set_frame(struct parser *parser, const struct option_spec *option, co
 
     if (!option->choices || value_parse_choice(option->choices, value, &is_word)) {
         const int err = weir_frame_new(value, &frame, reason, sizeof(reason));
-        const bool is_reversible = !err && weir_frame_is_reversible(frame);
+        const bool is_sendable = !err && weir_frame_is_sendable(frame);
         weir_frame_free(frame);
         if (err) return fail(parser, "%s: %s", label, reason[0] ? reason : weir_strerror(err));
-        if (option->reversible && !is_reversible)
-            return fail(parser, "%s %s: what is sent in it could not be read back", label, value);
+        if (option->sendable && !is_sendable)
+            return fail(parser, "%s %s: what is sent in it could not be read back%s", label, value,
+                        strncmp(value, "fixed", strlen("fixed")) ? "" : "; give it a pad, as in fixed:128,pad=\\x00");
     }
     memcpy(target_of(parser, option), &value, sizeof(value));
     return 0;

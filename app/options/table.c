@@ -39,7 +39,7 @@ const struct option_spec option_specs[] = {
     { .name = "send-frame", .argument = "SPEC", .environment = "WEIR_SEND_FRAME",
       .help = "framing of what is sent: same, raw or a SPEC",
       .default_text = "same", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
-      .target = SERVICE(send_frame), .choices = "same", .reversible = true },
+      .target = SERVICE(send_frame), .choices = "same", .sendable = true },
     { .name = "max-frame", .argument = "SIZE", .environment = "WEIR_MAX_FRAME",
       .help = "the longest message", .default_text = "1MiB", .commands = SERVE,
       .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(message_bytes_max), .min = 1, .max = GIB },

@@ -102,8 +102,8 @@ struct weir_frame;
  * - `raw`: no framing; what one read returned is a message.
  * - `line[:crlf]`: LF ends a message, and a CR before it goes with it. Sends LF, or CR LF.
  * - `delimiter:BYTES`: 1 to 64 bytes end a message.
- * - `fixed:N[,pad=BYTE]`: every message has N bytes. Sends shorter ones filled up with `pad`; without it they are
- *   refused with -EMSGSIZE, as longer ones are.
+ * - `fixed:N[,pad=BYTE]`: every message has N bytes. With `pad` shorter ones are sent filled up with it, and longer ones
+ *   refused with -EMSGSIZE; without it bytes leave as given.
  * - `length:u8|u16be|u16le|u24be|u24le|u32be|u32le|u64be|u64le[,offset=N][,adjust=N][,strip=N]`: a length field before
  *   the message. Offset, adjust and strip mean what they mean in Netty's LengthFieldBasedFrameDecoder; strip defaults
  *   to the length field when offset is 0, else to 0.
@@ -136,6 +136,10 @@ WEIR_PUBLIC const void *weir_frame_config(const struct weir_frame *frame);
 /* Not 0 when encode is the inverse of decode, so that what is sent in this framing arrives as the message it was. Any
  * thread. */
 WEIR_PUBLIC int weir_frame_is_reversible(const struct weir_frame *frame);
+
+/* Not 0 when a service with this frame sends in it too, and when it can be a send_frame: what is sent arrives as one
+ * message. Those are the reversible ones and `fixed` with a `pad`, whose messages arrive filled up. Any thread. */
+WEIR_PUBLIC int weir_frame_is_sendable(const struct weir_frame *frame);
 
 /* Turns text with escapes into bytes: \n \r \t \0 \a \b \e \f \v \\ \" \' \xHH; every other character stands for
  * itself. Writes at most room bytes to ret and their number to *ret_len. ret may be text itself: it never grows.

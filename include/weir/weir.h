@@ -145,7 +145,8 @@ struct weir_service {
 
     /* framing SPEC (weir_frame_new); default "raw": what one read returned */
     const char *frame;
-    /* framing of what is sent: "same" (default; raw where frame cannot be reversed), "raw" or a SPEC */
+    /* framing of what is sent: "same" (default; raw where frame is not sendable), "raw" or a SPEC that is sendable
+     * (weir_frame_is_sendable) */
     const char *send_frame;
     /* a codec of one's own, in place of frame; send_frame "same" uses its encode */
     const struct weir_codec *codec;

@@ -2,8 +2,9 @@
  *
  * fixed: every message has the same length, and nothing else is on the wire. What is left over at the end, because it
  * is shorter, is no message. Sending fills a shorter message up with the byte `pad`; without one it has to have the
- * length. It must never take the filling off again: it cannot be told from a message that ends like it, which is why
- * what is sent here does not count as reversible. */
+ * length, which nobody can promise of every answer, so that a listener sends in it only where there is a pad. It must
+ * never take the filling off again: it cannot be told from a message that ends like it, which is why what is sent here
+ * does not count as reversible. */
 #include "frame/frame_internal.h"
 
 #include <errno.h>
@@ -55,6 +56,13 @@ static int fixed_is_reversible(const void *config)
     return 0;
 }
 
+static int fixed_is_sendable(const void *config)
+{
+    const struct fixed_config *fixed = config;
+
+    return fixed->has_pad;
+}
+
 static int fixed_parse(const struct weir__spec *spec, void *config)
 {
     static const char *const known[] = { "pad", NULL };
@@ -89,4 +97,5 @@ const struct weir_codec weir__codec_fixed =
 const struct weir__framing weir__framing_fixed = { .codec = &weir__codec_fixed,
                                                    .config_bytes = sizeof(struct fixed_config),
                                                    .parse = fixed_parse,
-                                                   .is_reversible = fixed_is_reversible };
+                                                   .is_reversible = fixed_is_reversible,
+                                                   .is_sendable = fixed_is_sendable };

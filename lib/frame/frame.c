@@ -79,3 +79,9 @@ int weir_frame_is_reversible(const struct weir_frame *frame)
 {
     return frame->framing->is_reversible == NULL || frame->framing->is_reversible(frame->config);
 }
+
+int weir_frame_is_sendable(const struct weir_frame *frame)
+{
+    if (frame->framing->is_sendable == NULL) return weir_frame_is_reversible(frame);
+    return frame->framing->is_sendable(frame->config);
+}

@@ -26,6 +26,8 @@ struct weir__framing {
     int (*parse)(const struct weir__spec *spec, void *config);
     /* Whether encode is the inverse of decode; NULL: always. */
     int (*is_reversible)(const void *config);
+    /* Whether what is sent arrives as one message, if not as the same; NULL: when it is reversible. */
+    int (*is_sendable)(const void *config);
 };
 
 /* Every framing there is, in the order in which people are told of them. NAME, with - for _, is also the codec's name;

@@ -287,7 +287,8 @@ class Server(Process):
         return added
 
     def _wait_until_listening(self, count):
-        self.stderr.wait(r"(?s)(listening on [^\r\n]+\r?\n.*){%d}" % count)
+        # Each line fits one way only: a pattern that could try several would take for ever with many listeners.
+        self.stderr.wait(r"\A(?:(?:(?!.*listening on ).*\n)*.*listening on .*\n){%d}" % count)
         self.urls = re.findall(r"listening on ([^\s]+)", self.stderr.text())
         self.ports = [int(url.rsplit(":", 1)[1]) for url in self.urls if url.startswith("tcp:")]
         self.port = self.ports[0] if self.ports else None

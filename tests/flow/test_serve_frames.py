@@ -27,12 +27,34 @@ FRAMES = [
     ("length:u8,offset=2", b"ab\x03onecd\x00ef\x01x", None),
     ("length:u8,strip=0", b"\x03one\x00\x01x", None),
     ("length:u8,offset=1,strip=2", b"a\x03oneb\x01x", b"onex"),
+    ("fixed:3", b"onetwo", None),
+    ("fixed:3,pad=.", b"one...two", None),
+    ("varint", b"\x03one\x00\x80\x01" + b"x" * 128, None),
+    ("octet-count", b"3 one10 0123456789", None),
+    ("netstring", b"3:one,0:,10:0123456789,", None),
+    # What is between frames is skipped; an empty frame is a message.
+    ("between:<,>", b"\r\n<one>x<><two>", b"<one><><two>"),
+    # Equal start and end, shared by two frames or not: empty frames are skipped.
+    ("between:~,~", b"~~~one~two~~three~", b"~one~~two~~three~"),
+    ("between:~,~,escape=},xor=0x20", b"~o}^n}]e~", None),
+    ("between:~,~,escape=},map=~:2,map=}:1", b"~o}\x02n}\x01e~", None),
+    ("between:\\x10\\x02,\\x10\\x03,escape=\\x10", b"\x10\x02o\x10\x10ne\x10\x03", None),
+    ("slip", b"one\xc0\xc0o\xdb\xdcn\xdb\xdde\xc0", b"\xc0one\xc0\xc0o\xdb\xdcn\xdb\xdde\xc0"),
 ]
 MESSAGES = {
     "line": ["one", "two", "", "", "x\r\ry"],
     "delimiter:END": ["one", "EN", "\n", "ENEND"[:2], ""],
     "length:u8,offset=2": ["ab\x03one", "cd\x00", "ef\x01x"],
     "length:u8,offset=1,strip=2": ["one", "x"],
+    "fixed:3,pad=.": ["one", "...", "two"],
+    "varint": ["one", "", "x" * 128],
+    "octet-count": ["one", "0123456789"],
+    "netstring": ["one", "", "0123456789"],
+    "between:<,>": ["one", "", "two"],
+    "between:~,~": ["one", "two", "three"],
+    "between:~,~,escape=},xor=0x20": ["o~n}e"],
+    "between:~,~,escape=},map=~:2,map=}:1": ["o~n}e"],
+    "between:\\x10\\x02,\\x10\\x03,escape=\\x10": ["o\x10ne"],
 }
 
 
@@ -50,7 +72,7 @@ def texts_of(server, url, peer):
     def events(kind):
         return [event for event in server.events(kind) if (event["listener"], event["peer"]) == (url, peer)]
     wait_for(lambda: events("close"), "the end of " + peer)
-    return [event["text"] for event in events("message")]
+    return [event.get("text", event.get("base64")) for event in events("message")]
 
 
 def test_each_frame_echoed_whole_and_byte_by_byte():
@@ -93,10 +115,14 @@ def test_text_reply_with_escapes_in_the_listeners_framing():
                 "--listen", "127.0.0.1:0", "--frame", "line:crlf", "--reply", "text:OK",
                 "--listen", "127.0.0.1:0", "--frame", "length:u16be",
                 "--listen", "127.0.0.1:0", "--frame", "length:u8,offset=2",
-                "--listen", "127.0.0.1:0", "--frame", "delimiter:\\x03", "--reply", "text:") as server:
+                "--listen", "127.0.0.1:0", "--frame", "delimiter:\\x03", "--reply", "text:",
+                "--listen", "127.0.0.1:0", "--frame", "fixed:2",
+                "--listen", "127.0.0.1:0", "--frame", "fixed:4,pad=\\x20", "--reply", "text:OK",
+                "--listen", "127.0.0.1:0", "--frame", "slip") as server:
         text = b"\x00OK\t\\\"\x1b\xff\n"
         exchanges = [(b"x", text), (b"x\n", text), (b"x\n", b"OK\r\n"), (b"\x00\x01x", b"\x00\x09" + text),
-                     (b"..\x00", text), (b"x\x03", b"\x03")]
+                     (b"..\x00", text), (b"x\x03", b"\x03"), (b"xx", text), (b"xxxx", b"OK  "),
+                     (b"x\xc0", b"\xc0" + text + b"\xc0")]
         for port, (sent, answer) in zip(server.ports, exchanges):
             with connect(port) as client:
                 client.sendall(sent)
@@ -110,13 +136,25 @@ def test_send_frame():
                 "--listen", "127.0.0.1:0", "--send-frame", "raw",
                 "--listen", "127.0.0.1:0", "--send-frame", "length:u16be",
                 "--listen", "127.0.0.1:0", "--send-frame", "line:crlf",
-                "--listen", "127.0.0.1:0", "--send-frame", "delimiter:\\x03") as server:
+                "--listen", "127.0.0.1:0", "--send-frame", "delimiter:\\x03",
+                "--listen", "127.0.0.1:0", "--send-frame", "fixed:5,pad=\\x00",
+                "--listen", "127.0.0.1:0", "--send-frame", "varint",
+                "--listen", "127.0.0.1:0", "--send-frame", "netstring",
+                "--listen", "127.0.0.1:0", "--send-frame", "between:<,>") as server:
         for port, answer in zip(server.ports, (b"one\n\n", b"one", b"\x00\x03one\x00\x00", b"one\r\n\r\n",
-                                               b"one\x03\x03")):
+                                               b"one\x03\x03", b"one\0\0" + b"\0" * 5, b"\x03one\x00", b"3:one,0:,",
+                                               b"<one><>")):
             with connect(port) as client:
                 client.sendall(b"one\n\n")
                 client.shutdown(1)
                 assert recv_all(client) == answer, answer
+
+
+def test_send_frame_that_cannot_be_sent_in_is_an_error_at_the_start():
+    for spec in ("length:u16be,offset=2", "length:u8,strip=0", "fixed:8"):
+        status, stdout, stderr = run_weir("serve", "--listen", "127.0.0.1:0", "--send-frame", spec)
+        assert (status, stdout) == (2, "") and "--send-frame %s: " % spec in stderr, (spec, status, stderr)
+        assert "listening" not in stderr, stderr
 
 
 def test_answer_that_its_framing_cannot_carry_closes_that_client_only():
@@ -157,7 +195,11 @@ def test_unfinished_tail():
     """Only line and delimiter make a message of it; for the others the bytes are counted."""
     tails = [("line", b"one\ntail", "tail", 0), ("delimiter:;", b"one;tail", "tail", 0),
              ("delimiter:;;", b"one;;tail;", "tail;", 0), ("length:u8", b"\x03one\x09tail", None, 5),
-             ("length:u32be", b"\x00\x00\x00\x03one\x00\x00\x00", None, 3)]
+             ("length:u32be", b"\x00\x00\x00\x03one\x00\x00\x00", None, 3), ("fixed:3", b"oneta", None, 2),
+             ("varint", b"\x03one\x09tail", None, 5), ("octet-count", b"3 one9 tail", None, 6),
+             ("netstring", b"3:one,4:tail", None, 6), ("between:<,>", b"<one>\r\n<tail", None, 5),
+             ("between:~,~", b"~one~tail", None, 4), ("between:~,~", b"~one~", None, 0),
+             ("slip", b"\xc0one\xc0tail", None, 4)]
     with Server("--reply", "echo", "--print", "json", *listen_on_all(tail[0] for tail in tails)) as server:
         for number, ((spec, sent, unfinished, left), port) in enumerate(zip(tails, server.ports), 1):
             with connect(port) as client:

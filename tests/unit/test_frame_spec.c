@@ -30,6 +30,7 @@ static const struct {
     const char *spec;
     const char *name;
     int reversible;
+    int sendable; /* although it is not reversible */
 } good[] = {
     { "raw", "raw", 1 },
     { "line", "line", 1 },
@@ -61,12 +62,12 @@ static const struct {
     { "length:u8,adjust=-255", "length", 1 },
     { "fixed:1", "fixed", 0 },
     { "fixed:1073741824", "fixed", 0 },
-    { "fixed:128,pad=0", "fixed", 0 },
-    { "fixed:128,pad=255", "fixed", 0 },
-    { "fixed:128,pad=0xfF", "fixed", 0 },
-    { "fixed:128,pad=\\x00", "fixed", 0 },
-    { "fixed:128,pad= ", "fixed", 0 },
-    { "fixed:128,pad==", "fixed", 0 },
+    { "fixed:128,pad=0", "fixed", 0, 1 },
+    { "fixed:128,pad=255", "fixed", 0, 1 },
+    { "fixed:128,pad=0xfF", "fixed", 0, 1 },
+    { "fixed:128,pad=\\x00", "fixed", 0, 1 },
+    { "fixed:128,pad= ", "fixed", 0, 1 },
+    { "fixed:128,pad==", "fixed", 0, 1 },
     { "varint", "varint", 1 },
     { "octet-count", "octet-count", 1 },
     { "netstring", "netstring", 1 },
@@ -93,6 +94,7 @@ static void good_specs(void **state)
         assert_string_equal(error, "untouched");
         assert_string_equal(weir_frame_codec(frame)->name, good[i].name);
         assert_int_equal(weir_frame_is_reversible(frame), good[i].reversible);
+        assert_int_equal(weir_frame_is_sendable(frame), good[i].reversible || good[i].sendable);
         weir_frame_free(frame);
     }
 }
