@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * A client: sends each of its arguments as a line, ends its side, and shows the answers until the server ends too.
- * Build it from the clone with `cc examples/dial.c $(./dev flags) -o dial`, start a server, `./dev run serve --frame
- * line
- * --reply echo`, and call it: `./dial 8000 hello 'how are you'`. */
+ * Build it from the clone with `cc examples/dial.c $(./dev flags) -o dial`, start a server with
+ * `./dev run serve --frame line --reply echo`, and call it: `./dial 8000 hello 'how are you'`. */
 #include <stdio.h>
 #include <string.h>
 

@@ -102,8 +102,8 @@ struct weir_frame;
  * - `raw`: no framing; what one read returned is a message.
  * - `line[:crlf]`: LF ends a message, and a CR before it goes with it. Sends LF, or CR LF.
  * - `delimiter:BYTES`: 1 to 64 bytes end a message.
- * - `fixed:N[,pad=BYTE]`: every message has N bytes. With `pad` shorter ones are sent filled up with it, and longer ones
- *   refused with -EMSGSIZE; without it bytes leave as given.
+ * - `fixed:N[,pad=BYTE]`: every message has N bytes. Sends shorter ones filled up with `pad`, and refuses longer ones
+ *   with -EMSGSIZE; without `pad` bytes leave as given.
  * - `length:u8|u16be|u16le|u24be|u24le|u32be|u32le|u64be|u64le[,offset=N][,adjust=N][,strip=N]`: a length field before
  *   the message. Offset, adjust and strip mean what they mean in Netty's LengthFieldBasedFrameDecoder; strip defaults
  *   to the length field when offset is 0, else to 0.
