@@ -4,6 +4,8 @@
  * other lock is held inside it, and nothing runs under it. */
 #include "mailbox.h"
 
+#include <weir/error.h>
+
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -32,7 +34,9 @@ int weir__mailbox_reserve(struct weir__mailbox *box, size_t bytes)
 
     if (bytes > box->bytes_max) return -EMSGSIZE; /* there will never be room for it */
     pthread_mutex_lock(&box->lock);
-    if (box->items >= box->items_max || bytes > box->bytes_max - box->bytes) {
+    if (box->closed) {
+        err = WEIR_ESTOPPED;
+    } else if (box->items >= box->items_max || bytes > box->bytes_max - box->bytes) {
         box->refused++;
         err = -EAGAIN;
     } else {
@@ -137,7 +141,7 @@ uint64_t weir__mailbox_refused(struct weir__mailbox *box)
 void weir__mailbox_close(struct weir__mailbox *box)
 {
     pthread_mutex_lock(&box->lock);
-    box->items_max = 0;
+    box->closed = 1;
     pthread_mutex_unlock(&box->lock);
 }
 

@@ -325,7 +325,7 @@ static void refuse(struct weir *weir, void *arg)
     struct weir *expected = arg;
 
     KIT_CHECK(weir == expected);
-    KIT_CHECK(weir_post(weir, 0, refuse, arg) == -EAGAIN); /* or it would never end */
+    KIT_CHECK(weir_post(weir, 0, refuse, arg) == WEIR_ESTOPPED); /* or it would never end */
     posts_ran++;
 }
 
@@ -518,6 +518,62 @@ static void scene_client_for_a_worker_that_has_ended(void)
     weir_free(weir);
 }
 
+static void scene_what_comes_after_the_end_is_told_so(void)
+{
+    struct weir *weir = new_weir(2);
+    struct weir_listener *listener;
+
+    KIT_CHECK(weir_listen(weir, "127.0.0.1:0", NULL, &listener) == 0);
+    KIT_CHECK(weir_post(weir, 0, stop_engine, NULL) == 0);
+    KIT_CHECK(weir_run(weir) == 0);
+    KIT_CHECK(weir_listen(weir, "127.0.0.1:0", NULL, NULL) == WEIR_ESTOPPED);
+    KIT_CHECK(strstr(weir_error_text(weir), "has been stopped") != NULL);
+    KIT_CHECK(weir_listener_enable(listener) == WEIR_ESTOPPED);
+    KIT_CHECK(strstr(weir_error_text(weir), "has been stopped") != NULL);
+    KIT_CHECK(weir_listener_disable(listener) == 0);
+    KIT_CHECK(weir_run(weir) == WEIR_ESTOPPED);
+    KIT_CHECK(strstr(weir_error_text(weir), "has run already") != NULL);
+    weir_free(weir);
+}
+
+static void stop_by_timer(struct weir_timer *timer, void *arg)
+{
+    (void)timer;
+    weir_stop(arg, 1000);
+}
+
+static void *listen_for_ever(void *arg)
+{
+    struct weir *weir = arg;
+    struct weir_listener *listener;
+    int err = 0;
+
+    while (err == 0) {
+        err = weir_listen(weir, "127.0.0.1:0", NULL, &listener);
+        for (int i = 0; i < 3 && err == 0; i++) {
+            KIT_CHECK(weir_listener_disable(listener) == 0);
+            err = weir_listener_enable(listener);
+        }
+    }
+    KIT_CHECK(err == WEIR_ESTOPPED);
+    return NULL;
+}
+
+/* The workers close a listener's sockets as they see the stop, whoever else has them in hand. */
+static void scene_listen_while_stopping(void)
+{
+    for (int i = 0; i < 100; i++) {
+        struct weir *weir = new_weir(2);
+        pthread_t thread;
+
+        KIT_CHECK(weir_timer_start(weir, 0, i % 3, 0, stop_by_timer, weir, NULL) == 0);
+        KIT_CHECK(pthread_create(&thread, NULL, listen_for_ever, weir) == 0);
+        KIT_CHECK(weir_run(weir) == 0);
+        KIT_CHECK(pthread_join(thread, NULL) == 0);
+        weir_free(weir);
+    }
+}
+
 static void scene_bad_configs(void)
 {
     struct weir *weir = NULL;
@@ -528,6 +584,7 @@ static void scene_bad_configs(void)
         WEIR_CONFIG(.memory_bytes_max = -2),
         WEIR_CONFIG(.mailbox_items_max = -2),
         WEIR_CONFIG(.mailbox_bytes_max = -2),
+        WEIR_CONFIG(.log_level = (enum weir_log_level)99),
         { .size = 0 },
     };
 
@@ -568,7 +625,7 @@ static void dial_again(struct weir_conn *conn, enum weir_reason reason, void *us
     (void)reason;
     (void)user;
     closes++;
-    KIT_CHECK(weir_dial(weir_conn_weir(conn), "127.0.0.1:1", &service, NULL, NULL) == -EAGAIN);
+    KIT_CHECK(weir_dial(weir_conn_weir(conn), "127.0.0.1:1", &service, NULL, NULL) == WEIR_ESTOPPED);
 }
 
 static void scene_dial_inside_free(void)
@@ -608,6 +665,8 @@ static const struct {
     SCENE(stop_before_run),
     SCENE(stop_twice_and_after_the_end),
     SCENE(client_for_a_worker_that_has_ended),
+    SCENE(what_comes_after_the_end_is_told_so),
+    SCENE(listen_while_stopping),
     SCENE(bad_configs),
     SCENE(resume_without_a_pause),
     SCENE(many_engines),

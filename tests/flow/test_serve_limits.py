@@ -83,6 +83,24 @@ def test_soft_descriptor_limit_is_raised_to_the_hard_one():
         server.wait_stderr(r"room for \d+ clients \(descriptor limit 256\)")
 
 
+def test_room_that_is_printed_is_there():
+    """Workers and listeners have their descriptors before clients are promised any."""
+    with Server("--workers", 8, "--frame", "line", "--reply", "echo", "--listen", "127.0.0.1:0", "--listen",
+                "127.0.0.1:0", wrap=["prlimit", "--nofile=96:96"]) as server:
+        room = int(server.wait_stderr(r"room for (\d+) clients")[1])
+        assert room > 20, room
+        clients = open_clients(server, room)
+        for client in clients:
+            echoes(client)
+        with server.connect() as one_too_many:
+            assert is_closed(one_too_many)
+        assert server.descriptors() + 96 // 4 <= 96, server.descriptors()
+        for client in clients:
+            echoes(client)
+            client.close()
+    assert "pauses" not in server.stderr.text(), server.stderr.text()
+
+
 def expect_quiet(server, clients, seconds):
     """For so long nothing happens to these clients, and the server uses next to no processor time: under 5 %."""
     before = server.cpu_seconds()

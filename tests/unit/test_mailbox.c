@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <weir/error.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -166,10 +168,10 @@ static void a_closed_box_takes_what_was_reserved_and_nothing_more(void **state)
     assert_int_equal(weir__mailbox_post(&box, &letters[0].mail), 0);
     assert_int_equal(weir__mailbox_reserve(&box, 0), 0);
     weir__mailbox_close(&box);
-    assert_int_equal(weir__mailbox_post(&box, &letters[2].mail), -EAGAIN);
+    assert_int_equal(weir__mailbox_post(&box, &letters[2].mail), WEIR_ESTOPPED);
     weir__mailbox_put(&box, &letters[1].mail);
     assert_int_equal(count(weir__mailbox_take(&box)), 2);
-    assert_int_equal(weir__mailbox_post(&box, &letters[2].mail), -EAGAIN);
+    assert_int_equal(weir__mailbox_post(&box, &letters[2].mail), WEIR_ESTOPPED);
     weir__mailbox_fini(&box);
 }
 
