@@ -81,16 +81,18 @@ static void take_in(struct weir__worker *worker, struct weir__mail *mail)
     weir__free(arrival);
 }
 
+/* Returns 0, -ENOMEM, or -ESHUTDOWN when that worker has ended. */
 static int hand_to(struct weir__worker *worker, struct weir_listener *listener, int fd, const struct weir__peer *peer,
                    uint64_t id)
 {
     struct arrival *arrival = weir__zalloc(sizeof *arrival);
 
-    if (arrival == NULL) return 0;
+    if (arrival == NULL) return -ENOMEM;
     *arrival = (struct arrival){ .listener = listener, .peer = *peer, .id = id, .fd = fd };
     arrival->mail.run = take_in;
-    weir__mailbox_force(&worker->mailbox, &arrival->mail); /* clients_max bounds these */
-    return 1;
+    if (weir__mailbox_hand(&worker->mailbox, &arrival->mail)) return 0; /* clients_max bounds these */
+    weir__free(arrival);
+    return -ESHUTDOWN;
 }
 
 static void admit(struct weir__socket *socket, int fd, const struct weir__peer *peer)
@@ -99,6 +101,7 @@ static void admit(struct weir__socket *socket, int fd, const struct weir__peer *
     struct weir *weir = worker->weir;
     struct weir__worker *home;
     uint64_t id;
+    int err;
 
     if (!weir__admission_enter(&weir->admission)) {
         weir__count(&worker->counters.closed[WEIR_REASON_LIMIT], 1); /* before the client can know */
@@ -112,11 +115,13 @@ static void admit(struct weir__socket *socket, int fd, const struct weir__peer *
     home = weir__worker_of(weir, id);
     if (home == worker) {
         weir__conn_accepted(socket->listener->services[worker->index], fd, peer, id);
-    } else if (!hand_to(home, socket->listener, fd, peer, id)) {
-        close(fd);
-        weir__admission_leave(&weir->admission);
-        weir__count(&worker->counters.closed[WEIR_REASON_MEMORY], 1);
+        return;
     }
+    err = hand_to(home, socket->listener, fd, peer, id);
+    if (err == 0) return;
+    close(fd);
+    weir__admission_leave(&weir->admission);
+    if (err == -ENOMEM) weir__count(&worker->counters.closed[WEIR_REASON_MEMORY], 1);
 }
 
 static void mail_worker(struct weir__socket *socket)

@@ -28,6 +28,7 @@ struct weir__mailbox {
     size_t bytes_max;
     uint64_t refused; /* times that there was no room */
     int woken;        /* the eventfd has been written and not read yet */
+    int retired;      /* nobody looks into it any more, but weir_free */
     int eventfd;      /* readable while there is something to do */
 };
 
@@ -52,6 +53,10 @@ int weir__mailbox_post(struct weir__mailbox *box, struct weir__mail *mail);
  * thread. */
 void weir__mailbox_force(struct weir__mailbox *box, struct weir__mail *mail);
 
+/* As force, for mail that must not lie until weir_free. 0: the worker has retired, and the mail remains the caller's.
+ * Any thread. */
+int weir__mailbox_hand(struct weir__mailbox *box, struct weir__mail *mail);
+
 /* Wakes the worker without mail: it looks at the flags of struct weir. Never fails. Any thread. */
 void weir__mailbox_wake(struct weir__mailbox *box);
 
@@ -63,5 +68,8 @@ void weir__mailbox_close(struct weir__mailbox *box);
 
 /* Takes all mail out, oldest first. The worker's thread. */
 struct weir__mail *weir__mailbox_take(struct weir__mailbox *box);
+
+/* The same for the last time: its loop has ended. */
+struct weir__mail *weir__mailbox_retire(struct weir__mailbox *box);
 
 #endif
