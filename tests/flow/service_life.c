@@ -6,7 +6,6 @@
  *   service_life SCENE */
 #include "service_kit.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -453,29 +452,29 @@ static void scene_stop_twice_and_after_the_end(void)
 
 enum { early_clients = 3 };
 
-static int threads_before;
+/* Where the system lists the second worker's thread, for as long as it lives. */
+static char other_worker[64];
 
-static int threads(void)
+static void note_thread(struct weir *weir, void *arg)
 {
-    DIR *directory = opendir("/proc/self/task");
-    int count = 0;
+    _Atomic int *noted = arg;
 
-    KIT_CHECK(directory != NULL);
-    while (readdir(directory) != NULL)
-        count++;
-    closedir(directory);
-    return count;
+    (void)weir;
+    snprintf(other_worker, sizeof other_worker, "/proc/self/task/%ld", (long)syscall(SYS_gettid));
+    atomic_store(noted, 1);
 }
 
 /* Stops within the wake-up that accepts, and goes on accepting when the other worker has gone. */
 static void stop_and_outlive_the_other(struct weir_conn *conn, void *user)
 {
     const int64_t end_ms = kit_now_ms() + 20000;
+    _Atomic int *noted = user;
 
-    (void)user;
     if (weir_conn_worker(conn) != 0) return;
+    while (!atomic_load(noted))
+        kit_wait_ms(1);
     weir_stop(weir_conn_weir(conn), 60000);
-    while (threads() > threads_before) {
+    while (access(other_worker, F_OK) == 0) {
         KIT_CHECK(kit_now_ms() < end_ms);
         kit_wait_ms(1);
     }
@@ -501,11 +500,12 @@ static void come_early(const struct weir_listener *listener, int ret[early_clien
 static void scene_client_for_a_worker_that_has_ended(void)
 {
     struct weir *weir = new_weir(2);
-    const struct weir_service service = WEIR_SERVICE(.on_open = stop_and_outlive_the_other);
+    _Atomic int noted = 0;
+    const struct weir_service service = WEIR_SERVICE(.on_open = stop_and_outlive_the_other, .user = &noted);
     struct weir_listener *listener;
     int clients[early_clients];
 
-    threads_before = threads();
+    KIT_CHECK(weir_post(weir, 1, note_thread, &noted) == 0);
     KIT_CHECK(weir_listen(weir, "127.0.0.1:0", &service, &listener) == 0);
     come_early(listener, clients);
     KIT_CHECK(weir_run(weir) == 0);

@@ -195,6 +195,7 @@ def test_backlog():
             sock.setblocking(False)
             sock.connect_ex(("127.0.0.1", lab.port))
             waiting.append(sock)
+        wait_for(lambda: sum(map(is_connected, waiting)) >= 3, "the queue to fill up")
         queued = [sock for sock in waiting if is_connected(sock)]
         assert len(queued) == 3, len(queued)  # Linux queues one more
         lab.tell("enable", 0)
