@@ -31,7 +31,7 @@ static int fill_bounds(struct weir_config *config)
 {
     const int64_t tebibyte = INT64_C(1) << 40;
     const struct bound bounds[] = {
-        { "clients_max", &config->clients_max, (int64_t)weir__admission_room(), 1 << 28 },
+        { "clients_max", &config->clients_max, 1 << 28, 1 << 28 }, /* by default what weir_new finds room for */
         { "memory_bytes_max", &config->memory_bytes_max, INT64_C(1) << 30, tebibyte },
         { "mailbox_items_max", &config->mailbox_items_max, 65536, 1 << 28 },
         { "mailbox_bytes_max", &config->mailbox_bytes_max, 64 << 20, tebibyte },
@@ -61,6 +61,8 @@ static int fill_config(const struct weir_config *given, struct weir_config *ret)
     if (ret->first_id >= UINT64_C(1) << 53)
         return weir__fail(NULL, WEIR_ECONFIG, "first_id: %llu is not under 2^53", (unsigned long long)ret->first_id);
     if (ret->log_level == 0) ret->log_level = WEIR_LOG_INFO;
+    if ((unsigned)ret->log_level > WEIR_LOG_DEBUG)
+        return weir__fail(NULL, WEIR_ECONFIG, "log_level: %d is no level", (int)ret->log_level);
     return fill_bounds(ret);
 }
 
@@ -87,7 +89,6 @@ int weir_new(const struct weir_config *config, struct weir **ret)
     if (weir == NULL) return weir__fail(NULL, -ENOMEM, "new: %s", weir_strerror(-ENOMEM));
     weir->config = filled;
     weir->memory_bytes_max = (uint64_t)filled.memory_bytes_max;
-    weir->admission.clients_max = (uint64_t)filled.clients_max;
     weir->next_id = filled.first_id;
     weir->stop_deadline_ms = INT64_MAX;
     pthread_mutex_init(&weir->lock, NULL);
@@ -96,6 +97,8 @@ int weir_new(const struct weir_config *config, struct weir **ret)
         weir_free(weir);
         return weir__fail(NULL, err, "new: %s", weir_strerror(err));
     }
+    weir->room_is_found = config == NULL || config->clients_max == 0;
+    weir->admission.clients_max = weir->room_is_found ? weir__admission_room() : (uint64_t)filled.clients_max;
     *ret = weir;
     return 0;
 }
@@ -159,8 +162,10 @@ static int join_threads(struct weir *weir, int err)
 
 int weir_run(struct weir *weir)
 {
-    int err = start_threads(weir);
+    int err;
 
+    if (atomic_exchange(&weir->has_run, 1)) return weir__fail(weir, WEIR_ESTOPPED, "run: it has run already");
+    err = start_threads(weir);
     if (err == 0) {
         err = weir__worker_run(weir->workers[0]);
         if (err != 0) weir_stop(weir, 0);
@@ -237,7 +242,7 @@ void weir_counters(struct weir *weir, struct weir_counters *ret)
     for (unsigned i = 0; i < weir->workers_count; i++)
         add_worker(&sum, weir->workers[i]);
     sum.clients = read_counter(&weir->admission.clients);
-    sum.clients_max = weir->admission.clients_max;
+    sum.clients_max = read_counter(&weir->admission.clients_max);
     sum.memory_bytes = read_counter(&weir->memory_bytes);
     sum.memory_bytes_max = weir->memory_bytes_max;
     memcpy(ret, &sum, sum.size < sizeof sum ? sum.size : sizeof sum);

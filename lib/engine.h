@@ -26,7 +26,9 @@ struct weir {
     _Atomic uint64_t memory_bytes; /* in the buffers of all workers */
     _Atomic unsigned input_pauses; /* weir_input_pause less weir_input_resume */
     struct weir__admission admission;
+    int room_is_found; /* clients_max is what descriptors were left, the workers' taken off; listeners take theirs */
 
+    _Atomic int has_run; /* weir_run was called: once in a life */
     _Atomic int stopping;
     _Atomic int64_t stop_deadline_ms; /* by weir__clock_ms; INT64_MAX: none */
     _Atomic uint64_t cut_off;         /* connections that the deadline closed */

@@ -47,6 +47,8 @@ static const char *own_text(int code)
         return "the connection is closing";
     case WEIR_ERESOLVE:
         return "the name does not resolve";
+    case WEIR_ESTOPPED:
+        return "the engine has been stopped";
     default:
         return NULL;
     }

@@ -52,6 +52,7 @@ struct weir_listener {
     struct weir__service **services; /* one for each worker */
     struct weir__socket *sockets;
     unsigned sockets_count;
+    int was_given;            /* its descriptor was open before */
     unsigned addresses_count; /* fewer than sockets with reuseport */
     char (*addresses)[WEIR_ADDRESS_BYTES_MAX];
     struct weir__unix_path unix_path;
@@ -81,16 +82,18 @@ static void take_in(struct weir__worker *worker, struct weir__mail *mail)
     weir__free(arrival);
 }
 
+/* Returns 0, -ENOMEM, or -ESHUTDOWN when that worker has ended. */
 static int hand_to(struct weir__worker *worker, struct weir_listener *listener, int fd, const struct weir__peer *peer,
                    uint64_t id)
 {
     struct arrival *arrival = weir__zalloc(sizeof *arrival);
 
-    if (arrival == NULL) return 0;
+    if (arrival == NULL) return -ENOMEM;
     *arrival = (struct arrival){ .listener = listener, .peer = *peer, .id = id, .fd = fd };
     arrival->mail.run = take_in;
-    weir__mailbox_force(&worker->mailbox, &arrival->mail); /* clients_max bounds these */
-    return 1;
+    if (weir__mailbox_hand(&worker->mailbox, &arrival->mail)) return 0; /* clients_max bounds these */
+    weir__free(arrival);
+    return -ESHUTDOWN;
 }
 
 static void admit(struct weir__socket *socket, int fd, const struct weir__peer *peer)
@@ -99,24 +102,27 @@ static void admit(struct weir__socket *socket, int fd, const struct weir__peer *
     struct weir *weir = worker->weir;
     struct weir__worker *home;
     uint64_t id;
+    int err;
 
     if (!weir__admission_enter(&weir->admission)) {
         weir__count(&worker->counters.closed[WEIR_REASON_LIMIT], 1); /* before the client can know */
         close(fd);
         weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_LIMIT,
                   "a client was refused: %llu are connected, and no more may be",
-                  (unsigned long long)weir->admission.clients_max);
+                  (unsigned long long)atomic_load(&weir->admission.clients_max));
         return;
     }
     id = weir__next_id(weir);
     home = weir__worker_of(weir, id);
     if (home == worker) {
         weir__conn_accepted(socket->listener->services[worker->index], fd, peer, id);
-    } else if (!hand_to(home, socket->listener, fd, peer, id)) {
-        close(fd);
-        weir__admission_leave(&weir->admission);
-        weir__count(&worker->counters.closed[WEIR_REASON_MEMORY], 1);
+        return;
     }
+    err = hand_to(home, socket->listener, fd, peer, id);
+    if (err == 0) return;
+    close(fd);
+    weir__admission_leave(&weir->admission);
+    if (err == -ENOMEM) weir__count(&worker->counters.closed[WEIR_REASON_MEMORY], 1);
 }
 
 static void mail_worker(struct weir__socket *socket)
@@ -224,6 +230,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Enabling ---- */
 
+/* Under the lock: another thread may be about to listen on it. */
 static void close_socket(struct weir__socket *socket)
 {
     if (socket->accept_event != NULL) event_free(socket->accept_event);
@@ -240,7 +247,9 @@ static void apply_wanted(struct weir__worker *worker, struct weir__mail *mail)
     atomic_store(&socket->mailed, 0);
     if (worker->ended || socket->fd < 0) return;
     if (worker->stop_seen) {
+        pthread_mutex_lock(&worker->weir->lock);
         close_socket(socket);
+        pthread_mutex_unlock(&worker->weir->lock);
         return;
     }
     socket->enabled = atomic_load(&socket->wanted);
@@ -265,8 +274,12 @@ static int listen_on(struct weir__socket *socket)
     int err = 0;
 
     pthread_mutex_lock(&listener->weir->lock);
-    if (listener->options.disabled) set_flag(socket->fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (listen(socket->fd, listener->options.backlog) != 0) err = -errno;
+    if (socket->fd < 0) {
+        err = WEIR_ESTOPPED;
+    } else {
+        if (listener->options.disabled) set_flag(socket->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (listen(socket->fd, listener->options.backlog) != 0) err = -errno;
+    }
     pthread_mutex_unlock(&listener->weir->lock);
     return err;
 }
@@ -408,6 +421,20 @@ static int open_reuseport(struct weir_listener *listener, struct weir__address *
     return 0;
 }
 
+/* A descriptor is taken over once: two owners would close it twice. */
+static int is_taken(struct weir *weir, int fd)
+{
+    int taken = 0;
+
+    pthread_mutex_lock(&weir->lock);
+    for (const struct weir_listener *listener = weir->listeners; listener != NULL; listener = listener->next) {
+        for (unsigned i = 0; i < listener->sockets_count; i++)
+            taken |= listener->sockets[i].fd == fd;
+    }
+    pthread_mutex_unlock(&weir->lock);
+    return taken;
+}
+
 static int take_over_fd(struct weir_listener *listener, int fd)
 {
     struct sockaddr_storage address = { 0 };
@@ -418,11 +445,13 @@ static int take_over_fd(struct weir_listener *listener, int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_len) != 0) return -errno;
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) != 0) return -errno;
     if (!listening || type != SOCK_STREAM) return -EINVAL;
+    if (is_taken(listener->weir, fd)) return -EADDRINUSE;
     if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) return -errno;
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return -errno;
     if (address.ss_family != AF_UNIX) weir__service_set_socket(listener->services[0], fd);
     weir__sockaddr_text((const struct sockaddr *)&address, len, 0, listener->addresses[0]);
     listener->addresses_count = 1;
+    listener->was_given = 1;
     add_socket(listener, fd, 0);
     return 0;
 }
@@ -521,6 +550,8 @@ static int parse(const struct weir *weir, const char *text, struct weir_url *ret
 
     if (err != 0) return weir__fail(weir, err, "%s", error);
     if (ret->kind == WEIR_URL_TLS) return weir__fail(weir, WEIR_EADDRESS, "%s: TLS is not in this version yet", text);
+    if (atomic_load(&weir->stopping))
+        return weir__fail(weir, WEIR_ESTOPPED, "listen %s: %s", text, weir_strerror(WEIR_ESTOPPED));
     return 0;
 }
 
@@ -532,12 +563,15 @@ static void add_to_list(struct weir_listener *listener)
     listener->next = weir->listeners;
     weir->listeners = listener;
     pthread_mutex_unlock(&weir->lock);
+    if (weir->room_is_found && !listener->was_given) weir__admission_shrink(&weir->admission, listener->sockets_count);
 }
 
-/* What a descriptor is not, in words that say so; the rest says the system. */
+/* What a descriptor or a file is not, in words that say so; the rest says the system. */
 static const char *why(const struct weir_url *url, int err)
 {
-    return url->kind == WEIR_URL_FD && err == -EINVAL ? "not a listening stream socket" : weir_strerror(err);
+    if (url->kind == WEIR_URL_FD && err == -EINVAL) return "not a listening stream socket";
+    if (url->kind == WEIR_URL_UNIX && err == -EEXIST) return "a file that is no socket is there already";
+    return weir_strerror(err);
 }
 
 int weir_listen(struct weir *weir, const char *url, const struct weir_service *service, struct weir_listener **ret)

@@ -4,6 +4,8 @@
  * other lock is held inside it, and nothing runs under it. */
 #include "mailbox.h"
 
+#include <weir/error.h>
+
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -32,7 +34,9 @@ int weir__mailbox_reserve(struct weir__mailbox *box, size_t bytes)
 
     if (bytes > box->bytes_max) return -EMSGSIZE; /* there will never be room for it */
     pthread_mutex_lock(&box->lock);
-    if (box->items >= box->items_max || bytes > box->bytes_max - box->bytes) {
+    if (box->closed) {
+        err = WEIR_ESTOPPED;
+    } else if (box->items >= box->items_max || bytes > box->bytes_max - box->bytes) {
         box->refused++;
         err = -EAGAIN;
     } else {
@@ -60,18 +64,22 @@ static void ring(struct weir__mailbox *box)
     (void)n;
 }
 
+/* Under the lock. */
+static void append(struct weir__mailbox *box, struct weir__mail *mail, size_t uncounted)
+{
+    mail->next = NULL;
+    *box->last = mail;
+    box->last = &mail->next;
+    box->items += uncounted;
+}
+
 /* mail NULL: only wakes. */
 static void put(struct weir__mailbox *box, struct weir__mail *mail, size_t uncounted)
 {
     int asleep;
 
     pthread_mutex_lock(&box->lock);
-    if (mail != NULL) {
-        mail->next = NULL;
-        *box->last = mail;
-        box->last = &mail->next;
-        box->items += uncounted;
-    }
+    if (mail != NULL) append(box, mail, uncounted);
     asleep = !box->woken;
     box->woken = 1;
     pthread_mutex_unlock(&box->lock);
@@ -87,6 +95,24 @@ void weir__mailbox_force(struct weir__mailbox *box, struct weir__mail *mail)
 {
     mail->bytes = 0;
     put(box, mail, 1);
+}
+
+int weir__mailbox_hand(struct weir__mailbox *box, struct weir__mail *mail)
+{
+    int taken;
+    int asleep;
+
+    mail->bytes = 0;
+    pthread_mutex_lock(&box->lock);
+    taken = !box->retired;
+    asleep = taken && !box->woken;
+    if (taken) {
+        append(box, mail, 1);
+        box->woken = 1;
+    }
+    pthread_mutex_unlock(&box->lock);
+    if (asleep) ring(box);
+    return taken;
 }
 
 void weir__mailbox_wake(struct weir__mailbox *box)
@@ -115,11 +141,11 @@ uint64_t weir__mailbox_refused(struct weir__mailbox *box)
 void weir__mailbox_close(struct weir__mailbox *box)
 {
     pthread_mutex_lock(&box->lock);
-    box->items_max = 0;
+    box->closed = 1;
     pthread_mutex_unlock(&box->lock);
 }
 
-struct weir__mail *weir__mailbox_take(struct weir__mailbox *box)
+static struct weir__mail *take(struct weir__mailbox *box, int retires)
 {
     struct weir__mail *first;
     uint64_t rings;
@@ -135,6 +161,17 @@ struct weir__mail *weir__mailbox_take(struct weir__mailbox *box)
         box->bytes -= mail->bytes;
     }
     box->woken = 0;
+    box->retired |= retires;
     pthread_mutex_unlock(&box->lock);
     return first;
+}
+
+struct weir__mail *weir__mailbox_take(struct weir__mailbox *box)
+{
+    return take(box, 0);
+}
+
+struct weir__mail *weir__mailbox_retire(struct weir__mailbox *box)
+{
+    return take(box, 1);
 }

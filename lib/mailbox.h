@@ -28,6 +28,8 @@ struct weir__mailbox {
     size_t bytes_max;
     uint64_t refused; /* times that there was no room */
     int woken;        /* the eventfd has been written and not read yet */
+    int closed;       /* nothing more can be reserved */
+    int retired;      /* nobody looks into it any more, but weir_free */
     int eventfd;      /* readable while there is something to do */
 };
 
@@ -36,9 +38,8 @@ int weir__mailbox_init(struct weir__mailbox *box, size_t items_max, size_t bytes
 /* The box must be empty. */
 void weir__mailbox_fini(struct weir__mailbox *box);
 
-/* Keeps room for one mail of so many bytes: 0, -EAGAIN when the box is full, or -EMSGSIZE when
- * even an empty one is too small. A reservation ends with put or cancel.
- * Any thread. */
+/* Keeps room for one mail of so many bytes: 0, -EAGAIN when the box is full, -EMSGSIZE when even an empty one is too
+ * small, or WEIR_ESTOPPED when it is closed. A reservation ends with put or cancel. Any thread. */
 int weir__mailbox_reserve(struct weir__mailbox *box, size_t bytes);
 void weir__mailbox_cancel(struct weir__mailbox *box, size_t bytes);
 
@@ -52,16 +53,23 @@ int weir__mailbox_post(struct weir__mailbox *box, struct weir__mail *mail);
  * thread. */
 void weir__mailbox_force(struct weir__mailbox *box, struct weir__mail *mail);
 
+/* As force, for mail that must not lie until weir_free. 0: the worker has retired, and the mail remains the caller's.
+ * Any thread. */
+int weir__mailbox_hand(struct weir__mailbox *box, struct weir__mail *mail);
+
 /* Wakes the worker without mail: it looks at the flags of struct weir. Never fails. Any thread. */
 void weir__mailbox_wake(struct weir__mailbox *box);
 
 /* How often there was no room. Any thread. */
 uint64_t weir__mailbox_refused(struct weir__mailbox *box);
 
-/* From now on nothing more can be reserved: every try is told -EAGAIN. Any thread. */
+/* From now on nothing more can be reserved: every try is told WEIR_ESTOPPED. Any thread. */
 void weir__mailbox_close(struct weir__mailbox *box);
 
 /* Takes all mail out, oldest first. The worker's thread. */
 struct weir__mail *weir__mailbox_take(struct weir__mailbox *box);
+
+/* The same for the last time: its loop has ended. */
+struct weir__mail *weir__mailbox_retire(struct weir__mailbox *box);
 
 #endif

@@ -19,7 +19,8 @@ enum {
     rest_in_scratch_max =
         weir__scratch_bytes / 4, /* a longer rest is not copied to the scratch buffer; reads go behind it */
     rest_grain = 256,
-    rest_read_least = 16 * 1024 /* room to read into behind a long rest */
+    rest_read_least = 16 * 1024, /* room to read into behind a long rest */
+    first_bytes_max = 32         /* of a client, that it may be known by, as long as no message has been made of them */
 };
 
 /* The bytes under decode: in the scratch buffer, or in the rest. */
@@ -300,29 +301,30 @@ static int close_window(struct weir_conn *conn, const struct window *window)
     return work->rest_room <= rest_read_least || work->rest_room / 4 <= len || move_rest(conn, rounded(len));
 }
 
-/* Each address is named once a minute, whichever worker it comes to. */
-static int is_news(struct weir_conn *conn)
+/* Each address is named once a minute, whichever worker it comes to. told: it is named now. */
+static int is_news(struct weir_conn *conn, int told)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
     struct weir *weir = worker->weir;
     int news;
 
     pthread_mutex_lock(&weir->lock);
-    news = weir__stranger_is_news(&weir->strangers, &conn->peer, (uint64_t)weir__worker_now(worker));
+    news = weir__stranger_is_news(&weir->strangers, &conn->peer, (uint64_t)weir__worker_now(worker), told);
     pthread_mutex_unlock(&weir->lock);
     return news;
 }
 
 /* On its first bytes a client is looked at: does it speak what it should? People point browsers, TLS and proxies at raw
- * ports, and wonder. An address whose line would be swallowed has not been named, and is when it comes again. */
-static void name_stranger(struct weir_conn *conn, struct weir_bytes first)
+ * ports, and wonder. They may come in pieces: `before` of them are known from earlier reads, and named nothing. An
+ * address whose line is swallowed has not been named, and is when it comes again. */
+static void name_stranger(struct weir_conn *conn, struct weir_bytes first, size_t before)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
     const char *name = conn->service->listener == NULL ? NULL : weir__stranger_name(first);
 
-    if (name == NULL) return;
+    if (name == NULL || (before > 0 && weir__stranger_name((struct weir_bytes){ first.data, before }) != NULL)) return;
     weir__count(&worker->counters.strangers, 1);
-    if (!weir__log_has_room(worker, WEIR_LOG_STRANGER) || !is_news(conn)) return;
+    if (!is_news(conn, weir__log_has_room(worker, WEIR_LOG_STRANGER))) return;
     weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_STRANGER, "#%" PRIu64 " speaks %s", conn->id, name);
 }
 
@@ -330,7 +332,9 @@ static void received(struct weir_conn *conn, const struct window *window, size_t
 {
     struct weir__worker *worker = weir__conn_worker(conn);
 
-    if (conn->bytes_in == 0) name_stranger(conn, (struct weir_bytes){ window->bytes + window->end, len });
+    if (conn->bytes_in < first_bytes_max && conn->bytes_in == window->end - window->begin)
+        name_stranger(conn, (struct weir_bytes){ window->bytes + window->begin, (size_t)conn->bytes_in + len },
+                      (size_t)conn->bytes_in);
     conn->bytes_in += len;
     weir__count(&worker->counters.bytes_in, len);
     if (conn->service->idle_timeout_ms != INT64_MAX && conn->work != NULL)

@@ -16,14 +16,14 @@
 
 enum { lock_tries = 200, lock_nap_ms = 10 };
 
-/* 0: the path is free, or what is there is stale and may be replaced. */
-static int check_replaceable(const struct sockaddr_un *address)
+/* 0: the path is free (*ret_stale is zeroed), or *ret_stale is there and may be replaced. */
+static int check_replaceable(const struct sockaddr_un *address, struct stat *ret_stale)
 {
-    struct stat status;
     int fd, err = 0;
 
-    if (lstat(address->sun_path, &status) != 0) return errno == ENOENT ? 0 : -errno;
-    if (!S_ISSOCK(status.st_mode)) return -EEXIST;
+    memset(ret_stale, 0, sizeof *ret_stale);
+    if (lstat(address->sun_path, ret_stale) != 0) return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(ret_stale->st_mode)) return -EEXIST;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
     if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN) {
@@ -67,8 +67,9 @@ static int lock_folder(const char *path)
     return err;
 }
 
-/* The name to bind under: beside the path, because a rename must not cross file systems. */
-static int name_beside(const struct sockaddr_un *address, struct sockaddr_un *ret)
+/* The name to bind under: beside the path, because a rename must not cross file systems. Where it is too long for a
+ * socket's address, it goes by way of the folder's descriptor (proc(5)). */
+static int name_beside(const struct sockaddr_un *address, int folder, struct sockaddr_un *ret)
 {
     const char *slash = strrchr(address->sun_path, '/');
     const int folder_len = slash == NULL ? 0 : (int)(slash - address->sun_path) + 1;
@@ -76,22 +77,47 @@ static int name_beside(const struct sockaddr_un *address, struct sockaddr_un *re
 
     *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
     len = snprintf(ret->sun_path, sizeof ret->sun_path, "%.*s.weir%ld", folder_len, address->sun_path, (long)getpid());
+    if (len >= (int)sizeof ret->sun_path)
+        len = snprintf(ret->sun_path, sizeof ret->sun_path, "/proc/self/fd/%d/.weir%ld", folder, (long)getpid());
     return len < (int)sizeof ret->sun_path ? 0 : -ENAMETOOLONG;
 }
 
-static int bind_and_rename(struct weir__unix_path *path, int fd, const struct sockaddr_un *address, unsigned mode,
-                           int backlog)
+static int is_same_file(const struct stat *one, const struct stat *other)
+{
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
+/* Somebody who knows nothing of our lock may have put another file there since we looked. A free path is taken only if
+ * it still is free; a stale socket changes places with ours, so that what was there can be looked at and put back. */
+static int move_to(const char *beside, const char *path, const struct stat *stale)
+{
+    struct stat removed;
+
+    if (renameat2(AT_FDCWD, beside, AT_FDCWD, path, stale->st_ino == 0 ? RENAME_NOREPLACE : RENAME_EXCHANGE) != 0)
+        return errno == EINVAL && rename(beside, path) == 0 ? 0 : -errno; /* a file system that knows no such rename */
+    if (stale->st_ino == 0) return 0;
+    if (lstat(beside, &removed) == 0 && !is_same_file(&removed, stale)) {
+        renameat2(AT_FDCWD, beside, AT_FDCWD, path, RENAME_EXCHANGE);
+        return -EEXIST;
+    }
+    unlink(beside);
+    return 0;
+}
+
+static int bind_and_rename(struct weir__unix_path *path, int fd, const struct sockaddr_un *address, int folder,
+                           const struct stat *stale, unsigned mode, int backlog)
 {
     struct sockaddr_un beside;
     struct stat status;
-    int err = name_beside(address, &beside);
+    int err = name_beside(address, folder, &beside);
 
     if (err != 0) return err;
     unlink(beside.sun_path); /* of a process that had our number and was killed just here */
     if (bind(fd, (const struct sockaddr *)&beside, sizeof beside) != 0) return -errno;
-    if (chmod(beside.sun_path, mode) != 0 || listen(fd, backlog) != 0 || lstat(beside.sun_path, &status) != 0 ||
-        rename(beside.sun_path, address->sun_path) != 0) {
+    if (chmod(beside.sun_path, mode) != 0 || listen(fd, backlog) != 0 || lstat(beside.sun_path, &status) != 0)
         err = -errno;
+    if (err == 0) err = move_to(beside.sun_path, address->sun_path, stale);
+    if (err != 0) {
         unlink(beside.sun_path);
         return err;
     }
@@ -104,13 +130,14 @@ static int bind_and_rename(struct weir__unix_path *path, int fd, const struct so
 int weir__unix_path_bind(struct weir__unix_path *path, int fd, const struct sockaddr_un *address, unsigned mode,
                          int backlog)
 {
-    const int lock = lock_folder(address->sun_path);
+    const int folder = lock_folder(address->sun_path);
+    struct stat stale;
     int err;
 
-    if (lock < 0) return lock;
-    err = check_replaceable(address);
-    if (err == 0) err = bind_and_rename(path, fd, address, mode, backlog);
-    close(lock);
+    if (folder < 0) return folder;
+    err = check_replaceable(address, &stale);
+    if (err == 0) err = bind_and_rename(path, fd, address, folder, &stale, mode, backlog);
+    close(folder);
     return err;
 }
 

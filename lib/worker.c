@@ -33,10 +33,8 @@ int64_t weir__worker_now(struct weir__worker *worker)
 
 /* ---- Mail and flags ---- */
 
-static void run_mail(struct weir__worker *worker)
+static void run_mail(struct weir__worker *worker, struct weir__mail *mail)
 {
-    struct weir__mail *mail = weir__mailbox_take(&worker->mailbox);
-
     while (mail != NULL) {
         struct weir__mail *next = mail->next;
 
@@ -121,7 +119,7 @@ static void on_mailbox(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     weir__worker_wakes(worker);
-    run_mail(worker);
+    run_mail(worker, weir__mailbox_take(&worker->mailbox));
     see_flags(worker);
 }
 
@@ -232,6 +230,15 @@ void weir__worker_free(struct weir__worker *worker)
     weir__free(worker);
 }
 
+/* A worker without connections ends before the others do, and they may accept until they have seen the stop themselves:
+ * a client handed over to us would be neither served nor sent away until weir_free. So the last look into the mailbox
+ * shuts it for clients. */
+static void retire(struct weir__worker *worker)
+{
+    run_mail(worker, weir__mailbox_retire(&worker->mailbox));
+    weir__turn_end(worker);
+}
+
 /* EVLOOP_ONCE waits for events, runs their callbacks once, and returns: one turn. */
 int weir__worker_run(struct weir__worker *worker)
 {
@@ -241,6 +248,7 @@ int weir__worker_run(struct weir__worker *worker)
         if (event_base_loop(worker->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0)) < 0) return -EIO;
         more = weir__turn_end(worker);
     }
+    retire(worker);
     return 0;
 }
 
@@ -250,7 +258,7 @@ void weir__worker_finish(struct weir__worker *worker)
 
     worker->ended = 1;
     weir__mailbox_close(&worker->mailbox);
-    run_mail(worker);
+    run_mail(worker, weir__mailbox_take(&worker->mailbox));
     for (struct weir_conn *conn; (conn = weir__conn_table_next(&worker->conns, &place)) != NULL;)
         weir__conn_abort(conn, WEIR_REASON_DRAIN, 0);
     weir__conn_bury_all(worker);

@@ -16,7 +16,8 @@ enum weir_error {
     WEIR_EFRAME = -5002,   /* a framing SPEC that cannot be read */
     WEIR_ECONFIG = -5003,  /* a value of a config or service that is out of its range */
     WEIR_ECLOSING = -5004, /* the connection is closing: nothing more can be sent on it */
-    WEIR_ERESOLVE = -5005  /* a host name that does not resolve; the sentence has the resolver's reason */
+    WEIR_ERESOLVE = -5005, /* a host name that does not resolve; the sentence has the resolver's reason */
+    WEIR_ESTOPPED = -5006  /* the engine has been stopped, or has run already */
 };
 
 /* A short text for any code this library returns: "address already in use", "the connection is closing". Takes the code

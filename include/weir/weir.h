@@ -229,7 +229,7 @@ WEIR_PUBLIC int weir_new(const struct weir_config *config, struct weir **ret);
 
 /* Serves until weir_stop, in the calling thread (worker 0) and in threads of its own (the others). All callbacks run
  * inside it. Returns 0 when everything had drained, -ETIMEDOUT when weir_stop's deadline cut connections off, or
- * another code when a worker could not start. Once in a weir's life. */
+ * another code when a worker could not start; WEIR_ESTOPPED when it has run already: once in a weir's life. */
 WEIR_PUBLIC int weir_run(struct weir *weir);
 
 /* Stops: listeners close; connections deliver no further message, keep their owed answers' time (weir_conn_hold) until
@@ -262,7 +262,8 @@ WEIR_PUBLIC struct event_base *weir_worker_base(struct weir *weir, unsigned work
  * listens on each. A stale unix socket (nobody answers on it) is replaced; a live one, or a file of another kind, never
  * is. ret may be NULL. The listener is the engine's and lives until weir_free. Clients can connect once this returns 0,
  * and are served by weir_run. Names are resolved in the calling thread. Any thread. Returns WEIR_EADDRESS,
- * WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, -ENOMEM ... */
+ * WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, WEIR_ESTOPPED, -EADDRINUSE (also for a descriptor that is listened on
+ * already), -EACCES, -EADDRNOTAVAIL, -ENOMEM ... */
 WEIR_PUBLIC int weir_listen(struct weir *weir, const char *url, const struct weir_service *service,
                             struct weir_listener **ret);
 
@@ -274,7 +275,7 @@ WEIR_PUBLIC int weir_listener_address(const struct weir_listener *listener, unsi
 
 /* Starts and stops accepting; open connections are not touched. A disabled listener stays bound; clients that connect
  * meanwhile wait in the kernel's queue, up to the backlog (of a TCP listener that was never enabled they are refused).
- * The change takes effect on the worker's next turn. Returns 0 or a code of listen(2). Any thread. */
+ * The change takes effect on the worker's next turn. Returns 0, a code of listen(2), or WEIR_ESTOPPED. Any thread. */
 WEIR_PUBLIC int weir_listener_enable(struct weir_listener *listener);
 WEIR_PUBLIC int weir_listener_disable(struct weir_listener *listener);
 
@@ -284,8 +285,8 @@ WEIR_PUBLIC int weir_listener_disable(struct weir_listener *listener);
  * callbacks run as for an accepted connection, with `user` in place of the service's when it is not NULL. Names are
  * resolved in the calling thread, before this returns; the addresses are tried in turn, each for connect_timeout_ms.
  * When none answers, on_close runs once, without on_open, with the reason of the last. *ret_id (may be NULL) is the
- * connection's id. Any thread. Returns 0, WEIR_EADDRESS, WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, -EAGAIN when the
- * worker's mailbox is full, -ENOMEM. */
+ * connection's id. Any thread. Returns 0, WEIR_EADDRESS, WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, WEIR_ESTOPPED
+ * inside weir_free, -EAGAIN when the worker's mailbox is full, -ENOMEM. */
 WEIR_PUBLIC int weir_dial(struct weir *weir, const char *url, const struct weir_service *service, void *user,
                           uint64_t *ret_id);
 
@@ -383,7 +384,7 @@ WEIR_PUBLIC void weir_timer_stop(struct weir_timer *timer);
 
 /* Runs fn on the worker's thread, in the order of posting. Each fn that was accepted runs exactly once; after weir_run
  * has ended, inside weir_free. Returns -EAGAIN when the worker's mailbox is full, -EINVAL when there is no such worker,
- * -ENOMEM. */
+ * -ENOMEM, or WEIR_ESTOPPED when called from within weir_free. */
 WEIR_PUBLIC int weir_post(struct weir *weir, unsigned worker, void (*fn)(struct weir *weir, void *arg), void *arg);
 
 /* Runs fn on the thread of the connection with that id, or with conn NULL when the id is gone (never with another
@@ -393,7 +394,8 @@ WEIR_PUBLIC int weir_post_conn(struct weir *weir, uint64_t id, void (*fn)(struct
 
 /* Sends a message to the connection with that id; the bytes are copied. done (may be NULL) runs exactly once on its
  * worker with what weir_conn_send returned there, or -ENOENT when the id is gone. Returns -EAGAIN when the mailbox is
- * full, and then done does not run. */
+ * full, -EMSGSIZE when even an empty one is too small for it, WEIR_ESTOPPED from within weir_free, or -ENOMEM; then
+ * done does not run. */
 WEIR_PUBLIC int weir_send(struct weir *weir, uint64_t id, struct weir_bytes message,
                           void (*done)(int result, void *arg), void *arg);
 
@@ -426,7 +428,9 @@ struct weir_filter {
 /* Sends a message to each open connection that filter lets through (NULL: all). It is copied and encoded once a
  * framing, and shared by the queues. A connection over its output limit does not get a stream with a hole: it closes
  * with the reason WEIR_REASON_SLOW_READER. One whose framing cannot carry the message is left out. Returns 0, or
- * -EAGAIN when a worker's mailbox is full, or -ENOMEM: then nobody gets it and done does not run. */
+ * -EAGAIN when a worker's mailbox is full, or another code as weir_send does: then nobody gets it and done does not
+ * run.
+ */
 WEIR_PUBLIC int weir_broadcast(struct weir *weir, const struct weir_filter *filter, struct weir_bytes message);
 
 /* Stops and resumes the input of all connections, as weir_conn_pause does for one; they are counted apart, and a pause

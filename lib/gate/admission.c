@@ -35,11 +35,20 @@ uint64_t weir__admission_room(void)
     return limit.rlim_cur > used ? limit.rlim_cur - used : 1;
 }
 
+void weir__admission_shrink(struct weir__admission *admission, uint64_t descriptors)
+{
+    uint64_t before = atomic_load(&admission->clients_max);
+
+    while (!atomic_compare_exchange_weak(&admission->clients_max, &before,
+                                         before > descriptors ? before - descriptors : 1)) {
+    }
+}
+
 int weir__admission_enter(struct weir__admission *admission)
 {
     const uint64_t before = atomic_fetch_add_explicit(&admission->clients, 1, memory_order_relaxed);
 
-    if (before < admission->clients_max) return 1;
+    if (before < atomic_load_explicit(&admission->clients_max, memory_order_relaxed)) return 1;
     weir__admission_leave(admission);
     return 0;
 }

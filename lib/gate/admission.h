@@ -9,12 +9,16 @@
 
 struct weir__admission {
     _Atomic uint64_t clients; /* connections now, of all workers */
-    uint64_t clients_max;
+    _Atomic uint64_t clients_max;
 };
 
 /* What the descriptor limit leaves room for: the soft limit, less what is open now and a reserve for everything that is
  * not a client. At least 1. */
 uint64_t weir__admission_room(void);
+
+/* So many descriptors more are no client's: room that was found out, not asked for, shrinks. At least 1 is left. Any
+ * thread. */
+void weir__admission_shrink(struct weir__admission *admission, uint64_t descriptors);
 
 /* Counts one client in: 1, or 0 when there is no room for it. Any thread. */
 int weir__admission_enter(struct weir__admission *admission);

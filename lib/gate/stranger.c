@@ -82,11 +82,13 @@ static size_t find_place(const struct weir__stranger_memory *memory, const struc
     return oldest;
 }
 
-int weir__stranger_is_news(struct weir__stranger_memory *memory, const struct weir__peer *peer, uint64_t now_ms)
+int weir__stranger_is_news(struct weir__stranger_memory *memory, const struct weir__peer *peer, uint64_t now_ms,
+                           int told)
 {
     size_t i = find_place(memory, peer);
 
     if (memory->entries[i].used && now_ms < memory->entries[i].told_ms + WEIR__STRANGER_SILENCE_MS) return 0;
+    if (!told) return 1;
     memory->entries[i].told_ms = now_ms;
     memory->entries[i].family = peer->family;
     memory->entries[i].used = 1;

@@ -25,9 +25,10 @@ struct weir__stranger_memory {
     } entries[WEIR__STRANGERS_MAX];
 };
 
-/* Not 0 when this address (whatever its port) has not been news for a minute; it then is now. Of more than
+/* Not 0 when this address (whatever its port) has not been news for a minute; with `told` it then is now. Of more than
  * WEIR__STRANGERS_MAX addresses in a minute the later ones are no news: whoever has many addresses cannot fill the log.
  * now_ms is of a monotonic clock. */
-int weir__stranger_is_news(struct weir__stranger_memory *memory, const struct weir__peer *peer, uint64_t now_ms);
+int weir__stranger_is_news(struct weir__stranger_memory *memory, const struct weir__peer *peer, uint64_t now_ms,
+                           int told);
 
 #endif

@@ -2,15 +2,17 @@
 """A client that floods and does not read, and the well-behaved one beside it."""
 import time
 
-from harness import DEADLINE, recv_until
+from harness import DEADLINE, PATIENCE, recv_until
 
 MEBIBYTE = 1 << 20
+PROMPT = 5 * PATIENCE  # seconds: who waits longer is not served beside the others, however busy the machine is
 
 
 class Ping:
     """A well-behaved client beside the others. It is answered, and promptly."""
 
     def __init__(self, server):
+        self.server = server
         self.sock = server.connect()
         self.count = 0
         self.slowest = 0
@@ -31,12 +33,12 @@ class Ping:
 
 
 def send_until_stopped(client, data, ping):
-    """Sends data again and again until the server takes no more of it, while another client is served a hundred times.
-    Returns how much was sent."""
+    """Sends data again and again until the server takes no more of it, while another client is served a hundred times,
+    and has nothing else to do. Returns how much was sent."""
     client.setblocking(False)
     sent = 0
     idle = 0
-    while idle < 100:
+    while idle < 100 or not ping.server.is_asleep():
         try:
             sent += client.send(data[sent % len(data):])
             idle = 0

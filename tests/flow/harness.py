@@ -14,6 +14,7 @@ The environment, set by meson or by ./dev:
   WEIR_TEST_PATIENCE  what every deadline is multiplied by, for slow tools (default 1)
 """
 import fcntl
+import functools
 import json
 import os
 import pty
@@ -62,6 +63,38 @@ def wait_for(predicate, what="it", deadline=None):
         if time.monotonic() > end:
             raise AssertionError("waited in vain for " + what)
         time.sleep(0.005)
+
+
+class HeldUp(Exception):
+    """The machine has held the test up, so that what it saw proves nothing."""
+
+
+class within:
+    """What is in the block must be done in so many seconds, or else HeldUp: for a test that has to act before a deadline
+    of the server's. Below @in_time."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __enter__(self):
+        self.start = time.monotonic()
+
+    def __exit__(self, kind, error, _):
+        if time.monotonic() - self.start >= self.seconds and (kind is None or issubclass(kind, (AssertionError, OSError))):
+            raise HeldUp("not within %g s" % self.seconds) from error
+
+
+def in_time(test):
+    """Makes a test that is run again when it was held up."""
+    @functools.wraps(test)
+    def run():
+        for _ in range(20):
+            try:
+                return test()
+            except HeldUp as reason:
+                print("held up:", reason)
+        raise AssertionError("it was held up every time")
+    return run
 
 
 class Output:
@@ -150,7 +183,8 @@ class Process:
         self._checked = False
         self._events = []
         self._parsed_bytes = 0
-        environment = dict(os.environ, HOME=self.home.name, XDG_RUNTIME_DIR=self.home.name, **(env or {}))
+        environment = dict(os.environ, HOME=self.home.name, XDG_RUNTIME_DIR=self.home.name,
+                           RES_OPTIONS="timeout:1 attempts:1", **(env or {}))  # a name server that is away costs a second
         wrapped = list(wrap) + shlex.split(os.environ.get("WEIR_WRAP", "")) + self.command
         if terminal:
             self._start_on_terminal(wrapped, environment, columns)
@@ -213,6 +247,17 @@ class Process:
         self.check_reports()
         return status
 
+    def is_asleep(self):
+        """All its threads wait: what it has not done by now it waits for, and is not only slow."""
+        try:
+            for thread in os.listdir("/proc/%d/task" % self.pid):
+                with open("/proc/%d/task/%s/stat" % (self.pid, thread), encoding="ascii", errors="replace") as file:
+                    if file.read().rsplit(")", 1)[1].split()[0] != "S":
+                        return False
+        except OSError:  # a thread, or the process, that has just ended
+            return False
+        return True
+
     def begin_stop(self, number=signal.SIGTERM):
         """Sends the signal, and sees to it that it arrives: ThreadSanitizer puts off what comes outside a system call,
         and once in a thousand times forgets it. (strace shows it delivered to the main thread, which then waits in
@@ -221,7 +266,8 @@ class Process:
         if FLAVOUR != "tsan" or self.command[:2] != [WEIR, "serve"]:
             return
         try:
-            wait_for(lambda: self.process.poll() is not None or "stopping:" in self.stderr.text(), deadline=5)
+            wait_for(lambda: self.process.poll() is not None or "stopping:" in self.stderr.text(),
+                     deadline=2 * PATIENCE)
         except AssertionError:
             self.send_signal(number)
 

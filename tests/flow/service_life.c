@@ -7,9 +7,12 @@
 #include "service_kit.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -321,7 +324,7 @@ static void refuse(struct weir *weir, void *arg)
     struct weir *expected = arg;
 
     KIT_CHECK(weir == expected);
-    KIT_CHECK(weir_post(weir, 0, refuse, arg) == -EAGAIN); /* or it would never end */
+    KIT_CHECK(weir_post(weir, 0, refuse, arg) == WEIR_ESTOPPED); /* or it would never end */
     posts_ran++;
 }
 
@@ -447,6 +450,130 @@ static void scene_stop_twice_and_after_the_end(void)
     weir_free(weir);
 }
 
+enum { early_clients = 3 };
+
+/* Where the system lists the second worker's thread, for as long as it lives. */
+static char other_worker[64];
+
+static void note_thread(struct weir *weir, void *arg)
+{
+    _Atomic int *noted = arg;
+
+    (void)weir;
+    snprintf(other_worker, sizeof other_worker, "/proc/self/task/%ld", (long)syscall(SYS_gettid));
+    atomic_store(noted, 1);
+}
+
+/* Stops within the wake-up that accepts, and goes on accepting when the other worker has gone. */
+static void stop_and_outlive_the_other(struct weir_conn *conn, void *user)
+{
+    const int64_t end_ms = kit_now_ms() + 20000;
+    _Atomic int *noted = user;
+
+    if (weir_conn_worker(conn) != 0) return;
+    while (!atomic_load(noted))
+        kit_wait_ms(1);
+    weir_stop(weir_conn_weir(conn), 60000);
+    while (access(other_worker, F_OK) == 0) {
+        KIT_CHECK(kit_now_ms() < end_ms);
+        kit_wait_ms(1);
+    }
+}
+
+/* They have come, said nothing, and ended their side, before anybody accepts them. */
+static void come_early(const struct weir_listener *listener, int ret[early_clients])
+{
+    struct sockaddr_in peer = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    char address[WEIR_ADDRESS_BYTES_MAX];
+
+    KIT_CHECK(weir_listener_address(listener, 0, address) == 0);
+    peer.sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
+    for (int i = 0; i < early_clients; i++) {
+        ret[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        KIT_CHECK(ret[i] >= 0 && connect(ret[i], (const struct sockaddr *)&peer, sizeof peer) == 0);
+        KIT_CHECK(shutdown(ret[i], SHUT_WR) == 0);
+    }
+}
+
+/* A client that is accepted for a worker that has ended already hears so, and not only from weir_free. Clients 1 and 3
+ * are the second worker's. */
+static void scene_client_for_a_worker_that_has_ended(void)
+{
+    struct weir *weir = new_weir(2);
+    _Atomic int noted = 0;
+    const struct weir_service service = WEIR_SERVICE(.on_open = stop_and_outlive_the_other, .user = &noted);
+    struct weir_listener *listener;
+    int clients[early_clients];
+
+    KIT_CHECK(weir_post(weir, 1, note_thread, &noted) == 0);
+    KIT_CHECK(weir_listen(weir, "127.0.0.1:0", &service, &listener) == 0);
+    come_early(listener, clients);
+    KIT_CHECK(weir_run(weir) == 0);
+    for (int i = 0; i < early_clients; i++) {
+        struct pollfd ends = { .fd = clients[i], .events = POLLIN };
+
+        KIT_CHECK(poll(&ends, 1, 5000) == 1);
+        close(clients[i]);
+    }
+    weir_free(weir);
+}
+
+static void scene_what_comes_after_the_end_is_told_so(void)
+{
+    struct weir *weir = new_weir(2);
+    struct weir_listener *listener;
+
+    KIT_CHECK(weir_listen(weir, "127.0.0.1:0", NULL, &listener) == 0);
+    KIT_CHECK(weir_post(weir, 0, stop_engine, NULL) == 0);
+    KIT_CHECK(weir_run(weir) == 0);
+    KIT_CHECK(weir_listen(weir, "127.0.0.1:0", NULL, NULL) == WEIR_ESTOPPED);
+    KIT_CHECK(strstr(weir_error_text(weir), "has been stopped") != NULL);
+    KIT_CHECK(weir_listener_enable(listener) == WEIR_ESTOPPED);
+    KIT_CHECK(strstr(weir_error_text(weir), "has been stopped") != NULL);
+    KIT_CHECK(weir_listener_disable(listener) == 0);
+    KIT_CHECK(weir_run(weir) == WEIR_ESTOPPED);
+    KIT_CHECK(strstr(weir_error_text(weir), "has run already") != NULL);
+    weir_free(weir);
+}
+
+static void stop_by_timer(struct weir_timer *timer, void *arg)
+{
+    (void)timer;
+    weir_stop(arg, 1000);
+}
+
+static void *listen_for_ever(void *arg)
+{
+    struct weir *weir = arg;
+    struct weir_listener *listener;
+    int err = 0;
+
+    while (err == 0) {
+        err = weir_listen(weir, "127.0.0.1:0", NULL, &listener);
+        for (int i = 0; i < 3 && err == 0; i++) {
+            KIT_CHECK(weir_listener_disable(listener) == 0);
+            err = weir_listener_enable(listener);
+        }
+    }
+    KIT_CHECK(err == WEIR_ESTOPPED);
+    return NULL;
+}
+
+/* The workers close a listener's sockets as they see the stop, whoever else has them in hand. */
+static void scene_listen_while_stopping(void)
+{
+    for (int i = 0; i < 100; i++) {
+        struct weir *weir = new_weir(2);
+        pthread_t thread;
+
+        KIT_CHECK(weir_timer_start(weir, 0, i % 3, 0, stop_by_timer, weir, NULL) == 0);
+        KIT_CHECK(pthread_create(&thread, NULL, listen_for_ever, weir) == 0);
+        KIT_CHECK(weir_run(weir) == 0);
+        KIT_CHECK(pthread_join(thread, NULL) == 0);
+        weir_free(weir);
+    }
+}
+
 static void scene_bad_configs(void)
 {
     struct weir *weir = NULL;
@@ -457,6 +584,7 @@ static void scene_bad_configs(void)
         WEIR_CONFIG(.memory_bytes_max = -2),
         WEIR_CONFIG(.mailbox_items_max = -2),
         WEIR_CONFIG(.mailbox_bytes_max = -2),
+        WEIR_CONFIG(.log_level = (enum weir_log_level)99),
         { .size = 0 },
     };
 
@@ -497,7 +625,7 @@ static void dial_again(struct weir_conn *conn, enum weir_reason reason, void *us
     (void)reason;
     (void)user;
     closes++;
-    KIT_CHECK(weir_dial(weir_conn_weir(conn), "127.0.0.1:1", &service, NULL, NULL) == -EAGAIN);
+    KIT_CHECK(weir_dial(weir_conn_weir(conn), "127.0.0.1:1", &service, NULL, NULL) == WEIR_ESTOPPED);
 }
 
 static void scene_dial_inside_free(void)
@@ -536,6 +664,9 @@ static const struct {
     SCENE(posts_of_each_thread_run_in_their_order),
     SCENE(stop_before_run),
     SCENE(stop_twice_and_after_the_end),
+    SCENE(client_for_a_worker_that_has_ended),
+    SCENE(what_comes_after_the_end_is_told_so),
+    SCENE(listen_while_stopping),
     SCENE(bad_configs),
     SCENE(resume_without_a_pause),
     SCENE(many_engines),

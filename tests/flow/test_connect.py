@@ -139,13 +139,16 @@ def test_server_that_closes_first_ends_it_though_input_goes_on():
 
 
 def fill(client):
-    """Writes to its standard input until it takes no more for a while. Returns how much that was."""
+    """Writes to its standard input until it takes no more for a while, and has nothing else to do. Returns how much
+    that was."""
     os.set_blocking(client.stdin.fileno(), False)
     written = 0
-    while select.select([], [client.stdin], [], 0.3 * PATIENCE)[1]:
-        written += client.stdin.write(b"x" * 65536) or 0
-        assert written < 64 << 20, "it takes everything"
-    return written
+    while True:
+        if select.select([], [client.stdin], [], 0.3 * PATIENCE)[1]:
+            written += client.stdin.write(b"x" * 65536) or 0
+            assert written < 64 << 20, "it takes everything"
+        elif client.is_asleep():
+            return written
 
 
 def test_server_that_closes_before_it_has_taken_everything():
@@ -281,8 +284,8 @@ def test_reset():
 def test_timed_out():
     """A listener whose queue is full does not answer, as a machine that is off."""
     with listener(backlog=0) as sock:
-        queue = [socket.socket() for _ in range(4)]
-        for client in queue:
+        queue = [socket.create_connection(sock.getsockname(), DEADLINE)] + [socket.socket() for _ in range(3)]
+        for client in queue[1:]:
             client.setblocking(False)
             client.connect_ex(sock.getsockname())
         status, stdout, stderr = run_weir("connect", "--connect-timeout", "300ms", str(port_of(sock)))

@@ -202,12 +202,13 @@ def test_tutorial_server_bounds_what_a_client_that_never_reads_may_cost():
         with connect(server.port, receive_buffer=4096) as client:
             client.settimeout(0.5)
             sent = 0
-            try:
-                while sent < len(content):
+            while sent < len(content):
+                try:
                     sent += client.send(content[sent:sent + 65536])
-                raise AssertionError("the server took all of it, and was not read")
-            except TimeoutError:
-                pass
+                except TimeoutError:
+                    if server.is_asleep():
+                        break
+            assert sent < len(content), "the server took all of it, and was not read"
             if not SANITIZED:
                 assert server.memory_bytes() - before < 4 << 20, server.memory_bytes() - before
             other.sendall(b"y")
@@ -233,12 +234,13 @@ def test_tutorial_server_closes_idle_clients():
 
 def test_tutorial_server_waits_quietly_for_descriptors():
     with Example("tutorial_server") as example, example.serve(wrap=["prlimit", "--nofile=32"]) as server:
+        start = time.monotonic()  # before: we may see the first line late, and all of them at once
         clients = [server.connect() for _ in range(60)]
         try:
             server.wait_stderr("^accept: Too many open files; again in 1 s$")
-            start, before = time.monotonic(), server.cpu_seconds()
+            before = server.cpu_seconds()
             server.wait_stderr("(?s)(again in 1 s\n.*){4}")
-            assert time.monotonic() - start > 2, "it does not wait"
+            assert time.monotonic() - start > 2.9, "it does not wait"
             assert server.cpu_seconds() - before < 0.2, "it is busy with waiting"
             clients[0].sendall(b"hello")  # whoever is in is served
             assert recv_exactly(clients[0], 5) == b"hello"
@@ -322,9 +324,10 @@ def test_tutorial_client_prompts_on_a_terminal():
 
 
 def test_tutorial_client_says_why_it_failed():
-    with listener() as door:
-        port = door.getsockname()[1]
-    assert client_says(port, b"hi\n") == (1, b"", "127.0.0.1:%d: Connection refused\n" % port)
+    with socket.socket() as held:  # nobody listens on it, and nobody else takes it
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        assert client_says(port, b"hi\n") == (1, b"", "127.0.0.1:%d: Connection refused\n" % port)
     with Example("tutorial_client") as example, listener() as door:
         port = door.getsockname()[1]
         with Process([example.path, port], stdin=True) as client:
@@ -537,8 +540,10 @@ def test_dial_says_why_it_failed():
             reset(sock)
             assert client.wait() == 1
             assert client.stderr.text() == "dial: %d: reset by peer\n" % port
-        door.close()
-        assert dial.run(port, "hi") == (1, b"", "dial: %d: connection refused\n" % port)
+        with socket.socket() as held:  # nobody listens on it, and nobody else takes it
+            held.bind(("127.0.0.1", 0))
+            port = held.getsockname()[1]
+            assert dial.run(port, "hi") == (1, b"", "dial: %d: connection refused\n" % port)
         assert dial.run()[0] == 2
 
 

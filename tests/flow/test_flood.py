@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 
-from flood import MEBIBYTE, Ping, send_until_stopped
-from harness import DEADLINE, FLAVOUR, PATIENCE, Server, connect, recv_all, recv_exactly, skip, wait_for
+from flood import MEBIBYTE, PROMPT, Ping, send_until_stopped
+from harness import (DEADLINE, FLAVOUR, Server, connect, in_time, recv_all, recv_exactly, skip, wait_for,
+                     within)
 
 
 def expect_growth_under(server, before, limit):
@@ -36,7 +37,7 @@ def test_client_that_never_reads_waits_and_then_gets_every_answer():
         with server.connect(receive_buffer=4096) as client:
             sent = send_until_stopped(client, lines, ping)
             expect_growth_under(server, before, 8 * MEBIBYTE)
-            assert ping.slowest < 1 * PATIENCE, ping.slowest
+            assert ping.slowest < PROMPT, ping.slowest
             read_answers(client, lines, sent)
 
 
@@ -50,7 +51,7 @@ def test_many_clients_that_never_read():
         for client in clients:
             send_until_stopped(client, line, ping)
         expect_growth_under(server, before, 20 * MEBIBYTE)
-        assert ping.slowest < 1 * PATIENCE, ping.slowest
+        assert ping.slowest < PROMPT, ping.slowest
         for client in clients:
             client.close()
 
@@ -59,12 +60,13 @@ def test_write_timeout_closes_the_client_that_takes_nothing():
     line = b"x" * 65535 + b"\n"
     with Server("--frame", "line", "--reply", "echo", "--write-timeout", "1s", "--print", "json") as server, \
             Ping(server) as ping, server.connect(receive_buffer=4096) as client:
-        send_until_stopped(client, line, ping)
-        start = time.monotonic()
-        gone = select.poll()
-        gone.register(client, 0)  # an end by force is reported unasked
-        assert gone.poll(DEADLINE * 1000), "it was not closed"
-        assert time.monotonic() - start > 0.5
+        start = time.monotonic()  # it does not take nothing before it has sent something
+        try:
+            while True:
+                client.sendall(line)
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        assert time.monotonic() - start > 0.998
         close = server.wait_events("close")[0]
         assert close["reason"] == "write timeout" and close["output_bytes"] > 0, close
         ping.exchange()
@@ -72,7 +74,7 @@ def test_write_timeout_closes_the_client_that_takes_nothing():
 
 def test_a_reset_tells_the_client_that_takes_nothing():
     """Nothing that it sent is unread here, so that close alone would put a FIN behind megabytes that it will not take."""
-    with Server("--frame", "line", "--reply", "text:" + "x" * 65535, "--write-timeout", "500ms", "--output-limit", "32MiB",
+    with Server("--frame", "line", "--reply", "text:" + "x" * 65535, "--write-timeout", "2s", "--output-limit", "32MiB",
                 "--print", "text") as server, server.connect(receive_buffer=4096) as client:
         client.sendall(b"x\n" * 256)
         gone = select.poll()
@@ -81,23 +83,24 @@ def test_a_reset_tells_the_client_that_takes_nothing():
         server.wait_stdout("#1 write timeout: 256 messages, 512 bytes in, .* bytes not sent")
 
 
+@in_time
 def test_slow_but_steady_reader_is_not_timed_out():
     """What counts is that it takes something, however much waits for it, here and in the kernel."""
     line = b"x" * 65535 + b"\n"
-    with Server("--frame", "line", "--reply", "echo", "--write-timeout", "%dms" % (1000 * PATIENCE), "--print",
-                "json") as server, Ping(server) as ping, server.connect(receive_buffer=16384) as client:
+    with Server("--frame", "line", "--reply", "echo", "--write-timeout", "3s", "--print", "json") as server, Ping(server) as ping, server.connect(receive_buffer=16384) as client:
         client.setblocking(False)
         never = select.poll()
         start = time.monotonic()
-        while time.monotonic() - start < 2.5 * PATIENCE:
-            try:
-                while client.send(line):
+        while time.monotonic() - start < 6:
+            with within(0.7):  # the kernel tells the server of room when several of these have made some
+                try:
+                    while client.send(line):
+                        pass
+                except BlockingIOError:
                     pass
-            except BlockingIOError:
-                pass
-            never.poll(50)  # waits for nothing: the pace of a slow line, some 80 kB a second
-            assert select.select([client], [], [], DEADLINE)[0] and client.recv(4096)
-            ping.exchange()
+                never.poll(50)  # waits for nothing: the pace of a slow line, some 80 kB a second
+                assert select.select([client], [], [], DEADLINE)[0] and client.recv(4096)
+                ping.exchange()
         assert server.events("close") == []
 
 

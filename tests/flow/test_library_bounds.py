@@ -55,16 +55,18 @@ def test_refused_clients_are_logged_once_a_second_and_counted():
 
         def lines():
             return [line for line in lab.stderr.text().splitlines() if "a client was refused" in line]
-        while len(lines()) < 3:
+
+        def told():
+            return sum(1 + (int(line.rsplit("(and ", 1)[1].split()[0]) if "(and " in line else 0) for line in lines())
+        # Who is refused after a line is told of in the next, so that with a line that we see at once all are told of.
+        while len(lines()) < 3 or told() < refused:
             assert ended(lab.connect())
             refused += 1
             wait_for(lambda: lab.counters()["closed"]["too many clients"] == refused, "the count")
             lab.settle()  # the line comes behind the count
-            assert watch.seconds() < DEADLINE, lines()
-        assert watch.seconds() > 1.99, "three lines after %g s" % watch.seconds()
-        told = sum(int(line.rsplit("(and ", 1)[1].split()[0]) if "(and " in line else 0 for line in lines()) + 3
-        # Who was refused after the last line was written, before we saw it, is told of in the next.
-        assert refused - 5 <= told <= refused, (told, refused, lines())
+            assert watch.seconds() < DEADLINE, (told(), refused, lines())
+        assert told() == refused, (told(), refused, lines())
+        assert watch.seconds() > len(lines()) - 1.01, "%d lines after %g s" % (len(lines()), watch.seconds())
 
 
 def test_dialled_connections_count_as_clients():
@@ -214,13 +216,14 @@ def test_client_that_never_reads_stops_its_own_input():
                  quiet=1) as lab, lab.connect(receive_buffer=4096) as greedy, lab.connect() as polite:
             wait_for(lambda: lab.counters()["clients"] == 2, "both")
             greedy.settimeout(0.5 * PATIENCE)
-            sent = 0
-            try:
-                while True:
-                    sent += greedy.send(b"y" * 9999 + b"\n")
-            except TimeoutError:
-                pass  # nobody takes it in any more
-            counters = lab.ask("conn", 1, "counters", answer="conn_counters")
+            sent, counters = 0, {"output_bytes": 0}
+            while counters["output_bytes"] < 100000:
+                try:
+                    while True:
+                        sent += greedy.send((b"y" * 9999 + b"\n")[sent % 10000:])
+                        assert sent < 256 * MIB, "its input does not stop"
+                except TimeoutError:  # nobody takes it in any more, or somebody is slow
+                    counters = lab.ask("conn", 1, "counters", answer="conn_counters")
             assert 100000 <= counters["output_bytes"] <= 120002, counters
             assert counters["messages_in"] == counters["messages_out"], counters  # every message had its answer
             assert lab.counters()["memory_bytes"] < MIB
@@ -268,11 +271,15 @@ def test_memory_max_closes_those_who_hold_the_most():
             wait_for(lambda: lab.counters()["bytes_in"] == 540, "the small ones")
             large = []
             for i in range(12):
-                large.append(half_sent(lab, MIB, 900 * KIB))
+                try:
+                    large.append(half_sent(lab, MIB, 900 * KIB))
+                except (ConnectionResetError, BrokenPipeError):  # it held the most already
+                    assert i > 0
                 wait_for(lambda n=i: lab.counters()["bytes_in"] == 540 + (n + 1) * (900 * KIB + 4)
                          or len(lab.events("close")) > 0, "the large ones")
             wait_for(lambda: lab.counters()["closed"]["out of memory"] >= 1, "somebody to be closed")
             wait_for(lambda: lab.counters()["memory_bytes"] <= 4 * MIB, "the total to be bounded")
+            lab.wait_events("close")
             assert {event["reason"] for event in lab.events("close")} == {"out of memory"}
             assert min(event["conn"] for event in lab.events("close")) > 10, lab.events("close")
             for client in small:
@@ -286,21 +293,30 @@ def test_memory_max_closes_those_who_hold_the_most():
 def test_memory_held_on_one_worker_does_not_cost_the_clients_of_another():
     """Whoever fills the memory must go, wherever he is served; not whoever happens to come after him."""
     with Lab(frame="length:u32be", mode="echo", workers=2, memory_bytes_max=4 * MIB, quiet=1) as lab:
-        clients = [lab.connect() for _ in range(12)]
-        wait_for(lambda: lab.counters()["clients"] == 12, "the clients")
         # Ids count up from 1, and the worker is id % 2: the hogs are the odd ones, the others the even.
-        for hog in clients[0:8:2]:
-            hog.sendall(struct.pack(">I", MIB) + b"m" * 1000 * KIB)
-        wait_for(lambda: lab.counters()["bytes_in"] == 4 * (1000 * KIB + 4), "the hogs")
-        assert lab.counters()["memory_bytes"] <= 4 * MIB, lab.counters()
-        for client in clients[1::2]:
-            client.sendall(struct.pack(">I", 200 * KIB) + b"m" * 100 * KIB)
-        wait_for(lambda: lab.counters()["memory_bytes"] <= 4 * MIB and lab.events("close"), "somebody to be closed")
+        hogs, others, busy, sent = [], [], [], 0
+
+        def sends(client, total):
+            client.sendall(struct.pack(">I", total) + b"m" * 100 * KIB)
+            wait_for(lambda: lab.counters()["bytes_in"] == sent, "what was sent")
+        # What holds 100 KiB has 100 to 250 KiB of memory, as the reads were cut.
+        while lab.counters()["memory_bytes"] < 3.3 * MIB:
+            hogs.append(lab.connect())
+            others.append(lab.connect())
+            sent += 4 + 100 * KIB
+            sends(hogs[-1], MIB)
+        assert lab.events("close") == []
+        while not lab.events("close"):
+            busy.append(others[len(busy)])
+            sent += 4 + 100 * KIB
+            sends(busy[-1], 200 * KIB)
+            wait_for(lambda: lab.counters()["memory_bytes"] <= 4 * MIB, "the total to be bounded")
         assert {event["conn"] % 2 for event in lab.events("close")} == {1}, lab.events("close")
-        for client in clients[1::2]:
+        for client in busy:
             client.sendall(b"m" * 100 * KIB)
             assert len(recv_exactly(client, 200 * KIB + 4)) == 200 * KIB + 4
-        for client in clients:
+        assert {event["conn"] % 2 for event in lab.events("close")} == {1}, lab.events("close")
+        for client in hogs + others:
             reset(client)
 
 
@@ -317,4 +333,5 @@ def test_memory_is_given_back():
             for client in clients:
                 client.close()
             lab.wait_events("close", 8)
-            assert lab.counters()["memory_bytes"] <= before + 256 * KIB  # small pieces may be kept spare
+            # The last is buried behind its event. Small pieces may be kept spare.
+            wait_for(lambda: lab.counters()["memory_bytes"] <= before + 256 * KIB, "the memory")

@@ -132,7 +132,7 @@ def test_reset_while_answers_are_owed():
     with Lab(frame="line", mode="hold", log_level=4) as lab:
         client = owing(lab)
         reset(client)
-        lab.expect_closed(1, "reset by peer", 2 * PATIENCE)
+        lab.expect_closed(1, "reset by peer")
         assert lab.ask("pay", 0, answer="gone")["conn"] == 1
 
 
@@ -173,14 +173,13 @@ def test_linger_timeout_closes_a_client_that_never_ends():
     with Lab(frame="line", mode="verbs", linger_timeout_ms=300) as lab, lab.connect() as client:
         watch = Stopwatch()
         client.sendall(b"close\n")
-        expect_eof(client)  # the FIN comes at once
-        assert watch.seconds() < MAY_BE_LATE * PATIENCE
+        expect_eof(client)
         lab.expect_closed(1, "closed")
         assert 0.298 < watch.seconds() < 0.3 + MAY_BE_LATE * PATIENCE, watch.seconds()
 
 
 def test_linger_bytes_bound_what_is_thrown_away():
-    with Lab(frame="line", mode="verbs", linger_timeout_ms=20000, linger_bytes_max=100000) as lab, \
+    with Lab(frame="line", mode="verbs", linger_timeout_ms=600000, linger_bytes_max=100000) as lab, \
             lab.connect() as client:
         client.sendall(b"close\n")
         expect_eof(client)
@@ -189,7 +188,7 @@ def test_linger_bytes_bound_what_is_thrown_away():
                 client.sendall(b"x" * 1000)
         except (ConnectionResetError, BrokenPipeError):
             pass
-        lab.expect_closed(1, "closed", 2 * PATIENCE)
+        lab.expect_closed(1, "closed")
 
 
 def test_abort_closes_at_once_and_drops_what_waits():

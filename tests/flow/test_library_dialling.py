@@ -33,9 +33,30 @@ class Peer:
         self.sock.close()
 
 
-def unused_port():
-    with Peer() as peer:
-        return peer.port
+class Unused:
+    """A port that nobody listens on, held so that nobody else takes it."""
+
+    def __init__(self):
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        self.url = "tcp://127.0.0.1:%d" % self.port
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+
+def fill_queue(peer):
+    """Clients that fill the queue of a listener with a backlog of 0, whose kernel then answers nobody."""
+    clients = [socket.create_connection(("127.0.0.1", peer.port), DEADLINE)]
+    for _ in range(2):
+        clients.append(socket.socket())
+        clients[-1].setblocking(False)
+        clients[-1].connect_ex(("127.0.0.1", peer.port))
+    return clients
 
 
 def dialled(lab, url):
@@ -76,13 +97,13 @@ def test_dial_ipv6():
         with peer.accept() as sock:
             sock.sendall(b"hello\n")
             assert recv_until(sock, b"\n") == b"hello\n"
-        assert lab.events("open")[0]["peer"] == "[::1]:%d" % peer.port
+        assert lab.wait_events("open")[0]["peer"] == "[::1]:%d" % peer.port
 
 
 def test_dial_refused():
     for workers in worker_counts():
-        with Lab(frame="line", workers=workers) as lab:
-            conn = dialled(lab, "tcp://127.0.0.1:%d" % unused_port())
+        with Lab(frame="line", workers=workers) as lab, Unused() as unused:
+            conn = dialled(lab, unused.url)
             assert expect_unopened(lab, conn, "connection refused")["error"] == errno.ECONNREFUSED
             wait_for(lambda: lab.counters()["clients"] == 0, "the count")
 
@@ -105,12 +126,7 @@ def test_dial_what_cannot_be_dialled():
 def test_dial_connect_timeout():
     """A queue of the kernel that is full answers nothing."""
     with Peer(backlog=0) as peer, Lab(frame="line", connect_timeout_ms=400) as lab:
-        full = []
-        for _ in range(3):
-            sock = socket.socket()
-            sock.setblocking(False)
-            sock.connect_ex(("127.0.0.1", peer.port))
-            full.append(sock)
+        full = fill_queue(peer)
         watch = Stopwatch()
         conn = dialled(lab, peer.url)
         assert expect_unopened(lab, conn, "connect timeout")["error"] == errno.ETIMEDOUT
@@ -144,12 +160,12 @@ def test_dial_from_inside_callbacks():
     """From on_message, and from on_close of a dial that was refused."""
     for workers in worker_counts():
         with Lab(frame="line", mode="verbs", workers=workers, redials=3) as lab, Peer() as peer, \
-                lab.connect() as client:
+                lab.connect() as client, Unused() as unused:
             client.sendall(b"dial %s\n" % peer.url.encode())
             with peer.accept() as sock:
                 sock.sendall(b"send hello\n")
                 assert recv_until(sock, b"\n") == b"hello\n"
-            client.sendall(b"dial tcp://127.0.0.1:%d\n" % unused_port())
+            client.sendall(b"dial %s\n" % unused.url.encode())
             refused = [event for event in lab.wait_events("close", 5) if event["reason"] == "connection refused"]
             assert len(refused) == 4, lab.events("close")
 
@@ -168,8 +184,8 @@ def test_dial_of_a_name_with_several_addresses():
                 lab.tell("dial", "tcp://several.test:%d" % peer.port)
                 with peer.accept():
                     assert lab.wait_events("open")[0]["peer"].startswith(host if ":" not in host else "[::1]")
-        with Lab(frame="line", wrap=wrap) as lab:
-            expect_unopened(lab, dialled(lab, "tcp://several.test:%d" % unused_port()), "connection refused")
+        with Lab(frame="line", wrap=wrap) as lab, Unused() as unused:
+            expect_unopened(lab, dialled(lab, "tcp://several.test:%d" % unused.port), "connection refused")
             assert len(lab.events("close")) == 1  # one for the dial, not one for each address
 
 
@@ -211,12 +227,7 @@ def test_dialled_connection_that_is_reset():
 
 def test_stop_while_connecting():
     with Peer(backlog=0) as peer, Lab(frame="line", connect_timeout_ms=60000) as lab:
-        full = []
-        for _ in range(3):
-            sock = socket.socket()
-            sock.setblocking(False)
-            sock.connect_ex(("127.0.0.1", peer.port))
-            full.append(sock)
+        full = fill_queue(peer)
         conn = dialled(lab, peer.url)
         lab.settle()
         lab.tell("stop", 8000)

@@ -195,6 +195,7 @@ def test_backlog():
             sock.setblocking(False)
             sock.connect_ex(("127.0.0.1", lab.port))
             waiting.append(sock)
+        wait_for(lambda: sum(map(is_connected, waiting)) >= 3, "the queue to fill up")
         queued = [sock for sock in waiting if is_connected(sock)]
         assert len(queued) == 3, len(queued)  # Linux queues one more
         lab.tell("enable", 0)
@@ -424,6 +425,20 @@ def test_longest_unix_path():
             works(connect_unix(longest))
 
 
+def test_longest_folder_of_a_unix_path():
+    """The name that the socket is bound under first needs more room than its own."""
+    with Folder() as folder:
+        home = folder.path("y" * (105 - len(folder.name) - 1))
+        os.mkdir(home)
+        path = home + "/x"
+        assert len(path) == 107
+        for _ in range(2):  # the second replaces what is stale
+            with Lab("unix:" + path, frame="line", mode="echo") as lab:
+                works(connect_unix(path))
+                lab.kill()
+            assert os.listdir(home) == ["x"]
+
+
 def test_folder_that_somebody_else_keeps_locked():
     """The lock that keeps two starting servers apart can be taken by anybody who may read the folder."""
     with Folder() as folder:
@@ -449,6 +464,14 @@ def test_inherited_listening_socket():
                 assert lab.port == port, lab.urls
                 works(connect(port, host))
             assert not is_refused(port, host)  # it is ours too, and lives on
+
+
+def test_descriptor_is_taken_over_once():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        said = refused_start("--listen", "fd:7", "--listen", "fd:7", stdin=listening, wrap=AT_DESCRIPTOR_7)
+        assert "fd:7: address already in use" in said, said
 
 
 def test_inherited_unix_socket_is_not_removed():

@@ -72,8 +72,8 @@ def test_send_to_a_connection_that_is_closing():
 
 def test_storm_of_connections_and_senders():
     for workers in worker_counts():
-        storm = program("service_storm", workers, 1000, deadline=DEADLINE)[-1]
-        assert storm["opened"] > 20 and storm["arrived"] > 20 and storm["broadcasts"] > 5, storm
+        storm = program("service_storm", workers, 1000, deadline=2 * DEADLINE)[-1]
+        assert storm["opened"] >= 100 and storm["arrived"] >= 100 and storm["broadcasts"] >= 10, storm
 
 
 # ---- Broadcast ----
@@ -257,4 +257,6 @@ def test_counters_from_another_thread_while_serving():
                 last = seen
             writer.join(DEADLINE)
             assert lab.counters()["messages_in"] == lab.counters()["messages_out"] == 20000
+            # The client may have it before the worker has counted it.
+            wait_for(lambda: lab.counters()["bytes_out"] >= len(data), "the count")
             assert lab.counters()["bytes_in"] == lab.counters()["bytes_out"] == len(data)

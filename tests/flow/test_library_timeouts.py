@@ -4,7 +4,7 @@ Lingering and draining are in test_library_closing.py, connecting in test_librar
 reader in test_flood.py."""
 import time
 
-from harness import PATIENCE, expect_eof, recv_exactly, recv_until, wait_for
+from harness import PATIENCE, expect_eof, in_time, recv_exactly, recv_until, wait_for, within
 from lab import MAY_BE_LATE, Lab, Stopwatch, cpu_share, worker_counts
 
 EARLY = 0.002  # two clocks of whole milliseconds
@@ -29,27 +29,37 @@ def test_idle_timeout():
                 lab.expect_closed(1, "idle timeout")
 
 
+@in_time
 def test_idle_timeout_starts_again_with_each_byte_received():
-    with Lab(frame="line", mode="none", idle_timeout_ms=400) as lab, lab.connect() as client:
+    with Lab(frame="line", mode="none", idle_timeout_ms=800) as lab:
+        with within(0.4):  # half the time: the next byte is in time when both rounds are
+            client = lab.connect()
         for _ in range(8):
             watch = Stopwatch()  # before: the server may have read it before we go on
-            client.sendall(b"x")
-            pass_time(0.1)
+            with within(0.4):
+                client.sendall(b"x")
+                pass_time(0.15)
         expect_eof(client)
-        expect_within(watch, 0.4)
+        expect_within(watch, 0.8)
         lab.expect_closed(1, "idle timeout")
+        client.close()
 
 
+@in_time
 def test_idle_timeout_starts_again_with_what_is_sent():
-    with Lab(frame="line", mode="none", idle_timeout_ms=400) as lab, lab.connect() as client:
-        lab.wait_events("open")
+    with Lab(frame="line", mode="none", idle_timeout_ms=800) as lab:
+        with within(0.4):
+            client = lab.connect()
+            lab.wait_events("open")
         for _ in range(8):
             watch = Stopwatch()
-            lab.tell("send", 1, "hello")
-            assert recv_until(client, b"\n") == b"hello\n"
-            pass_time(0.1)
+            with within(0.4):
+                lab.tell("send", 1, "hello")
+                assert recv_until(client, b"\n") == b"hello\n"
+                pass_time(0.15)
         expect_eof(client)
-        expect_within(watch, 0.4)
+        expect_within(watch, 0.8)
+        client.close()
 
 
 def test_no_idle_timeout_by_default():
@@ -87,16 +97,18 @@ def test_frame_timeout_of_a_slow_loris():
         lab.expect_closed(1, "frame timeout")
 
 
+@in_time
 def test_frame_timeout_begins_with_each_message():
-    with Lab(frame="length:u16be", mode="echo", frame_timeout_ms=300) as lab, lab.connect() as client:
+    with Lab(frame="length:u16be", mode="echo", frame_timeout_ms=800) as lab, lab.connect() as client:
         client.sendall(b"\x00")
         for _ in range(8):  # the end of one and the beginning of the next always come together
-            pass_time(0.1)
-            watch = Stopwatch()
-            client.sendall(b"\x02ab\x00")
-            assert recv_exactly(client, 4) == b"\x00\x02ab"
+            with within(0.4):  # half the time: an end is in time when this round and the last one are
+                pass_time(0.15)
+                watch = Stopwatch()
+                client.sendall(b"\x02ab\x00")
+                assert recv_exactly(client, 4) == b"\x00\x02ab"
         expect_eof(client)
-        expect_within(watch, 0.3)
+        expect_within(watch, 0.8)
         lab.expect_closed(1, "frame timeout")
 
 
@@ -113,10 +125,12 @@ def test_no_frame_timeout_between_messages_nor_for_raw():
 def full(lab, client):
     """The client takes nothing, and something waits for it. Returns when the server last moved a byte."""
     last = Stopwatch()
-    for _ in range(1000):
+    for before in range(1000):
         lab.tell("conn", 1, "big", 60000)
         lab.settle()
-        if lab.ask("conn", 1, "counters", answer="conn_counters")["output_bytes"] > 0:
+        lab.tell("conn", 1, "counters")
+        counters = wait_for(lambda: lab.events("close") or lab.events("conn_counters")[before:], "the counters")[-1]
+        if counters["event"] == "close" or counters["output_bytes"] > 0:  # or its time is over already
             return last
         last = Stopwatch()
     raise AssertionError("the socket never filled")

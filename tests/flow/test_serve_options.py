@@ -171,7 +171,7 @@ def test_reuseport_serves_every_client_once():
 
 
 def test_deferred_accept_waits_for_the_first_bytes():
-    with Server("--defer-accept", "5s", "--frame", "line", "--reply", "echo", "--print", "json") as server, \
+    with Server("--defer-accept", "1m", "--frame", "line", "--reply", "echo", "--print", "json") as server, \
             server.connect() as silent, server.connect() as client:
         client.sendall(b"x\n")
         assert recv_until(client, b"\n") == b"x\n"

@@ -3,6 +3,7 @@
 import re
 
 from harness import DEADLINE, Server, connect, recv_exactly, wait_for
+from lab import Lab
 
 TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + b"\x00" * 192
 STRANGERS = [
@@ -36,6 +37,19 @@ def test_each_kind_is_named_and_served():
             conn = server.wait_events("close")[0]["conn"]
             assert server.events("open")[0]["peer"] == peer
             server.wait_stderr(r"^warning: #%d speaks %s$" % (conn, name))
+
+
+def test_first_bytes_that_come_in_pieces():
+    """A proxy and a slow link cut where they like; what has made no message yet is looked at as a whole."""
+    with Lab(frame="line", mode="none") as lab, lab.connect() as client:
+        lab.wait_events("open")
+        sent = 0
+        for piece in (b"G", b"ET", b" /index.html HT", b"TP/1.1\r\n", b"Host: example.org\r\n"):
+            client.sendall(piece)
+            sent += len(piece)
+            wait_for(lambda: lab.ask("conn", 1, "counters", answer="conn_counters")["bytes_in"] == sent, "the piece")
+        lab.wait_log("#1 speaks HTTP")
+        assert lab.stderr.text().count("speaks") == 1, lab.stderr.text()
 
 
 def test_devices_are_not_called_strangers():

@@ -7,7 +7,7 @@ import socket
 import termios
 import unicodedata
 
-from harness import Server, connect, recv_until, reset, wait_for
+from harness import DEADLINE, Server, connect, recv_until, reset, wait_for
 
 # Every escape sequence that weir itself writes: colours and their end.
 OWN_ESCAPES = re.compile("\x1b\\[(?:0|2|31|32|33|34|35|36|95|96)m")
@@ -233,4 +233,4 @@ def test_terminal_that_goes_away_ends_it():
         server.send_signal(signal.SIGHUP)
         assert client.recv(1) == b""
         client.close()
-        assert server.process.wait(10) == 0
+        assert server.process.wait(DEADLINE) == 0

@@ -72,6 +72,59 @@ static void disabled_listener_keeps_its_port(void **state)
     weir_free(second);
 }
 
+enum { pairs = 3 };
+
+static int visited;
+
+static void count_one(struct weir_conn *conn, void *arg)
+{
+    (void)conn;
+    ++*(int *)arg;
+}
+
+static void close_visited(struct weir_conn *conn, void *arg)
+{
+    assert_ptr_equal(weir_conn_base(conn), weir_worker_base(arg, 0));
+    assert_ptr_equal(weir_conn_weir(conn), arg);
+    visited++;
+    weir_conn_abort(conn, WEIR_REASON_KICKED);
+}
+
+/* Once both ends of all are open, each is visited and closed; then nobody is left to be visited. */
+static void visit_when_all_are_open(struct weir_timer *timer, void *arg)
+{
+    int count = 0;
+
+    weir_conn_each(arg, 0, count_one, &count);
+    if (count < 2 * pairs) return;
+    weir_timer_stop(timer);
+    weir_conn_each(arg, 0, close_visited, arg);
+    weir_conn_each(arg, 0, close_visited, arg);
+    weir_conn_each(arg, 1, close_visited, arg); /* there is no such worker */
+    weir_stop(arg, 0);
+}
+
+static void each_open_connection_is_visited_once(void **state)
+{
+    struct weir *weir = engine(NULL);
+    struct weir_listener *listener = NULL;
+    struct weir_counters counters = { .size = sizeof counters };
+    char url[WEIR_ADDRESS_BYTES_MAX];
+
+    (void)state;
+    visited = 0;
+    assert_int_equal(weir_listen(weir, "127.0.0.1:0", NULL, &listener), 0);
+    assert_int_equal(weir_listener_address(listener, 0, url), 0);
+    for (int i = 0; i < pairs; i++)
+        assert_int_equal(weir_dial(weir, url, NULL, NULL, NULL), 0);
+    assert_int_equal(weir_timer_start(weir, 0, 1, 1, visit_when_all_are_open, weir, NULL), 0);
+    assert_int_equal(weir_run(weir), 0);
+    weir_counters(weir, &counters);
+    assert_int_equal(visited, 2 * pairs);
+    assert_int_equal(counters.closed[WEIR_REASON_KICKED], 2 * pairs);
+    weir_free(weir);
+}
+
 /* In a child with so few descriptors: 0 when weir_new made an engine or said -EMFILE, and wrote nothing. */
 static int try_with_descriptors(rlim_t limit, int quiet)
 {
@@ -118,6 +171,7 @@ int main(void)
         cmocka_unit_test(filter_without_its_size_is_refused),
         cmocka_unit_test(message_that_no_mailbox_can_hold_is_not_tried_again),
         cmocka_unit_test(disabled_listener_keeps_its_port),
+        cmocka_unit_test(each_open_connection_is_visited_once),
         cmocka_unit_test(few_descriptors_are_an_error_and_no_exit),
     };
 

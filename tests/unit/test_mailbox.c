@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <weir/error.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -137,6 +139,25 @@ static void force_goes_over_the_bound(void **state)
     weir__mailbox_fini(&box);
 }
 
+static void a_retired_box_is_handed_nothing_and_takes_the_rest(void **state)
+{
+    struct letter letters[4] = { { .from = 0 }, { .from = 1 }, { .from = 2 }, { .from = 3 } };
+    struct weir__mailbox box;
+
+    (void)state;
+    open_box(&box, 1, 10);
+    assert_true(weir__mailbox_hand(&box, &letters[0].mail));
+    assert_true(weir__mailbox_hand(&box, &letters[1].mail)); /* over the bound, as force */
+    assert_true(is_readable(&box, 0));
+    assert_int_equal(count(weir__mailbox_retire(&box)), 2);
+    assert_false(weir__mailbox_hand(&box, &letters[2].mail));
+    assert_false(is_readable(&box, 0));
+    assert_int_equal(box.items, 0);
+    assert_int_equal(weir__mailbox_post(&box, &letters[3].mail), 0);
+    assert_int_equal(count(weir__mailbox_take(&box)), 1);
+    weir__mailbox_fini(&box);
+}
+
 static void a_closed_box_takes_what_was_reserved_and_nothing_more(void **state)
 {
     struct letter letters[3] = { { .from = 0 }, { .from = 1 }, { .from = 2 } };
@@ -147,10 +168,10 @@ static void a_closed_box_takes_what_was_reserved_and_nothing_more(void **state)
     assert_int_equal(weir__mailbox_post(&box, &letters[0].mail), 0);
     assert_int_equal(weir__mailbox_reserve(&box, 0), 0);
     weir__mailbox_close(&box);
-    assert_int_equal(weir__mailbox_post(&box, &letters[2].mail), -EAGAIN);
+    assert_int_equal(weir__mailbox_post(&box, &letters[2].mail), WEIR_ESTOPPED);
     weir__mailbox_put(&box, &letters[1].mail);
     assert_int_equal(count(weir__mailbox_take(&box)), 2);
-    assert_int_equal(weir__mailbox_post(&box, &letters[2].mail), -EAGAIN);
+    assert_int_equal(weir__mailbox_post(&box, &letters[2].mail), WEIR_ESTOPPED);
     weir__mailbox_fini(&box);
 }
 
@@ -352,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_reservation_takes_room_until_put_or_cancelled),
         cmocka_unit_test(force_goes_over_the_bound),
         cmocka_unit_test(a_closed_box_takes_what_was_reserved_and_nothing_more),
+        cmocka_unit_test(a_retired_box_is_handed_nothing_and_takes_the_rest),
         cmocka_unit_test(fini_of_a_box_that_never_was),
         cmocka_unit_test(one_ring_wakes_for_all),
         cmocka_unit_test(a_wake_needs_no_mail_and_no_room),

@@ -137,15 +137,17 @@ static void an_address_is_news_once_a_minute(void **state)
     const uint64_t start = 5; /* a clock that began just now */
 
     (void)state;
-    assert_true(weir__stranger_is_news(&memory, &one, start));
-    assert_false(weir__stranger_is_news(&memory, &one, start));
-    assert_false(weir__stranger_is_news(&memory, &again, start + 30000));
-    assert_true(weir__stranger_is_news(&memory, &other, start + 30000));
-    assert_false(weir__stranger_is_news(&memory, &one, start + 59999));
-    assert_true(weir__stranger_is_news(&memory, &again, start + 60000));
-    assert_false(weir__stranger_is_news(&memory, &one, start + 119999));
-    assert_false(weir__stranger_is_news(&memory, &other, start + 89999));
-    assert_true(weir__stranger_is_news(&memory, &other, start + 90000));
+    assert_true(weir__stranger_is_news(&memory, &one, start, 0)); /* and was not told: it still is */
+    assert_true(weir__stranger_is_news(&memory, &one, start, 1));
+    assert_false(weir__stranger_is_news(&memory, &one, start, 1));
+    assert_false(weir__stranger_is_news(&memory, &one, start, 0));
+    assert_false(weir__stranger_is_news(&memory, &again, start + 30000, 1));
+    assert_true(weir__stranger_is_news(&memory, &other, start + 30000, 1));
+    assert_false(weir__stranger_is_news(&memory, &one, start + 59999, 1));
+    assert_true(weir__stranger_is_news(&memory, &again, start + 60000, 1));
+    assert_false(weir__stranger_is_news(&memory, &one, start + 119999, 1));
+    assert_false(weir__stranger_is_news(&memory, &other, start + 89999, 1));
+    assert_true(weir__stranger_is_news(&memory, &other, start + 90000, 1));
 }
 
 static void families_are_told_apart(void **state)
@@ -155,9 +157,9 @@ static void families_are_told_apart(void **state)
 
     (void)state;
     ipv6.family = WEIR__FAMILY_IPV6;
-    assert_true(weir__stranger_is_news(&memory, &ipv4, 0));
-    assert_true(weir__stranger_is_news(&memory, &ipv6, 0));
-    assert_false(weir__stranger_is_news(&memory, &ipv4, 0));
+    assert_true(weir__stranger_is_news(&memory, &ipv4, 0, 1));
+    assert_true(weir__stranger_is_news(&memory, &ipv6, 0, 1));
+    assert_false(weir__stranger_is_news(&memory, &ipv4, 0, 1));
 }
 
 /* Ten thousand addresses are as many lines a minute as the memory has places, and none has two. */
@@ -169,20 +171,20 @@ static void many_addresses_do_not_fill_the_log(void **state)
     (void)state;
     for (unsigned i = 0; i < 10000; i++) {
         struct weir__peer stranger = peer(i, 1000);
-        news += weir__stranger_is_news(&memory, &stranger, i) != 0;
+        news += weir__stranger_is_news(&memory, &stranger, i, 1) != 0;
     }
     assert_int_equal(news, WEIR__STRANGERS_MAX);
     for (unsigned i = 0; i < WEIR__STRANGERS_MAX; i++) {
         struct weir__peer stranger = peer(i, 1000);
-        assert_false(weir__stranger_is_news(&memory, &stranger, 10000));
+        assert_false(weir__stranger_is_news(&memory, &stranger, 10000, 1));
     }
 
     /* Then the oldest makes room, and is forgotten. */
     struct weir__peer late = peer(20000, 1000), first = peer(0, 1000), second = peer(1, 1000);
-    assert_true(weir__stranger_is_news(&memory, &late, 60000));
-    assert_false(weir__stranger_is_news(&memory, &late, 60001));
-    assert_true(weir__stranger_is_news(&memory, &first, 60001)); /* in the place of the second */
-    assert_false(weir__stranger_is_news(&memory, &second, 60001));
+    assert_true(weir__stranger_is_news(&memory, &late, 60000, 1));
+    assert_false(weir__stranger_is_news(&memory, &late, 60001, 1));
+    assert_true(weir__stranger_is_news(&memory, &first, 60001, 1)); /* in the place of the second */
+    assert_false(weir__stranger_is_news(&memory, &second, 60001, 1));
 }
 
 int main(void)
