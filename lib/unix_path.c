@@ -108,7 +108,7 @@ static int bind_and_rename(struct weir__unix_path *path, int fd, const struct so
                            const struct stat *stale, unsigned mode, int backlog)
 {
     struct sockaddr_un beside;
-    struct stat status;
+    struct stat status = { 0 };
     int err = name_beside(address, folder, &beside);
 
     if (err != 0) return err;
