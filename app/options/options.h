@@ -124,6 +124,9 @@ struct option_spec {
 extern const struct option_spec option_specs[];
 extern const size_t option_count;
 
+/* The framings that a SPEC can begin with, for completions: "raw|line|delimiter:"; behind a colon more is to come. */
+extern const char option_framings[];
+
 /* ---- Reading ---- */
 
 enum { OPTIONS_ERROR_BYTES_MAX = 600 };

@@ -169,6 +169,9 @@ _Static_assert(sizeof(option_specs) / sizeof(option_specs[0]) <= OPTIONS_MAX, "O
 
 const size_t option_count = sizeof(option_specs) / sizeof(option_specs[0]);
 
+const char option_framings[] =
+    "raw|line|line:crlf|delimiter:|fixed:|length:|varint|octet-count|netstring|between:|slip";
+
 const struct command_spec command_specs[COMMAND_COUNT] = {
     [COMMAND_SERVE] = {
         .name = "serve",

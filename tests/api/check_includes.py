@@ -20,6 +20,7 @@ ROOMS = {
     "app/terminal": ["app/terminal"],
     "app/clients": ["app/clients"],
     "app/check": ["app/check", "app/options", "app/terminal", "app/status.h"],
+    "app/documents": ["app/documents", "app/options"],
     "app/client": ["app/client", "app/options", "app/terminal", "app/status.h"],
 }
 

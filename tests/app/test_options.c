@@ -276,6 +276,23 @@ static void names_are_unique_in_each_command(void **state)
         }
 }
 
+/* The library names its framings in a sentence; each must be among those that completions offer. */
+static void framings_are_those_of_the_library(void **state)
+{
+    char sentence[512];
+    struct weir_frame *frame = NULL;
+    char *position = NULL;
+    size_t count = 0;
+
+    (void)state;
+    assert_int_equal(weir_frame_new("?", &frame, sentence, sizeof(sentence)), WEIR_EFRAME);
+    assert_non_null(strstr(sentence, "known: "));
+    for (char *name = strtok_r(strstr(sentence, "known: ") + 7, ", ", &position); name;
+         name = strtok_r(NULL, ", ", &position), count++)
+        if (!strstr(option_framings, name)) fail_msg("%s is missing", name);
+    assert_true(count >= 10);
+}
+
 static void environment_names_follow_from_names(void **state)
 {
     (void)state;
@@ -343,6 +360,7 @@ int main(void)
         cmocka_unit_test(help_ends_the_reading),
         cmocka_unit_test(the_environment_comes_first),
         cmocka_unit_test(names_are_unique_in_each_command),
+        cmocka_unit_test(framings_are_those_of_the_library),
         cmocka_unit_test(environment_names_follow_from_names),
         cmocka_unit_test(defaults_are_values_that_would_be_accepted),
         cmocka_unit_test(help_names_every_option),
