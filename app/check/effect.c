@@ -112,9 +112,10 @@ static void add_scope(struct line *line, const struct options *options, const st
 {
     for (size_t i = 0; i < option_count; i++) {
         const struct option_spec *const option = &option_specs[i];
-        const struct option_setting *const setting = options_setting(options, endpoint, option);
+        const struct option_setting *setting = NULL;
         struct row row = { .name = option->name };
         if (!is_shown(option, endpoint ? OPTION_PER_ENDPOINT : OPTION_GLOBAL)) continue;
+        setting = options_setting(options, endpoint, option);
         if (endpoint)
             line_addf(&row.whose, "listener-%zu", number);
         else

@@ -152,7 +152,7 @@ void options_fini(struct options *options);
 /* The option of that command with that name, or NULL. */
 const struct option_spec *options_find(enum command command, const char *name, size_t name_len);
 
-/* How an option was set, for the endpoint where it is one of an endpoint's. */
+/* How an option was set, for that endpoint; NULL will do for one that is not an endpoint's. */
 const struct option_setting *options_setting(const struct options *options, const struct endpoint_options *endpoint,
                                              const struct option_spec *option);
 
