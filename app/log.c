@@ -168,19 +168,19 @@ void log_announce(struct log *log, const char *kind, const struct line *lines)
     print(log, &line);
 }
 
-void log_fail(struct log *log, const char *text)
+void log_fail(struct log *log, const char *sentence)
 {
-    const struct sentence sentence = {
-        .level = WEIR_LOG_ERROR, .kind = "fail", .before = "weir: ", .text = text, .len = strlen(text)
+    const struct sentence failure = {
+        .level = WEIR_LOG_ERROR, .kind = "fail", .before = "weir: ", .text = sentence, .len = strlen(sentence)
     };
     struct line line = { 0 };
 
     if (log->started) {
-        say(log, &sentence);
+        say(log, &failure);
         return;
     }
-    add_sentence(log, &line, &sentence);
-    fwrite(line.bytes, 1, line.len, stderr);
+    add_sentence(log, &line, &failure);
+    if (line.len) fwrite(line.bytes, 1, line.len, stderr);
     line_fini(&line);
 }
 

@@ -24,7 +24,7 @@ static enum status print(struct line *line)
         line->failed ? status_error(COMMAND_CHECK, -ENOMEM, weir_strerror(-ENOMEM)) : STATUS_DONE;
 
     if (status != STATUS_DONE) return status;
-    fwrite(line->bytes, 1, line->len, stdout);
+    if (line->len) fwrite(line->bytes, 1, line->len, stdout);
     line_clear(line);
     return ferror(stdout) ? status_stdout() : STATUS_DONE;
 }

@@ -62,8 +62,8 @@ static char *read_file(const char *path)
     copy = open_memstream(&text, &len);
     while (copy && (byte = getc(file)) != EOF)
         putc(byte, copy);
-    if (copy && fclose(copy)) byte = 0;
     fclose(file);
+    if (copy) fclose(copy);
     return text;
 }
 

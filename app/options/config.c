@@ -172,12 +172,14 @@ static const char *command_name(const struct config *config)
 }
 
 /* A key that is no option of this command. */
-static int fail_unknown(struct config *config, const char *place, const char *key, bool in_listener)
+static int fail_unknown(struct config *config, const char *key, bool in_listener)
 {
     struct parser *const parser = config->parser;
     const struct option_spec *const nearest = parser_find_nearest(parser->command, key);
     const char *name = nearest ? nearest->name : NULL;
+    char place[PLACE_BYTES_MAX];
 
+    place_at(config, event_line(config), place);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (options_find((enum command)i, key, strlen(key)))
             return parser_fail(parser, "%s%s is an option of weir %s, not of weir %s", place, key,
@@ -189,15 +191,14 @@ static int fail_unknown(struct config *config, const char *place, const char *ke
     return parser_fail(parser, "%sunknown key %s", place, key);
 }
 
-/* Finds the option that a key means, where it stands. */
-static int find_option(struct config *config, const char *key, bool in_listener, const struct option_spec **ret)
+/* Whether the option can be set where its key stands. */
+static int check_place(struct config *config, const struct option_spec *option, bool in_listener)
 {
     struct parser *const parser = config->parser;
-    const struct option_spec *const option = options_find(parser->command, key, strlen(key));
+    const char *const key = option->name;
     char place[PLACE_BYTES_MAX];
 
     place_at(config, event_line(config), place);
-    if (!option) return fail_unknown(config, place, key, in_listener);
     if (option->type == OPTION_CONFIG || (option->type != OPTION_ENDPOINT && !option->environment))
         return parser_fail(parser, "%s%s is for the command line only", place, key);
     if (in_listener && option->scope == OPTION_GLOBAL)
@@ -207,7 +208,6 @@ static int find_option(struct config *config, const char *key, bool in_listener,
     if (parser_setting(parser, option)->source == SOURCE_FILE)
         return parser_fail(parser, "%s%s is there twice; the first is on line %u", place, key,
                            parser_setting(parser, option)->line);
-    *ret = option;
     return 0;
 }
 
@@ -252,9 +252,10 @@ static int check_value(struct config *config, const char *key)
 /* The event in hand is a key; its value follows. */
 static int read_option(struct config *config, const char *key, bool in_listener)
 {
-    const struct option_spec *option = NULL;
-    int err = find_option(config, key, in_listener, &option);
+    const struct option_spec *const option = options_find(config->parser->command, key, strlen(key));
+    int err = option ? check_place(config, option, in_listener) : fail_unknown(config, key, in_listener);
 
+    if (!option) return err;
     if (!err) err = next(config);
     if (!err) err = check_value(config, key);
     return err ? err : set_value(config, option);
