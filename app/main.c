@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check/check.h"
 #include "client/connect.h"
 #include "options/options.h"
 #include "options/values.h"
@@ -18,19 +19,11 @@
 static enum status (*const commands[COMMAND_COUNT])(const struct options *options) = {
     [COMMAND_SERVE] = serve,
     [COMMAND_CONNECT] = connect_run,
+    [COMMAND_CHECK] = check_run,
 };
 
 /* Words that the design keeps for commands to come. */
-static const char *const later_commands[] = { "bench", "verify", "clients", "send", "kick",
-                                              "tail",  "stats",  "log",     "check" };
-
-/* What was printed may not have arrived: a full disk, a reader that is gone. */
-static enum status finish_stdout(void)
-{
-    if (!fflush(stdout) && !ferror(stdout)) return STATUS_DONE;
-    fprintf(stderr, "weir: standard output: %s\n", weir_strerror(-errno));
-    return STATUS_FAILED;
-}
+static const char *const later_commands[] = { "bench", "verify", "clients", "send", "kick", "tail", "stats", "log" };
 
 static enum status run_command(enum command command, int argc, char **argv)
 {
@@ -39,11 +32,11 @@ static enum status run_command(enum command command, int argc, char **argv)
     enum status status = STATUS_DONE;
     const int err = options_parse(command, argc, argv, &options, error);
 
-    if (err == -ENOMEM) return status_error(command, err, error);
-    if (err) return status_usage(command, error);
+    if (err == -EINVAL) return status_usage(command, error);
+    if (err) return status_error(command, err, error);
     if (options.help) {
         help_print_command(stdout, command);
-        status = finish_stdout();
+        status = status_stdout();
     } else {
         status = commands[command](&options);
     }
@@ -97,11 +90,11 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         help_print_program(stdout);
-        return (int)finish_stdout();
+        return (int)status_stdout();
     }
     if (strcmp(argv[1], "--version") == 0) {
         version_print(stdout);
-        return (int)finish_stdout();
+        return (int)status_stdout();
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], command_specs[i].name) == 0) return (int)run_command((enum command)i, argc - 2, argv + 2);

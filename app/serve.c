@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/serve.c: the server: wires the engine, the answers and the terminal together, says what happens on standard
- * error, and turns signals into a stop. What a connection does is the callbacks' business, and they are chosen once, at
- * the start: none is installed that has nothing to do. Must never wait for standard output or error while it serves. */
+ * app/serve.c: the server: wires the engine, the answers, the log and the terminal together, and turns signals into a
+ * stop. What a connection does is the callbacks' business, and they are chosen once, at the start: none is installed
+ * that has nothing to do. Must never wait for standard output or error while it serves. */
 #include "serve.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 
 #include "announce.h"
 #include "clients/reply.h"
+#include "log.h"
 #include "terminal/printer.h"
 #include "terminal/show.h"
 #include "terminal/terminal.h"
@@ -46,7 +46,7 @@ struct serve_listener {
 struct serve {
     const struct options *options;
     unsigned workers;
-    struct printer *log;   /* standard error */
+    struct log *log;
     struct printer *lines; /* standard output; NULL: nothing is shown */
     struct show *show;
     struct weir *weir;
@@ -58,29 +58,12 @@ struct serve {
     bool stopping;
 };
 
-/* ---- What is said on standard error ---- */
-
-static void __attribute__((format(printf, 2, 3))) say(struct serve *serve, const char *format, ...)
+/* Why it could not start. */
+static enum status fail(struct serve *serve, int err, const char *text)
 {
-    char text[512];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    printer_add(serve->log, text, strlen(text));
-}
-
-static void on_log(enum weir_log_level level, enum weir_log_kind kind, const char *text, void *user)
-{
-    static const char *const prefixes[] = { [WEIR_LOG_ERROR] = "error: ",
-                                            [WEIR_LOG_WARNING] = "warning: ",
-                                            [WEIR_LOG_INFO] = "",
-                                            [WEIR_LOG_DEBUG] = "debug: " };
-    struct serve *const serve = user;
-
-    (void)kind;
-    say(serve, "%s%s\n", prefixes[level], text);
+    if (serve->options->log_format == LOG_FORMAT_TEXT || !serve->log) return status_error(COMMAND_SERVE, err, text);
+    log_fail(serve->log, text);
+    return status_of(err);
 }
 
 /* ---- Connections: what happens on them. On the workers ---- */
@@ -157,7 +140,7 @@ static unsigned available_processors(void)
     return count > WORKERS_MAX ? WORKERS_MAX : (unsigned)count;
 }
 
-/* Makes the two ways out, and does not start them yet: nothing runs before all addresses are bound. */
+/* Makes the way out for what is shown, and does not start it yet: nothing runs before all addresses are bound. */
 static int prepare_output(struct serve *serve)
 {
     static const enum render_form forms[] = { [PRINT_AUTO] = RENDER_AUTO,
@@ -167,10 +150,10 @@ static int prepare_output(struct serve *serve)
                                               [PRINT_JSON] = RENDER_AUTO };
     const int print = serve->options->print;
     const bool json = print == PRINT_JSON;
-    int err = printer_new(STDERR_FILENO, "standard error", NULL, &serve->log);
+    int err = 0;
 
-    if (err || print == PRINT_OFF || (print == PRINT_AUTO && !isatty(STDOUT_FILENO))) return err;
-    err = printer_new(STDOUT_FILENO, "standard output", serve->log, &serve->lines);
+    if (print == PRINT_OFF || (print == PRINT_AUTO && !isatty(STDOUT_FILENO))) return 0;
+    err = printer_new(STDOUT_FILENO, "standard output", log_printer(serve->log), &serve->lines);
     if (err) return err;
     if (json) printer_set_notes_only(serve->lines);
     return show_new(serve->lines, json, forms[print], serve->workers, &serve->show);
@@ -187,12 +170,12 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
 
     if (err) {
         snprintf(text, sizeof(text), "--reply %s: %s", options->reply, reason);
-        return err == -EINVAL ? status_usage(COMMAND_SERVE, text) : status_error(COMMAND_SERVE, err, text);
+        return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
     }
     listener->show = serve->show;
     choose_callbacks(listener, &service);
     err = weir_listen(serve->weir, url, &service, &serve->engine_listeners[index]);
-    if (err) return status_error(COMMAND_SERVE, err, weir_error_text(serve->weir));
+    if (err) return fail(serve, err, weir_error_text(serve->weir));
     weir_listener_address(serve->engine_listeners[index], 0, listener->url);
     if (serve->options->print == PRINT_JSON || serve->options->endpoint_count > 1) listener->shown_url = listener->url;
     return STATUS_DONE;
@@ -206,8 +189,7 @@ static enum status start_listeners(struct serve *serve)
 
     serve->listeners = calloc(count, sizeof(*serve->listeners));
     serve->engine_listeners = calloc(count, sizeof(struct weir_listener *));
-    if (!serve->listeners || !serve->engine_listeners)
-        return status_error(COMMAND_SERVE, -ENOMEM, weir_strerror(-ENOMEM));
+    if (!serve->listeners || !serve->engine_listeners) return fail(serve, -ENOMEM, weir_strerror(-ENOMEM));
     for (size_t i = 0; i < count && status == STATUS_DONE; i++) {
         serve->listener_count = i + 1;
         status = start_listener(serve, options->endpoint_count ? &options->endpoints[i] : &options->common, i);
@@ -224,12 +206,12 @@ static void announce(struct serve *serve)
     for (size_t i = 0; i < serve->listener_count; i++)
         announce_addresses(&line, serve->engine_listeners[i]);
     if (isatty(STDERR_FILENO)) announce_hints(&line, serve->engine_listeners, serve->listener_count);
+    log_announce(serve->log, "start", &line);
+    line_fini(&line);
     weir_counters(serve->weir, &counters);
     getrlimit(RLIMIT_NOFILE, &limit);
-    line_addf(&line, "room for %llu clients (descriptor limit %llu)\n", (unsigned long long)counters.clients_max,
-              (unsigned long long)limit.rlim_cur);
-    printer_add(serve->log, line.bytes, line.len);
-    line_fini(&line);
+    log_say(serve->log, WEIR_LOG_INFO, "start", "room for %llu clients (descriptor limit %llu)",
+            (unsigned long long)counters.clients_max, (unsigned long long)limit.rlim_cur);
 }
 
 /* ---- Signals: on the first worker ---- */
@@ -254,8 +236,8 @@ static void on_stop_signal(int number, short what, void *user)
     if (serve->stopping) return; /* SIGHUP again: a terminal that goes away sends more than one */
     serve->stopping = true;
     weir_counters(serve->weir, &counters);
-    say(serve, "stopping: %llu connection%s to drain\n", (unsigned long long)counters.clients,
-        counters.clients == 1 ? "" : "s");
+    log_say(serve->log, WEIR_LOG_INFO, "stop", "stopping: %llu connection%s to drain",
+            (unsigned long long)counters.clients, counters.clients == 1 ? "" : "s");
     weir_stop(serve->weir, serve->options->drain_timeout_ms);
     /* timeout(1) sends its signal twice, to the process and to its group: that is one wish to stop. */
     signal(SIGALRM, let_next_signal_end_it);
@@ -312,22 +294,24 @@ static void end_signals(struct serve *serve)
 static enum status start(struct serve *serve)
 {
     const struct options *const options = serve->options;
-    const struct weir_config config =
+    const enum weir_log_level level = (enum weir_log_level)(options->log_level + WEIR_LOG_ERROR);
+    struct weir_config config =
         WEIR_CONFIG(.workers = serve->workers, .clients_max = options->clients_max,
-                    .memory_bytes_max = options->memory_bytes_max, .on_log = on_log,
-                    .log_level = (enum weir_log_level)(options->log_level + WEIR_LOG_ERROR), .user = serve);
+                    .memory_bytes_max = options->memory_bytes_max, .on_log = log_on_engine, .log_level = level);
     enum status status = STATUS_DONE;
-    int err = prepare_output(serve);
+    int err = log_new((enum log_format)options->log_format, level, &serve->log);
 
-    if (err) return status_error(COMMAND_SERVE, err, weir_strerror(err));
+    if (!err) err = prepare_output(serve);
+    if (err) return fail(serve, err, weir_strerror(err));
+    config.user = serve->log;
     err = weir_new(&config, &serve->weir);
-    if (err) return status_error(COMMAND_SERVE, err, weir_error_text(NULL));
+    if (err) return fail(serve, err, weir_error_text(NULL));
     status = start_listeners(serve);
     if (status != STATUS_DONE) return status;
     err = start_signals(serve);
-    if (!err) err = printer_start(serve->log);
+    if (!err) err = log_start(serve->log);
     if (!err && serve->lines) err = printer_start(serve->lines);
-    if (err) return status_error(COMMAND_SERVE, err, weir_strerror(err));
+    if (err) return fail(serve, err, weir_strerror(err));
     announce(serve);
     return STATUS_DONE;
 }
@@ -340,11 +324,11 @@ static enum status run(struct serve *serve)
     if (!err) return STATUS_DONE;
     weir_counters(serve->weir, &counters);
     if (err == -ETIMEDOUT)
-        say(serve, "stopped: %llu connection%s cut off at the deadline\n",
-            (unsigned long long)counters.closed[WEIR_REASON_DRAIN_TIMEOUT],
-            counters.closed[WEIR_REASON_DRAIN_TIMEOUT] == 1 ? "" : "s");
+        log_say(serve->log, WEIR_LOG_WARNING, "stop", "stopped: %llu connection%s cut off at the deadline",
+                (unsigned long long)counters.closed[WEIR_REASON_DRAIN_TIMEOUT],
+                counters.closed[WEIR_REASON_DRAIN_TIMEOUT] == 1 ? "" : "s");
     else
-        say(serve, "weir: %s\n", weir_error_text(serve->weir));
+        log_fail(serve->log, weir_error_text(serve->weir));
     return STATUS_FAILED;
 }
 
@@ -360,10 +344,10 @@ static void end(struct serve *serve)
     free(serve->engine_listeners);
     show_free(serve->show);
     if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS);
-    if (serve->log) is_quiet = printer_finish(serve->log, LAST_LOG_MS) && is_quiet;
+    is_quiet = log_finish(serve->log, LAST_LOG_MS) && is_quiet;
     if (!is_quiet) return; /* a write is stuck: its printer goes with the process */
     printer_free(serve->lines);
-    printer_free(serve->log);
+    log_free(serve->log);
 }
 
 enum status serve(const struct options *options)

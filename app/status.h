@@ -19,7 +19,14 @@ enum status {
 /* Says what is wrong with a command line, and where to read how it is right. Returns STATUS_USAGE. */
 enum status status_usage(enum command command, const char *text);
 
+/* STATUS_FAILED, or STATUS_USAGE when err is one that the caller's words caused. */
+enum status status_of(int err);
+
 /* Says why it cannot go on. Returns STATUS_FAILED, or STATUS_USAGE when err is one that the caller's words caused. */
 enum status status_error(enum command command, int err, const char *text);
+
+/* What was printed may not have arrived: a full disk, a reader that is gone. Says so. Returns STATUS_DONE or
+ * STATUS_FAILED. */
+enum status status_stdout(void);
 
 #endif

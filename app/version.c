@@ -5,11 +5,12 @@
 #include "version.h"
 
 #include <event2/event.h>
+#include <yaml.h>
 
 #include <weir/version.h>
 
 void version_print(FILE *file)
 {
-    fprintf(file, "weir %s\nlibevent %s%s\ncompiled with %s\n", weir_version(), event_get_version(),
-            WEIR_LIBEVENT_PACKAGE, WEIR_COMPILER);
+    fprintf(file, "weir %s\nlibevent %s%s\nlibyaml %s\ncompiled with %s\n", weir_version(), event_get_version(),
+            WEIR_LIBEVENT_PACKAGE, yaml_get_version_string(), WEIR_COMPILER);
 }

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* Writes what this program is made of: weir, libevent, compiler; a line each. */
+/* Writes what this program is made of: weir, libevent, libyaml, compiler; a line each. */
 void version_print(FILE *file);
 
 #endif

@@ -55,12 +55,17 @@ static void print_option(FILE *file, const struct option_spec *option)
     fputc('\n', file);
 }
 
-static void print_options(FILE *file, enum command command, enum option_scope scope, const char *title)
+/* Those of the command that another one has as well, or those that only it has. */
+enum whose { WHOSE_ALL, WHOSE_SHARED, WHOSE_OWN };
+
+static void print_options(FILE *file, enum command command, enum option_scope scope, enum whose whose)
 {
-    fputs(title, file);
-    for (size_t i = 0; i < option_count; i++)
-        if (option_specs[i].scope == scope && (option_specs[i].commands & 1U << command))
-            print_option(file, &option_specs[i]);
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option_spec *const option = &option_specs[i];
+        const bool is_own = option->commands == 1U << command;
+        if (option->scope != scope || !(option->commands & 1U << command)) continue;
+        if (whose == WHOSE_ALL || is_own == (whose == WHOSE_OWN)) print_option(file, option);
+    }
 }
 
 void help_print_command(FILE *file, enum command command)
@@ -68,18 +73,33 @@ void help_print_command(FILE *file, enum command command)
     const struct command_spec *const spec = &command_specs[command];
 
     fprintf(file, "usage: weir %s %s\n\n%s\n\nexamples:\n%s\n", spec->name, spec->usage, spec->about, spec->examples);
-    if (spec->endpoints_max > 1) {
-        print_options(file, command, OPTION_PER_ENDPOINT,
-                      "listener options; after a URL for that listener, before the first for all:\n");
-        print_options(file, command, OPTION_GLOBAL, "\noptions of the server:\n");
+    if (spec->endpoints_max == 1) {
+        fputs("options:\n", file);
+        print_options(file, command, OPTION_PER_ENDPOINT, WHOSE_ALL);
+        print_options(file, command, OPTION_GLOBAL, WHOSE_ALL);
     } else {
-        print_options(file, command, OPTION_PER_ENDPOINT, "options:\n");
-        print_options(file, command, OPTION_GLOBAL, "");
+        if (command != COMMAND_SERVE) fputs("options of its own:\n", file);
+        if (command != COMMAND_SERVE) print_options(file, command, OPTION_GLOBAL, WHOSE_OWN);
+        fprintf(file, "%slistener options; after a URL for that listener, before the first for all:\n",
+                command == COMMAND_SERVE ? "" : "\n");
+        print_options(file, command, OPTION_PER_ENDPOINT, WHOSE_ALL);
+        fputs("\noptions of the server:\n", file);
+        print_options(file, command, OPTION_GLOBAL, command == COMMAND_SERVE ? WHOSE_ALL : WHOSE_SHARED);
     }
     fputs("\nSIZE: 4096, 64KiB, 1MiB, 2GiB; a bare number is bytes.  TIME: 500ms, 10s, 5m, 2h, 30d, off; a bare\n"
           "number is seconds.  An option can also be set as an environment variable, as WEIR_FRAME=line for\n"
           "--frame line; the command line wins.\n",
           file);
+    if (spec->endpoints_max > 1)
+        fputs("\nThe file of --config is YAML, and both outweigh it. There --frame line is frame: line, and listeners\n"
+              "are a list:\n\n"
+              "  idle-timeout: 5m\n"
+              "  listeners:\n"
+              "    - { listen: \":5023\", frame: \"length:u16be\" }\n"
+              "    - { listen: \":7001\", frame: line }\n\n"
+              "Addresses on the command line take the place of that list. An option before the first of them, or\n"
+              "in the environment, counts for every listener, whatever the file says for it.\n",
+              file);
 }
 
 void help_print_program(FILE *file)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/options/options.h: the one table of options, and what comes out of reading a command line with it. Command line
- * and --help are made from the table; nothing else in the program names an option. */
+ * app/options/options.h: the one table of options, and what comes out of reading a configuration file, the environment
+ * and a command line with it. These three, --help, the manual page and the completions are made from the table; nothing
+ * else in the program names an option. */
 #ifndef APP_OPTIONS_OPTIONS_H
 #define APP_OPTIONS_OPTIONS_H
 
@@ -14,35 +15,60 @@
 
 /* ---- What was asked for ---- */
 
+/* The rows that the table has room for. */
+enum { OPTIONS_MAX = 64 };
+
+/* Where a value comes from, in growing weight. */
+enum option_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_ARGUMENTS };
+
+/* How one option was set. */
+struct option_setting {
+    const char *text; /* the value as it was written; NULL: by nobody */
+    enum option_source source;
+    unsigned line; /* FILE: where */
+};
+
 /* For one listener, or for the connection of `connect`. In the service 0 means the engine's default, as everywhere;
  * its callbacks are not an option's business and stay NULL. */
 struct endpoint_options {
     const char *url;   /* NULL: the command's default */
     const char *reply; /* NULL: none */
     struct weir_service service;
+    struct option_setting settings[OPTIONS_MAX]; /* by row of the table */
 };
 
 enum print_mode { PRINT_AUTO, PRINT_OFF, PRINT_TEXT, PRINT_HEX, PRINT_BOTH, PRINT_JSON };
 
-/* Everything of one command line. Strings are those of argv. */
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* Everything that was set. Strings are those of argv and of the environment, which must outlive it, or of the
+ * configuration file, which it owns. */
 struct options {
     struct endpoint_options common;     /* what was given before the first --listen */
     struct endpoint_options *endpoints; /* each begins as a copy of common; owned, see options_fini */
     size_t endpoint_count;
+    size_t endpoint_room;
+    bool listeners_are_of_file; /* the endpoints are those of the configuration file */
+    struct option_text *texts;  /* the strings of the configuration file; owned */
+    struct option_setting settings[OPTIONS_MAX];
 
+    const char *config;  /* NULL: no configuration file */
     int64_t workers;     /* 0: the processors available */
     int64_t clients_max; /* 0: what the descriptor limit allows */
     int64_t memory_bytes_max;
     int64_t drain_timeout_ms;
-    int print;     /* enum print_mode */
-    int log_level; /* enum weir_log_level, less WEIR_LOG_ERROR */
+    int print;      /* enum print_mode */
+    int log_level;  /* enum weir_log_level, less WEIR_LOG_ERROR */
+    int log_format; /* enum log_format */
     int crlf;
+    const char *sample_hex;  /* what `check` is to decode; NULL: nothing */
+    const char *sample_file; /* the same, in a file */
     int help;
 };
 
 /* ---- The table ---- */
 
-enum command { COMMAND_SERVE, COMMAND_CONNECT, COMMAND_COUNT };
+enum command { COMMAND_SERVE, COMMAND_CONNECT, COMMAND_CHECK, COMMAND_COUNT };
 
 struct command_spec {
     const char *name;
@@ -56,8 +82,9 @@ struct command_spec {
 extern const struct command_spec command_specs[COMMAND_COUNT];
 
 enum option_type {
-    OPTION_FLAG,      /* int: 1 when given */
-    OPTION_TEXT,      /* const char * */
+    OPTION_FLAG,      /* int: 1 when given, or on */
+    OPTION_TEXT,      /* const char *; with choices one of these, or what begins with escaped */
+    OPTION_CONFIG,    /* const char *, the configuration file; not in one */
     OPTION_CHOICE,    /* int: the index in choices */
     OPTION_COUNT,     /* int64_t */
     OPTION_SIZE,      /* int64_t, bytes */
@@ -85,7 +112,8 @@ struct option_spec {
     enum option_scope scope;
     enum option_type type;
     size_t target;
-    const char *choices; /* CHOICE: "close|skip|truncate"; FRAME: words taken besides a SPEC */
+    const char *choices; /* CHOICE: "close|skip|truncate"; TEXT: words taken; FRAME: words taken besides a SPEC */
+    const char *escaped; /* TEXT: what else is taken, "text:", before bytes with escapes */
     int64_t min;         /* of a number; the least that may be given */
     int64_t max;         /* 0: no bound */
     int64_t step;        /* a number must be a multiple of it; 0: any */
@@ -96,20 +124,37 @@ struct option_spec {
 extern const struct option_spec option_specs[];
 extern const size_t option_count;
 
+/* The framings that a SPEC can begin with, for completions: "raw|line|delimiter:"; behind a colon more is to come. */
+extern const char option_framings[];
+
 /* ---- Reading ---- */
 
 enum { OPTIONS_ERROR_BYTES_MAX = 600 };
 
-/* Reads the environment and then the arguments after the command's name. Options given before the first endpoint are
- * for all endpoints, those after one for that one. Returns 0, and *ret is to be given to options_fini; or -EINVAL or
- * -ENOMEM with a sentence in error and nothing to free. A command line with --help is read no further than that. */
+/* Reads the configuration file, when the environment or the arguments name one, then the environment, and then the
+ * arguments after the command's name; each outweighs what was read before it. Options given before the first endpoint
+ * are for all endpoints, those after one for that one. Listeners of the file are as if each began with the file's own
+ * values for it: what the environment, or the arguments before the first endpoint, say outweighs these; endpoints among
+ * the arguments take the place of all of the file's.
+ *
+ * Returns 0, and *ret is to be given to options_fini; or, with a sentence in error and nothing to free, -EINVAL for
+ * what is wrong in the words, -ENOMEM, or another code when the file cannot be read. A command line with --help is read
+ * no further than that. */
 int options_parse(enum command command, int argc, char *const *argv, struct options *ret,
                   char error[OPTIONS_ERROR_BYTES_MAX]);
+
+/* Reads a configuration file's text alone; name is what errors call it. Otherwise like options_parse. */
+int options_parse_config(enum command command, const char *name, struct weir_bytes text, struct options *ret,
+                         char error[OPTIONS_ERROR_BYTES_MAX]);
 
 void options_fini(struct options *options);
 
 /* The option of that command with that name, or NULL. */
 const struct option_spec *options_find(enum command command, const char *name, size_t name_len);
+
+/* How an option was set, for that endpoint; NULL will do for one that is not an endpoint's. */
+const struct option_setting *options_setting(const struct options *options, const struct endpoint_options *endpoint,
+                                             const struct option_spec *option);
 
 /* ---- Help ---- */
 

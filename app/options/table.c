@@ -4,8 +4,10 @@
  * a member in options.h, and nothing else. A row's order is its place in --help. */
 #include "options.h"
 
-#define SERVE (1U << COMMAND_SERVE)
+/* What can be served can be checked. */
+#define SERVE (1U << COMMAND_SERVE | 1U << COMMAND_CHECK)
 #define CONNECT (1U << COMMAND_CONNECT)
+#define CHECK (1U << COMMAND_CHECK)
 
 /* The member of the service that an option sets. */
 #define SERVICE(member) offsetof(struct endpoint_options, service.member)
@@ -50,7 +52,7 @@ const struct option_spec option_specs[] = {
     { .name = "reply", .argument = "WHAT", .environment = "WEIR_REPLY",
       .help = "the answer to each message: none, echo, or text:BYTES with escapes (\\n \\r \\t \\0 \\xHH)",
       .default_text = "none", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_TEXT,
-      .target = offsetof(struct endpoint_options, reply) },
+      .target = offsetof(struct endpoint_options, reply), .choices = "none|echo", .escaped = "text:" },
 
     { .name = "idle-timeout", .argument = "TIME", .environment = "WEIR_IDLE_TIMEOUT",
       .help = "close a client that neither sent nor was sent anything for so long", .default_text = "off",
@@ -136,6 +138,20 @@ const struct option_spec option_specs[] = {
     { .name = "log-level", .argument = "LEVEL", .environment = "WEIR_LOG_LEVEL",
       .help = "what is said on standard error", .default_text = "info", .commands = SERVE, .scope = OPTION_GLOBAL,
       .type = OPTION_CHOICE, .target = GLOBAL(log_level), .choices = "error|warning|info|debug" },
+    { .name = "log-format", .argument = "FORMAT", .environment = "WEIR_LOG_FORMAT",
+      .help = "how it is said: lines for people, or one JSON object a line", .default_text = "text", .commands = SERVE,
+      .scope = OPTION_GLOBAL, .type = OPTION_CHOICE, .target = GLOBAL(log_format), .choices = "text|json" },
+    { .name = "config", .argument = "FILE", .environment = "WEIR_CONFIG",
+      .help = "read options from this YAML file first; what the environment and the command line say outweighs it, and "
+              "addresses on the command line take the place of its listeners",
+      .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_CONFIG, .target = GLOBAL(config) },
+
+    { .name = "hex", .argument = "BYTES",
+      .help = "cut these bytes into messages as --frame says, and show them; two digits a byte, with blanks, colons and "
+              "0x as you like",
+      .commands = CHECK, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = GLOBAL(sample_hex) },
+    { .name = "file", .argument = "FILE", .help = "the same with the bytes of a file; - is standard input",
+      .commands = CHECK, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = GLOBAL(sample_file) },
 
     { .name = "crlf", .letter = 'C', .help = "end each line that is sent with CRLF in place of LF", .commands = CONNECT,
       .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = GLOBAL(crlf) },
@@ -149,7 +165,12 @@ const struct option_spec option_specs[] = {
 };
 /* clang-format on */
 
+_Static_assert(sizeof(option_specs) / sizeof(option_specs[0]) <= OPTIONS_MAX, "OPTIONS_MAX has to grow");
+
 const size_t option_count = sizeof(option_specs) / sizeof(option_specs[0]);
+
+const char option_framings[] =
+    "raw|line|line:crlf|delimiter:|fixed:|length:|varint|octet-count|netstring|between:|slip";
 
 const struct command_spec command_specs[COMMAND_COUNT] = {
     [COMMAND_SERVE] = {
@@ -166,6 +187,7 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
                     "                                                answer each message OK, framed like it\n"
                     "  weir serve --idle-timeout 5m :7001 --frame line :7002 --frame 'delimiter:\\x03'\n"
                     "                                                two listeners, one timeout for both\n"
+                    "  weir serve --config weir.yaml                 what is in a file; weir check says what it means\n"
                     "  weir serve --print json | jq .text            for programs: one JSON object a line\n",
     },
     [COMMAND_CONNECT] = {
@@ -185,5 +207,24 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
                     "                                                lines that end with CRLF\n"
                     "  weir connect 8000 < reading.bin > answer.bin  bytes in, bytes out\n"
                     "  weir connect --frame length:u16be 5023        each line typed is one framed message\n",
+    },
+    [COMMAND_CHECK] = {
+        .name = "check",
+        .summary = "say what a configuration means, or how bytes are cut into messages",
+        .usage = "[--config FILE | serve options]\n"
+                 "       weir check --frame SPEC [--max-frame SIZE] [--too-long WHAT] --hex BYTES | --file FILE",
+        .endpoints_max = SIZE_MAX,
+        .about = "Reads the options of weir serve as it would, and serves nothing: prints what is in effect for each\n"
+                 "listener and for the server, one line each: whose, the option, where its value comes from, the value.\n"
+                 "With --hex or --file it cuts bytes into messages and prints these, and what is left over.\n"
+                 "\n"
+                 "Exit status: 0 all is well, 1 the file cannot be read or the bytes are malformed, 2 something in\n"
+                 "the configuration is wrong.",
+        .examples = "  weir check --config weir.yaml                 is it right, and what does it mean\n"
+                    "  weir check :5023 --frame line                 the same of a command line\n"
+                    "  weir check --frame length:u16be --hex '00 03 61 62 63 00'\n"
+                    "                                                one message, and one byte left over\n"
+                    "  weir check --frame 'delimiter:\\x03' --file capture.bin\n"
+                    "                                                a file as a device would send it\n",
     },
 };

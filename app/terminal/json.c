@@ -82,14 +82,20 @@ static void add_number(struct line *line, const char *name, uint64_t number)
 
 /* ---- Objects ---- */
 
-static void add_head(struct line *line, const char *name, const struct conn_event *event)
+void json_add_time(struct line *line, const struct timespec *time)
 {
     struct tm day = { 0 };
-    char time[40];
+    char text[40];
 
-    gmtime_r(&event->time.tv_sec, &day);
-    strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%S", &day);
-    line_addf(line, "{\"event\":\"%s\",\"time\":\"%s.%06ldZ\"", name, time, event->time.tv_nsec / 1000);
+    gmtime_r(&time->tv_sec, &day);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &day);
+    line_addf(line, "\"%s.%06ldZ\"", text, time->tv_nsec / 1000);
+}
+
+static void add_head(struct line *line, const char *name, const struct conn_event *event)
+{
+    line_addf(line, "{\"event\":\"%s\",\"time\":", name);
+    json_add_time(line, &event->time);
     add_number(line, "conn", event->conn);
     add_member(line, "listener", event->listener);
     add_member(line, "peer", event->peer);

@@ -20,6 +20,9 @@ void json_close(struct line *line, const struct conn_event *event, enum weir_rea
 /* Adds UTF-8 as a JSON string, with its quotes. What is not safe to show on a terminal is escaped too. */
 void json_add_string(struct line *line, struct weir_bytes text);
 
+/* Adds a time of the day as a JSON string, "2026-11-23T08:00:00.000001Z". */
+void json_add_time(struct line *line, const struct timespec *time);
+
 /* Adds bytes as a JSON string of base64, with its quotes. */
 void json_add_base64(struct line *line, struct weir_bytes bytes);
 

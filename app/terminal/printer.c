@@ -26,11 +26,16 @@
  * as long as somebody reads. */
 enum { QUEUE_BYTES_MAX = 4 * 1024 * 1024 };
 
+/* Between two notes of one kind. */
+enum { NOTES_INTERVAL_MS = 1000 };
+
 struct printer {
     int fd;
     const char *name;
     struct printer *notes;
     bool notes_only;
+    void (*wrap)(struct line *line, const char *text, size_t len, void *user);
+    void *wrap_user;
     bool started;
     pthread_t thread;
 
@@ -38,6 +43,7 @@ struct printer {
     pthread_cond_t changed; /* something was added, or ending was set, or ended */
     struct line waiting;    /* under lock, as all below */
     uint64_t lost;          /* lines dropped behind those that wait */
+    uint64_t unnoted;       /* lines dropped before, that notes have not been told of */
     bool ending;            /* no more lines will be added */
     bool ended;             /* the thread touches nothing any more */
     bool gone;              /* nobody reads fd any more: lines are dropped, uncounted */
@@ -46,6 +52,8 @@ struct printer {
     struct line writing;
     bool cut;        /* what was written last did not end with a newline */
     bool complained; /* of an error that may pass */
+    struct timespec complain_again;
+    struct timespec note_again; /* not before then, so that notes are a few lines, whatever happens */
 };
 
 int printer_new(int fd, const char *name, struct printer *notes, struct printer **ret)
@@ -69,6 +77,13 @@ int printer_new(int fd, const char *name, struct printer *notes, struct printer 
 void printer_set_notes_only(struct printer *printer)
 {
     printer->notes_only = true;
+}
+
+void printer_set_wrap(struct printer *printer,
+                      void (*wrap)(struct line *line, const char *text, size_t len, void *user), void *user)
+{
+    printer->wrap = wrap;
+    printer->wrap_user = user;
 }
 
 /* ---- Adding: any thread ---- */
@@ -99,10 +114,49 @@ void printer_count_lost(struct printer *printer)
 
 /* ---- Writing: the printer's thread ---- */
 
+/* Makes a line of a sentence, as the lines of that printer are. */
+static void wrap_sentence(const struct printer *printer, const struct line *text, struct line *ret)
+{
+    if (text->failed) {
+        ret->failed = true;
+    } else if (printer->wrap) {
+        printer->wrap(ret, text->bytes, text->len, printer->wrap_user);
+    } else {
+        line_add(ret, text->bytes, text->len);
+        line_add_text(ret, "\n");
+    }
+}
+
 /* Says something about the printer itself. */
 static void note(struct printer *printer, const struct line *text)
 {
-    if (printer->notes && !text->failed) printer_add(printer->notes, text->bytes, text->len);
+    struct line line = { 0 };
+
+    if (!printer->notes) return;
+    wrap_sentence(printer->notes, text, &line);
+    if (!line.failed) printer_add(printer->notes, line.bytes, line.len);
+    line_fini(&line);
+}
+
+static struct timespec deadline_in(int wait_ms)
+{
+    struct timespec deadline;
+
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += wait_ms / 1000;
+    deadline.tv_nsec += wait_ms % 1000 * 1000000L;
+    if (deadline.tv_nsec >= 1000000000L) {
+        deadline.tv_sec++;
+        deadline.tv_nsec -= 1000000000L;
+    }
+    return deadline;
+}
+
+static bool has_passed(const struct timespec *deadline)
+{
+    const struct timespec now = deadline_in(0);
+
+    return now.tv_sec != deadline->tv_sec ? now.tv_sec > deadline->tv_sec : now.tv_nsec >= deadline->tv_nsec;
 }
 
 /* A shared terminal may have been made non-blocking by another program: then write has to be waited for. */
@@ -138,6 +192,7 @@ static int write_lines(struct printer *printer, const char *bytes, size_t len, u
     size_t done = 0;
     ssize_t written = 1;
 
+    if (!len) return 0;
     if (printer->cut) written = write_waiting(printer->fd, "\n", 1);
     while (written > 0 && done < len) {
         printer->cut = false;
@@ -160,9 +215,10 @@ static void complain(struct printer *printer, int err)
 {
     struct line text = { 0 };
 
-    if (printer->complained) return;
+    if (printer->complained || !has_passed(&printer->complain_again)) return;
     printer->complained = true;
-    line_addf(&text, "weir: %s: %s%s\n", printer->name, err == -EPIPE ? "closed" : weir_strerror(err),
+    printer->complain_again = deadline_in(NOTES_INTERVAL_MS);
+    line_addf(&text, "weir: %s: %s%s", printer->name, err == -EPIPE ? "closed" : weir_strerror(err),
               is_final(err) ? "; nothing more is printed" : "");
     note(printer, &text);
     line_fini(&text);
@@ -172,42 +228,72 @@ static void say_lost(struct line *text, uint64_t lost)
 {
     line_add_text(text, "(");
     line_add_count(text, lost, "line");
-    line_add_text(text, " not shown: the output is too slow)\n");
+    line_add_text(text, " not shown: the output is too slow)");
+}
+
+/* Tells notes how many lines were not shown, when it is time to. */
+static void note_lost(struct printer *printer, bool is_last)
+{
+    struct line text = { 0 };
+    uint64_t lost = 0;
+
+    if (!is_last && !has_passed(&printer->note_again)) return;
+    pthread_mutex_lock(&printer->lock);
+    lost = printer->unnoted;
+    printer->unnoted = 0;
+    pthread_mutex_unlock(&printer->lock);
+    if (!lost) return;
+    if (!is_last)
+        printer->note_again = deadline_in(NOTES_INTERVAL_MS); /* the thread's own: the last may be another's */
+    say_lost(&text, lost);
+    note(printer, &text);
+    line_fini(&text);
 }
 
 static int write_lost(struct printer *printer, uint64_t lost)
 {
     struct line text = { 0 };
+    struct line line = { 0 };
     uint64_t uncounted = 0;
     int err = 0;
 
+    if (printer->notes_only) {
+        pthread_mutex_lock(&printer->lock);
+        printer->unnoted += lost;
+        pthread_mutex_unlock(&printer->lock);
+        return 0;
+    }
     say_lost(&text, lost);
-    if (printer->notes_only)
-        note(printer, &text);
-    else if (!text.failed)
-        err = write_lines(printer, text.bytes, text.len, &uncounted);
+    wrap_sentence(printer, &text, &line);
+    if (!line.failed) err = write_lines(printer, line.bytes, line.len, &uncounted);
     line_fini(&text);
+    line_fini(&line);
     return err;
 }
 
-/* Takes what waits. Returns false when nothing does and nothing will. */
+/* Takes what waits; nothing, when it is time for a note. Returns false when nothing waits and nothing will. */
 static bool take_waiting(struct printer *printer, uint64_t *ret_lost)
 {
     struct line empty;
-    bool any = false;
+    bool go_on = false;
+    int err = 0;
 
     line_clear(&printer->writing);
     pthread_mutex_lock(&printer->lock);
-    while (!printer->waiting.len && !printer->lost && !printer->ending)
-        pthread_cond_wait(&printer->changed, &printer->lock);
+    while (!printer->waiting.len && !printer->lost && !printer->ending && !err) {
+        if (printer->unnoted)
+            err = pthread_cond_timedwait(&printer->changed, &printer->lock, &printer->note_again);
+        else
+            pthread_cond_wait(&printer->changed, &printer->lock);
+    }
     empty = printer->writing;
     printer->writing = printer->waiting;
     printer->waiting = empty;
     *ret_lost = printer->lost;
     printer->lost = 0;
-    any = printer->writing.len || *ret_lost;
+    go_on = printer->writing.len || *ret_lost || !printer->ending;
     pthread_mutex_unlock(&printer->lock);
-    return any;
+    return go_on;
 }
 
 /* After a write has failed and cost so many lines. Returns false when it is not worth trying again. */
@@ -238,7 +324,9 @@ static void *run(void *arg)
         if (!err && lost) err = write_lost(printer, lost);
         if (err && !may_go_on(printer, err, unwritten + lost)) break;
         if (!err) printer->complained = false;
+        note_lost(printer, false);
     }
+    note_lost(printer, true);
     pthread_mutex_lock(&printer->lock);
     printer->ended = true;
     pthread_cond_broadcast(&printer->changed);
@@ -262,36 +350,9 @@ int printer_start(struct printer *printer)
     return -err;
 }
 
-static struct timespec deadline_in(int wait_ms)
-{
-    struct timespec deadline;
-
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += wait_ms / 1000;
-    deadline.tv_nsec += wait_ms % 1000 * 1000000L;
-    if (deadline.tv_nsec >= 1000000000L) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000L;
-    }
-    return deadline;
-}
-
-/* What was still to be written when a write stood still for ever, as far as it can be known: the thread has the rest.
- */
-static void note_lost(struct printer *printer, uint64_t lost)
-{
-    struct line text = { 0 };
-
-    if (lost == 0) return;
-    say_lost(&text, lost);
-    note(printer, &text);
-    line_fini(&text);
-}
-
 bool printer_finish(struct printer *printer, int wait_ms)
 {
     const struct timespec deadline = deadline_in(wait_ms);
-    uint64_t lost = 0;
     bool ended = false;
     int err = 0;
 
@@ -302,10 +363,15 @@ bool printer_finish(struct printer *printer, int wait_ms)
     while (!printer->ended && !err)
         err = pthread_cond_timedwait(&printer->changed, &printer->lock, &deadline);
     ended = printer->ended;
-    lost = printer->lost + (printer->waiting.len ? count_lines(printer->waiting.bytes, printer->waiting.len) : 0);
+    if (!ended) {
+        /* What was still to be written when a write stood still for ever, as far as it can be known: the thread has the
+         * rest. */
+        printer->unnoted += printer->lost;
+        if (printer->waiting.len) printer->unnoted += count_lines(printer->waiting.bytes, printer->waiting.len);
+    }
     pthread_mutex_unlock(&printer->lock);
     if (!ended) {
-        note_lost(printer, lost);
+        note_lost(printer, true);
         return false;
     }
     pthread_join(printer->thread, NULL);

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "line.h"
+
 /* A queue of lines, bounded, and a thread that writes them. */
 struct printer;
 
@@ -18,6 +20,11 @@ int printer_new(int fd, const char *name, struct printer *notes, struct printer 
 
 /* Whether the count of lines that were not shown goes to notes rather than to fd, where only whole objects may go. */
 void printer_set_notes_only(struct printer *printer);
+
+/* How a sentence that a printer says of itself, without a newline, becomes a line of what is written here; without it,
+ * the sentence and a newline do. wrap runs on printers' threads. Before printer_start. */
+void printer_set_wrap(struct printer *printer,
+                      void (*wrap)(struct line *line, const char *text, size_t len, void *user), void *user);
 
 /* Starts the thread, with all signals blocked. Returns 0 or a negative code. */
 int printer_start(struct printer *printer);

@@ -19,6 +19,8 @@ ROOMS = {
     "app/options": ["app/options"],
     "app/terminal": ["app/terminal"],
     "app/clients": ["app/clients"],
+    "app/check": ["app/check", "app/options", "app/terminal", "app/status.h"],
+    "app/documents": ["app/documents", "app/options"],
     "app/client": ["app/client", "app/options", "app/terminal", "app/status.h"],
 }
 

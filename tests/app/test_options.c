@@ -140,8 +140,8 @@ static void unknown_names_come_with_the_nearest(void **state)
 
 static void options_of_later_issues_do_not_exist(void **state)
 {
-    static const char *const later[] = { "--store x",  "--admin none",    "--ack OK",      "--ack-when stored",
-                                         "--config x", "--ack-truncated", "--server 8000", "--one-way" };
+    static const char *const later[] = { "--store x",       "--admin none",  "--ack OK", "--ack-when stored",
+                                         "--ack-truncated", "--server 8000", "--one-way" };
     (void)state;
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
         expect_error(COMMAND_SERVE, later[i], "unknown option --");
@@ -171,6 +171,9 @@ static void wrong_values_are_named(void **state)
     expect_error(COMMAND_SERVE, "--frame bogus", "--frame: frame \"bogus\"");
     expect_error(COMMAND_SERVE, "--frame same", "--frame: frame \"same\"");
     expect_error(COMMAND_SERVE, "--reuseport=yes", "--reuseport takes no value");
+    expect_error(COMMAND_SERVE, "--reply OK", "--reply OK: must be one of none|echo, or text:BYTES");
+    expect_error(COMMAND_SERVE, "--reply text:a\\qb", "--reply text:a\\qb: not an escape: \\qb (there are");
+    expect_error(COMMAND_SERVE, "--print \x1b[31m\xc2\x9b", "--print ?[31m??: must be");
     expect_error(COMMAND_SERVE, "host:port", "port \"port\" is not a number");
     expect_error(COMMAND_SERVE, "tls://127.0.0.1:1", "not in this version yet");
     expect_error(COMMAND_CONNECT, "8000 8001", "8001: one address is enough");
@@ -188,6 +191,39 @@ static void letters_and_double_dash_are_understood(void **state)
     assert_string_equal(options.endpoints[0].url, "8000");
     options_fini(&options);
     expect_error(COMMAND_SERVE, "-- --frame", "address \"--frame\"");
+}
+
+static void a_setting_remembers_where_it_came_from(void **state)
+{
+    char error[OPTIONS_ERROR_BYTES_MAX];
+    char buffer[512];
+    struct options options;
+
+    (void)state;
+    setenv("WEIR_MAX_FRAME", "2KiB", 1);
+    setenv("WEIR_REUSEPORT", "No", 1);
+    assert_int_equal(parse(COMMAND_SERVE, "--frame line 7001 --workers 3", buffer, &options, error), 0);
+    unsetenv("WEIR_MAX_FRAME");
+    unsetenv("WEIR_REUSEPORT");
+    for (size_t i = 0; i < option_count; i++) {
+        static const struct {
+            const char *name, *text;
+            enum option_source source;
+        } expected[] = { { "listen", "7001", SOURCE_ARGUMENTS },     { "frame", "line", SOURCE_ARGUMENTS },
+                         { "workers", "3", SOURCE_ARGUMENTS },       { "max-frame", "2KiB", SOURCE_ENVIRONMENT },
+                         { "reuseport", "off", SOURCE_ENVIRONMENT }, { "reply", NULL, SOURCE_DEFAULT } };
+        const struct option_setting *const setting = options_setting(&options, &options.endpoints[0], &option_specs[i]);
+        for (size_t j = 0; j < sizeof(expected) / sizeof(expected[0]); j++) {
+            if (strcmp(option_specs[i].name, expected[j].name) != 0) continue;
+            assert_int_equal(setting->source, expected[j].source);
+            if (expected[j].text)
+                assert_string_equal(setting->text, expected[j].text);
+            else
+                assert_null(setting->text);
+        }
+    }
+    assert_int_equal(options.endpoints[0].service.reuseport, 0);
+    options_fini(&options);
 }
 
 static void help_ends_the_reading(void **state)
@@ -238,6 +274,23 @@ static void names_are_unique_in_each_command(void **state)
             assert_string_not_equal(option_specs[i].name, option_specs[j].name);
             assert_true(!option_specs[i].letter || option_specs[i].letter != option_specs[j].letter);
         }
+}
+
+/* The library names its framings in a sentence; each must be among those that completions offer. */
+static void framings_are_those_of_the_library(void **state)
+{
+    char sentence[512];
+    struct weir_frame *frame = NULL;
+    char *position = NULL;
+    size_t count = 0;
+
+    (void)state;
+    assert_int_equal(weir_frame_new("?", &frame, sentence, sizeof(sentence)), WEIR_EFRAME);
+    assert_non_null(strstr(sentence, "known: "));
+    for (char *name = strtok_r(strstr(sentence, "known: ") + 7, ", ", &position); name;
+         name = strtok_r(NULL, ", ", &position), count++)
+        if (!strstr(option_framings, name)) fail_msg("%s is missing", name);
+    assert_true(count >= 10);
 }
 
 static void environment_names_follow_from_names(void **state)
@@ -303,9 +356,11 @@ int main(void)
         cmocka_unit_test(options_of_later_issues_do_not_exist),
         cmocka_unit_test(wrong_values_are_named),
         cmocka_unit_test(letters_and_double_dash_are_understood),
+        cmocka_unit_test(a_setting_remembers_where_it_came_from),
         cmocka_unit_test(help_ends_the_reading),
         cmocka_unit_test(the_environment_comes_first),
         cmocka_unit_test(names_are_unique_in_each_command),
+        cmocka_unit_test(framings_are_those_of_the_library),
         cmocka_unit_test(environment_names_follow_from_names),
         cmocka_unit_test(defaults_are_values_that_would_be_accepted),
         cmocka_unit_test(help_names_every_option),

@@ -1,0 +1,109 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Completions of weir for bash, made from its option table by ./dev documents: change that, not this.
+
+_weir() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words='' is_file=''
+    COMPREPLY=()
+    # For bash the = of --name=VALUE is a word of its own.
+    if [[ $cur == = ]]; then
+        cur=
+    elif [[ $prev == = ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W 'serve connect check --help --version' -- "$cur")
+        return
+    fi
+    case ${COMP_WORDS[1]} in
+    serve)
+        case $prev in
+        --listen) ;;
+        --frame) words=' raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --send-frame) words=' same raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --max-frame) ;;
+        --too-long) words=' close skip truncate' ;;
+        --reply) words=' none echo text:' ;;
+        --idle-timeout) words=' off' ;;
+        --frame-timeout) words=' off' ;;
+        --write-timeout) words=' off' ;;
+        --answer-timeout) words=' off' ;;
+        --linger-timeout) words=' off' ;;
+        --linger-limit) ;;
+        --arrive-timeout) words=' off' ;;
+        --keepalive) words=' off' ;;
+        --output-limit) ;;
+        --wake-bytes) ;;
+        --wake-messages) ;;
+        --wake-accepts) ;;
+        --backlog) ;;
+        --defer-accept) words=' off' ;;
+        --unix-mode) ;;
+        --workers) ;;
+        --max-clients) ;;
+        --max-memory) ;;
+        --drain-timeout) words=' off' ;;
+        --print) words=' auto off text hex both json' ;;
+        --log-level) words=' error warning info debug' ;;
+        --log-format) words=' text json' ;;
+        --config) is_file=yes ;;
+        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --print --log-level --log-format --config --help -h' ;;
+        esac
+        ;;
+    connect)
+        case $prev in
+        --frame) words=' raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --connect-timeout) words=' off' ;;
+        *) words=' --frame --crlf -C --connect-timeout --help -h' ;;
+        esac
+        ;;
+    check)
+        case $prev in
+        --listen) ;;
+        --frame) words=' raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --send-frame) words=' same raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --max-frame) ;;
+        --too-long) words=' close skip truncate' ;;
+        --reply) words=' none echo text:' ;;
+        --idle-timeout) words=' off' ;;
+        --frame-timeout) words=' off' ;;
+        --write-timeout) words=' off' ;;
+        --answer-timeout) words=' off' ;;
+        --linger-timeout) words=' off' ;;
+        --linger-limit) ;;
+        --arrive-timeout) words=' off' ;;
+        --keepalive) words=' off' ;;
+        --output-limit) ;;
+        --wake-bytes) ;;
+        --wake-messages) ;;
+        --wake-accepts) ;;
+        --backlog) ;;
+        --defer-accept) words=' off' ;;
+        --unix-mode) ;;
+        --workers) ;;
+        --max-clients) ;;
+        --max-memory) ;;
+        --drain-timeout) words=' off' ;;
+        --print) words=' auto off text hex both json' ;;
+        --log-level) words=' error warning info debug' ;;
+        --log-format) words=' text json' ;;
+        --config) is_file=yes ;;
+        --hex) ;;
+        --file) is_file=yes ;;
+        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --print --log-level --log-format --config --hex --file --help -h' ;;
+        esac
+        ;;
+    esac
+    if [[ $is_file ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        compopt -o filenames 2>/dev/null
+    else
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+        # More is to come behind a colon.
+        if [[ ${COMPREPLY[*]} == *: ]]; then compopt -o nospace 2>/dev/null; fi
+    fi
+    return 0
+}
+
+complete -F _weir weir
