@@ -287,23 +287,6 @@ static int parse_command(struct reading *reading, const char *text)
     return fail_unknown(reading, word);
 }
 
-/* What was typed may hold anything, and a sentence is cut anywhere: what cannot be shown becomes question marks. */
-static void make_printable(char *text)
-{
-    struct weir_bytes rest = { (const unsigned char *)text, strlen(text) };
-    size_t at = 0;
-
-    while (rest.len) {
-        uint32_t character = 0;
-        const int len = utf8_decode(rest, &character);
-        const size_t step = len > 0 ? (size_t)len : 1;
-        if (len < 0 || utf8_columns(character) < 0) memset(text + at, '?', step);
-        at += step;
-        rest.data += step;
-        rest.len -= step;
-    }
-}
-
 int command_parse(const char *text, enum command_place place, struct command_line *ret,
                   char error[COMMAND_ERROR_BYTES_MAX])
 {
@@ -323,7 +306,7 @@ int command_parse(const char *text, enum command_place place, struct command_lin
     }
     command_fini(&line);
     if (err == -ENOMEM) snprintf(error, COMMAND_ERROR_BYTES_MAX, "%s", weir_strerror(err));
-    make_printable(error);
+    utf8_make_printable(error); /* it quotes what was typed, cut anywhere */
     return err;
 }
 
