@@ -26,11 +26,15 @@
  * as long as somebody reads. */
 enum { QUEUE_BYTES_MAX = 4 * 1024 * 1024 };
 
+/* What is written at once while somebody types: his keys wait for it. */
+enum { PIECE_BYTES_MAX = 16 * 1024 };
+
 struct printer {
     int fd;
     const char *name;
     struct printer *notes;
     bool notes_only;
+    struct printer_around around; /* zeroed: there is nothing to do */
     bool started;
     pthread_t thread;
 
@@ -69,6 +73,11 @@ int printer_new(int fd, const char *name, struct printer *notes, struct printer 
 void printer_set_notes_only(struct printer *printer)
 {
     printer->notes_only = true;
+}
+
+void printer_set_around(struct printer *printer, const struct printer_around *around)
+{
+    printer->around = *around;
 }
 
 /* ---- Adding: any thread ---- */
@@ -132,8 +141,8 @@ static uint64_t count_lines(const char *bytes, size_t len)
     return count;
 }
 
-/* Writes lines out. Returns 0, or the code of the write that failed, with the number of lines it cost in *ret_lost. */
-static int write_lines(struct printer *printer, const char *bytes, size_t len, uint64_t *ret_lost)
+/* Returns 0, or the code of the write that failed, with the number of lines it cost in *ret_lost. */
+static int write_piece(struct printer *printer, const char *bytes, size_t len, uint64_t *ret_lost)
 {
     size_t done = 0;
     ssize_t written = 1;
@@ -148,6 +157,36 @@ static int write_lines(struct printer *printer, const char *bytes, size_t len, u
     if (done) printer->cut = bytes[done - 1] != '\n';
     *ret_lost = count_lines(bytes + done, len - done);
     return written < 0 ? (int)written : -EIO;
+}
+
+/* The length of the whole lines that are written at once. */
+static size_t piece_len(const struct printer *printer, const char *bytes, size_t len)
+{
+    const char *newline = NULL;
+
+    if (!printer->around.begin || len <= PIECE_BYTES_MAX) return len;
+    newline = memrchr(bytes, '\n', PIECE_BYTES_MAX);
+    if (!newline) newline = memchr(bytes, '\n', len);
+    return newline ? (size_t)(newline - bytes) + 1 : len;
+}
+
+/* Writes lines out. Returns as above. */
+static int write_lines(struct printer *printer, const char *bytes, size_t len, uint64_t *ret_lost)
+{
+    while (len) {
+        const size_t piece = piece_len(printer, bytes, len);
+        int err = 0;
+        if (printer->around.begin) printer->around.begin(printer->around.user);
+        err = write_piece(printer, bytes, piece, ret_lost);
+        if (printer->around.end) printer->around.end(printer->around.user);
+        bytes += piece;
+        len -= piece;
+        if (err) {
+            *ret_lost += count_lines(bytes, len);
+            return err;
+        }
+    }
+    return 0;
 }
 
 /* The reader of a pipe or the terminal is gone for good; a full disk or a reached quota may pass. */

@@ -19,6 +19,15 @@ int printer_new(int fd, const char *name, struct printer *notes, struct printer 
 /* Whether the count of lines that were not shown goes to notes rather than to fd, where only whole objects may go. */
 void printer_set_notes_only(struct printer *printer);
 
+/* To be called around each write, on the printer's thread: for a terminal on which somebody types meanwhile. What is
+ * written between the two are whole lines, and no more than a few hundred unless one is long. Before printer_start. */
+struct printer_around {
+    void (*begin)(void *user);
+    void (*end)(void *user);
+    void *user;
+};
+void printer_set_around(struct printer *printer, const struct printer_around *around);
+
 /* Starts the thread, with all signals blocked. Returns 0 or a negative code. */
 int printer_start(struct printer *printer);
 

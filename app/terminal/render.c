@@ -14,6 +14,7 @@ enum {
     RUN_MIN = 4,               /* so many of one escaped byte in a row become one escape with a count */
     MARKS_MAX = 8,             /* characters without a column of their own in a row; more would grow a line for ever */
     COLUMNS_MIN = 24,          /* of a message, however narrow the terminal */
+    HEX_ROW_BYTES = 16,        /* of a message that is shown whole */
     LOOKED_AT_BYTES_MAX = 4096 /* of a message, to tell text from other bytes */
 };
 
@@ -163,6 +164,14 @@ bool render_is_text(struct weir_bytes bytes)
 
 /* ---- Bytes as hex ---- */
 
+static void add_gutter(struct line *line, struct weir_bytes bytes)
+{
+    line_add_text(line, "|");
+    for (size_t i = 0; i < bytes.len; i++)
+        line_add(line, bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? (const char *)&bytes.data[i] : ".", 1);
+    line_add_text(line, "|");
+}
+
 static void add_hex(struct line *line, struct weir_bytes bytes, bool gutter)
 {
     static const char digits[] = "0123456789abcdef";
@@ -172,10 +181,8 @@ static void add_hex(struct line *line, struct weir_bytes bytes, bool gutter)
         line_add(line, text, i + 1 < bytes.len ? 3 : 2);
     }
     if (!gutter) return;
-    line_add_text(line, "  |");
-    for (size_t i = 0; i < bytes.len; i++)
-        line_add(line, bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? (const char *)&bytes.data[i] : ".", 1);
-    line_add_text(line, "|");
+    line_add_text(line, "  ");
+    add_gutter(line, bytes);
 }
 
 static size_t hex_columns(size_t len, bool gutter)
@@ -231,7 +238,10 @@ static size_t add_head(struct line *line, const struct render_style *style, cons
     localtime_r(&event->time.tv_sec, &day);
     snprintf(time, sizeof(time), "%02d:%02d:%02d.%03ld", day.tm_hour, day.tm_min, day.tm_sec,
              event->time.tv_nsec / 1000000);
-    snprintf(conn, sizeof(conn), "#%llu", (unsigned long long)event->conn);
+    if (event->conn)
+        snprintf(conn, sizeof(conn), "#%llu", (unsigned long long)event->conn);
+    else
+        snprintf(conn, sizeof(conn), "all");
     add_coloured(line, style, DIM, time);
     line_add_text(line, " ");
     add_coloured(line, style, colours[event->conn % (sizeof(colours) / sizeof(colours[0]))], conn);
@@ -262,20 +272,83 @@ static size_t note_text(const struct weir_message_info *info, size_t len, char r
                             info->flags & WEIR_MESSAGE_UNFINISHED ? " (unfinished)" : "");
 }
 
+/* What is left for a message behind so many columns; 0: it is not cut. */
+static size_t columns_left(const struct render_style *style, size_t taken)
+{
+    if (!style->columns) return 0;
+    return style->columns >= taken + COLUMNS_MIN ? style->columns - taken : COLUMNS_MIN;
+}
+
 void render_message(struct line *line, const struct render_style *style, const struct conn_event *event,
                     struct weir_bytes message, const struct weir_message_info *info)
 {
     char note[NOTE_BYTES_MAX];
     const size_t note_len = note_text(info, message.len, note);
     const size_t taken = add_head(line, style, event) + note_len;
-    size_t columns = style->columns;
 
-    if (columns) columns = columns >= taken + COLUMNS_MIN ? columns - taken : COLUMNS_MIN;
-    render_bytes(line, style, message, columns);
+    render_bytes(line, style, message, columns_left(style, taken));
     if (note_len && style->colour) line_add_text(line, DIM);
     line_add(line, note, note_len);
     if (note_len && style->colour) line_add_text(line, PLAIN);
     line_add_text(line, "\n");
+}
+
+void render_sent(struct line *line, const struct render_style *style, const struct conn_event *event,
+                 struct weir_bytes message, const char *note)
+{
+    const size_t note_len = note ? strlen(note) + (message.len > 0) : 0;
+    const size_t taken = add_head(line, style, event) + strlen("< ") + note_len;
+
+    add_coloured(line, style, GREEN, "< ");
+    render_bytes(line, style, message, columns_left(style, taken));
+    if (note && message.len) line_add_text(line, " ");
+    if (note) add_coloured(line, style, DIM, note);
+    line_add_text(line, "\n");
+}
+
+static void add_text_rows(struct line *line, const struct render_style *style, struct weir_bytes bytes)
+{
+    while (bytes.len) {
+        const unsigned char *const newline = memchr(bytes.data, '\n', bytes.len);
+        const size_t len = newline ? (size_t)(newline - bytes.data) + 1 : bytes.len;
+        line_add_text(line, "  ");
+        add_text(line, style->utf8, (struct weir_bytes){ bytes.data, len }, 0);
+        line_add_text(line, "\n");
+        bytes.data += len;
+        bytes.len -= len;
+    }
+}
+
+static void add_hex_rows(struct line *line, struct weir_bytes bytes, bool gutter)
+{
+    for (size_t at = 0; at < bytes.len; at += HEX_ROW_BYTES) {
+        const size_t len = bytes.len - at < HEX_ROW_BYTES ? bytes.len - at : HEX_ROW_BYTES;
+        line_addf(line, "  %08zx  ", at);
+        add_hex(line, (struct weir_bytes){ bytes.data + at, len }, false);
+        if (gutter) {
+            line_addf(line, "%*s  ", (int)(3 * (HEX_ROW_BYTES - len)), "");
+            add_gutter(line, (struct weir_bytes){ bytes.data + at, len });
+        }
+        line_add_text(line, "\n");
+    }
+}
+
+void render_whole(struct line *line, const struct render_style *style, const struct conn_event *event,
+                  struct weir_bytes message, const struct weir_message_info *info)
+{
+    enum render_form form = style->form;
+    char note[NOTE_BYTES_MAX];
+
+    add_head(line, style, event);
+    line_addf(line, "message %llu, ", (unsigned long long)info->seq);
+    line_add_count(line, message.len, "byte");
+    note_text(info, 1, note);
+    line_addf(line, "%s%s\n", note, message.len ? ":" : "");
+    if (form == RENDER_AUTO) form = render_is_text(message) ? RENDER_TEXT : RENDER_BOTH;
+    if (form == RENDER_TEXT)
+        add_text_rows(line, style, message);
+    else
+        add_hex_rows(line, message, form == RENDER_BOTH);
 }
 
 void render_close(struct line *line, const struct render_style *style, const struct conn_event *event,

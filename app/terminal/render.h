@@ -43,8 +43,16 @@ struct conn_event {
 void render_open(struct line *line, const struct render_style *style, const struct conn_event *event);
 void render_message(struct line *line, const struct render_style *style, const struct conn_event *event,
                     struct weir_bytes message, const struct weir_message_info *info);
+/* What a person sent, marked with a <. conn 0 is "all". note stands behind the message; NULL: nothing. */
+void render_sent(struct line *line, const struct render_style *style, const struct conn_event *event,
+                 struct weir_bytes message, const char *note);
 void render_close(struct line *line, const struct render_style *style, const struct conn_event *event,
                   enum weir_reason reason, int error, const struct weir_conn_counters *counters);
+
+/* Adds a message whole, in several lines: where it came from, and then what is in it, text by its own lines and other
+ * bytes sixteen a line. */
+void render_whole(struct line *line, const struct render_style *style, const struct conn_event *event,
+                  struct weir_bytes message, const struct weir_message_info *info);
 
 /* Adds the bytes in the style's form, without a newline, cut at so many columns; 0: uncut. */
 void render_bytes(struct line *line, const struct render_style *style, struct weir_bytes bytes, size_t columns);

@@ -133,3 +133,36 @@ void show_close(struct show *show, struct weir_conn *conn, const char *listener,
         render_close(making.line, &making.style, &making.event, reason, weir_conn_error(conn), &counters);
     end(show, &making);
 }
+
+/* ---- What is typed, and asked for: any thread ---- */
+
+static void begin_typed(struct show *show, uint64_t conn, struct line *line, struct making *ret)
+{
+    *ret = (struct making){ .line = line, .style = show->style, .event.conn = conn };
+    ret->style.columns = atomic_load_explicit(&show->columns, memory_order_relaxed);
+    clock_gettime(CLOCK_REALTIME, &ret->event.time);
+}
+
+void show_typed(struct show *show, uint64_t conn, struct weir_bytes message, const char *note)
+{
+    struct line line = { 0 };
+    struct making making;
+
+    begin_typed(show, conn, &line, &making);
+    render_sent(&line, &making.style, &making.event, message, note);
+    end(show, &making);
+    line_fini(&line);
+}
+
+void show_whole(struct show *show, uint64_t conn, struct timespec time, struct weir_bytes message,
+                const struct weir_message_info *info)
+{
+    struct line line = { 0 };
+    struct making making;
+
+    begin_typed(show, conn, &line, &making);
+    making.event.time = time;
+    render_whole(&line, &making.style, &making.event, message, info);
+    end(show, &making);
+    line_fini(&line);
+}

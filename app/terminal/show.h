@@ -30,4 +30,11 @@ void show_message(struct show *show, struct weir_conn *conn, const char *listene
 void show_sent(struct show *show, struct weir_conn *conn, const char *listener, struct weir_bytes message);
 void show_close(struct show *show, struct weir_conn *conn, const char *listener, enum weir_reason reason);
 
+/* What a person sent to a client, or to all when conn is 0; note is said behind it, NULL: nothing. Any thread; shown to
+ * people only. */
+void show_typed(struct show *show, uint64_t conn, struct weir_bytes message, const char *note);
+/* A message whole, that came at that time. Any thread; shown to people only. */
+void show_whole(struct show *show, uint64_t conn, struct timespec time, struct weir_bytes message,
+                const struct weir_message_info *info);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include <locale.h>
 #include <stddef.h>
+#include <string.h>
 #include <wchar.h>
 
 /* By first byte: how long a character is, and the bounds of its second byte (Unicode, table 3-7). They rule out
@@ -97,4 +98,19 @@ int utf8_columns(uint32_t character)
     if (character < 0x7f) return 1;
     if (is_deceptive(character)) return -1;
     return wcwidth((wchar_t)character);
+}
+
+void utf8_make_printable(char *text)
+{
+    struct weir_bytes rest = { (const unsigned char *)text, strlen(text) };
+
+    while (rest.len) {
+        uint32_t character = 0;
+        const int len = utf8_decode(rest, &character);
+        const size_t step = len > 0 ? (size_t)len : 1;
+        if (len < 0 || utf8_columns(character) < 0) memset(text, '?', step);
+        text += step;
+        rest.data += step;
+        rest.len -= step;
+    }
 }

@@ -27,4 +27,7 @@ void utf8_init(void);
  * changes the direction of text or cannot be seen, and what is no character. */
 int utf8_columns(uint32_t character);
 
+/* Makes question marks of what must not be shown as it is, in place: for what a person has typed. */
+void utf8_make_printable(char *text);
+
 #endif

@@ -17,7 +17,7 @@ ROOMS = {
     "lib/frame": ["lib/frame"] + LIB_BASE,
     "lib/gate": ["lib/gate"] + LIB_BASE,
     "app/options": ["app/options"],
-    "app/terminal": ["app/terminal"],
+    "app/terminal": ["app/terminal", "app/options/values.h"],
     "app/clients": ["app/clients"],
     "app/client": ["app/client", "app/options", "app/terminal", "app/status.h"],
 }
