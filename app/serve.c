@@ -20,6 +20,7 @@
 
 #include "announce.h"
 #include "clients/reply.h"
+#include "terminal/encoding.h"
 #include "terminal/printer.h"
 #include "terminal/show.h"
 #include "terminal/terminal.h"
@@ -48,6 +49,7 @@ struct serve {
     unsigned workers;
     struct printer *log;   /* standard error */
     struct printer *lines; /* standard output; NULL: nothing is shown */
+    struct encoding *encoding;
     struct show *show;
     struct weir *weir;
     struct serve_listener *listeners; /* as many as engine_listeners; owned */
@@ -173,7 +175,21 @@ static int prepare_output(struct serve *serve)
     err = printer_new(STDOUT_FILENO, "standard output", serve->log, &serve->lines);
     if (err) return err;
     if (json) printer_set_notes_only(serve->lines);
-    return show_new(serve->lines, json, forms[print], serve->workers, &serve->show);
+    err = show_new(serve->lines, json, forms[print], serve->workers, &serve->show);
+    if (!err) show_set_encoding(serve->show, serve->encoding);
+    return err;
+}
+
+static enum status open_encoding(struct serve *serve)
+{
+    const char *const name = serve->options->encoding;
+    char reason[256];
+    char text[OPTIONS_ERROR_BYTES_MAX];
+    const int err = name ? encoding_open(name, &serve->encoding, reason, sizeof(reason)) : 0;
+
+    if (!err) return STATUS_DONE;
+    snprintf(text, sizeof(text), "--encoding %s: %s", name, reason);
+    return err == -EINVAL ? status_usage(COMMAND_SERVE, text) : status_error(COMMAND_SERVE, err, text);
 }
 
 static enum status start_listener(struct serve *serve, const struct endpoint_options *options, size_t index)
@@ -316,9 +332,11 @@ static enum status start(struct serve *serve)
         WEIR_CONFIG(.workers = serve->workers, .clients_max = options->clients_max,
                     .memory_bytes_max = options->memory_bytes_max, .on_log = on_log,
                     .log_level = (enum weir_log_level)(options->log_level + WEIR_LOG_ERROR), .user = serve);
-    enum status status = STATUS_DONE;
-    int err = prepare_output(serve);
+    enum status status = open_encoding(serve);
+    int err = 0;
 
+    if (status != STATUS_DONE) return status;
+    err = prepare_output(serve);
     if (err) return status_error(COMMAND_SERVE, err, weir_strerror(err));
     err = weir_new(&config, &serve->weir);
     if (err) return status_error(COMMAND_SERVE, err, weir_error_text(NULL));
@@ -359,6 +377,7 @@ static void end(struct serve *serve)
     free(serve->listeners);
     free(serve->engine_listeners);
     show_free(serve->show);
+    encoding_close(serve->encoding);
     if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS);
     if (serve->log) is_quiet = printer_finish(serve->log, LAST_LOG_MS) && is_quiet;
     if (!is_quiet) return; /* a write is stuck: its printer goes with the process */

@@ -132,7 +132,7 @@ static void add_text_lines(struct session *session, struct weir_bytes bytes)
 static void show_answer(struct session *session, struct weir_bytes message)
 {
     remove_prompt(session);
-    if (!session->by_message && render_is_text(message)) {
+    if (!session->by_message && render_is_text(session->style.encoding, message)) {
         add_text_lines(session, message);
     } else {
         render_bytes(&session->out, &session->style, message, 0);

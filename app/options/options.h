@@ -34,8 +34,9 @@ struct options {
     int64_t clients_max; /* 0: what the descriptor limit allows */
     int64_t memory_bytes_max;
     int64_t drain_timeout_ms;
-    int print;     /* enum print_mode */
-    int log_level; /* enum weir_log_level, less WEIR_LOG_ERROR */
+    int print;            /* enum print_mode */
+    const char *encoding; /* NULL: UTF-8 */
+    int log_level;        /* enum weir_log_level, less WEIR_LOG_ERROR */
     int crlf;
     int help;
 };

@@ -133,6 +133,11 @@ const struct option_spec option_specs[] = {
       .help = "how connections and messages are shown on standard output; auto: text or hex on a terminal, off elsewhere",
       .default_text = "auto", .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_CHOICE,
       .target = GLOBAL(print), .choices = "auto|off|text|hex|both|json" },
+    { .name = "encoding", .argument = "NAME", .environment = "WEIR_ENCODING",
+      .help = "what characters messages are in, as shown and typed (also text in JSON): gbk, gb18030, big5, shift_jis, "
+              "latin1 and others; bytes are never changed, and \\xHH is always a byte",
+      .default_text = "utf-8", .commands = SERVE | CONNECT, .scope = OPTION_GLOBAL, .type = OPTION_TEXT,
+      .target = GLOBAL(encoding) },
     { .name = "log-level", .argument = "LEVEL", .environment = "WEIR_LOG_LEVEL",
       .help = "what is said on standard error", .default_text = "info", .commands = SERVE, .scope = OPTION_GLOBAL,
       .type = OPTION_CHOICE, .target = GLOBAL(log_level), .choices = "error|warning|info|debug" },

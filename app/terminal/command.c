@@ -24,6 +24,7 @@ static const int64_t repeat_interval_max_ms = 30LL * 24 * 60 * 60 * 1000;
 /* One reading of one line. */
 struct reading {
     enum command_place place;
+    struct encoding *encoding;
     struct command_line *line;
     char *error;
 };
@@ -58,14 +59,22 @@ static int take_room(struct reading *reading, size_t room)
 
 static int parse_text(struct reading *reading, const char *text)
 {
-    const size_t room = strlen(text);
-    int err = take_room(reading, room);
+    struct line sent = { 0 };
+    size_t offset = 0;
+    int err = encoding_add_typed(reading->encoding, text, &sent, &offset);
 
-    if (err) return err;
-    err = weir_unescape(text, reading->line->bytes, room, &reading->line->len);
-    if (!err) return 0;
+    line_add(&sent, "", 1); /* so that there are bytes to own */
+    if (!err && sent.failed) err = -ENOMEM;
+    if (!err) {
+        reading->line->bytes = (unsigned char *)sent.bytes;
+        reading->line->len = sent.len - 1;
+        return 0;
+    }
+    line_fini(&sent);
+    if (err == -ENOMEM) return err;
+    if (err == -EILSEQ) return fail(reading, "%.40s: not a character of the encoding", text + offset);
     return fail(reading, "not an escape: %.4s (there are \\n \\r \\t \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH)",
-                text + reading->line->len);
+                text + offset);
 }
 
 static int hex_digit(char character)
@@ -287,11 +296,11 @@ static int parse_command(struct reading *reading, const char *text)
     return fail_unknown(reading, word);
 }
 
-int command_parse(const char *text, enum command_place place, struct command_line *ret,
+int command_parse(const char *text, enum command_place place, struct encoding *encoding, struct command_line *ret,
                   char error[COMMAND_ERROR_BYTES_MAX])
 {
     struct command_line line = { .kind = DO_SEND };
-    struct reading reading = { .place = place, .line = &line, .error = error };
+    struct reading reading = { .place = place, .encoding = encoding, .line = &line, .error = error };
     int err = 0;
 
     if (text[0] != '/')

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "encoding.h"
 #include "line.h"
 
 /* Where a line is typed: each has commands of its own. */
@@ -40,9 +41,9 @@ struct command_line {
 
 enum { COMMAND_ERROR_BYTES_MAX = 300 };
 
-/* Reads a line, without its newline. Returns 0, or -EINVAL or -ENOMEM with a sentence in error, safe to print, and
- * nothing to free. */
-int command_parse(const char *text, enum command_place place, struct command_line *ret,
+/* Reads a line, without its newline; characters to send are sent in that encoding. Returns 0, or -EINVAL or -ENOMEM
+ * with a sentence in error, safe to print, and nothing to free. */
+int command_parse(const char *text, enum command_place place, struct encoding *encoding, struct command_line *ret,
                   char error[COMMAND_ERROR_BYTES_MAX]);
 void command_fini(struct command_line *command);
 

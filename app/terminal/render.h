@@ -15,6 +15,7 @@
 
 #include <weir/weir.h>
 
+#include "encoding.h"
 #include "line.h"
 
 enum render_form {
@@ -28,7 +29,8 @@ struct render_style {
     enum render_form form;
     unsigned columns; /* of the terminal; what is longer is cut. 0: nothing is cut */
     bool colour;
-    bool utf8; /* false: every byte beyond ASCII is an escape */
+    bool utf8;                 /* false: every character beyond ASCII is an escape */
+    struct encoding *encoding; /* of the messages; NULL: UTF-8 */
 };
 
 /* What is said of a connection in each of its lines. */
@@ -57,8 +59,8 @@ void render_whole(struct line *line, const struct render_style *style, const str
 /* Adds the bytes in the style's form, without a newline, cut at so many columns; 0: uncut. */
 void render_bytes(struct line *line, const struct render_style *style, struct weir_bytes bytes, size_t columns);
 
-/* Whether the bytes look like text: UTF-8 (cut off inside its last character, perhaps), and no fewer visible characters
- * than controls, a run of one control counting once. */
-bool render_is_text(struct weir_bytes bytes);
+/* Whether the bytes look like text in that encoding: characters (cut off inside its last character, perhaps), and no
+ * fewer visible characters than controls, a run of one control counting once. */
+bool render_is_text(struct encoding *encoding, struct weir_bytes bytes);
 
 #endif

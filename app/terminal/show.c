@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "json.h"
@@ -54,6 +55,11 @@ void show_free(struct show *show)
 void show_set_columns(struct show *show, unsigned columns)
 {
     atomic_store_explicit(&show->columns, columns, memory_order_relaxed);
+}
+
+void show_set_encoding(struct show *show, struct encoding *encoding)
+{
+    show->style.encoding = encoding;
 }
 
 /* What a line is made with. */
@@ -104,7 +110,7 @@ void show_message(struct show *show, struct weir_conn *conn, const char *listene
     weir_conn_message(conn, &info);
     begin(show, conn, listener, &making);
     if (show->json)
-        json_message(making.line, &making.event, message, &info);
+        json_message(making.line, &making.event, making.style.encoding, message, &info);
     else
         render_message(making.line, &making.style, &making.event, message, &info);
     end(show, &making);
@@ -116,7 +122,7 @@ void show_sent(struct show *show, struct weir_conn *conn, const char *listener, 
 
     if (!show->json) return; /* people see their own answers at the client */
     begin(show, conn, listener, &making);
-    json_sent(making.line, &making.event, message);
+    json_sent(making.line, &making.event, making.style.encoding, message);
     end(show, &making);
 }
 

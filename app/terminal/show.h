@@ -23,6 +23,9 @@ void show_free(struct show *show);
 /* The terminal's width may have changed. Any thread. */
 void show_set_columns(struct show *show, unsigned columns);
 
+/* What messages are shown in; NULL, the default: UTF-8. It must live longer. Before anything is shown. */
+void show_set_encoding(struct show *show, struct encoding *encoding);
+
 /* Each from the callback of its name, on the connection's worker. listener is its URL; NULL leaves it out, which JSON
  * cannot. */
 void show_open(struct show *show, struct weir_conn *conn, const char *listener);

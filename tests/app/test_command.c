@@ -18,7 +18,7 @@ static void parse(const char *text, enum command_place place, struct command_lin
 {
     char error[COMMAND_ERROR_BYTES_MAX] = "";
 
-    if (command_parse(text, place, ret, error)) fail_msg("%s: %s", text, error);
+    if (command_parse(text, place, NULL, ret, error)) fail_msg("%s: %s", text, error);
 }
 
 /* The line means that these bytes are to be sent, to whom kind says. */
@@ -38,7 +38,7 @@ static void expect_error(const char *text, enum command_place place, const char 
     char error[COMMAND_ERROR_BYTES_MAX] = "";
     struct command_line line;
 
-    assert_int_equal(command_parse(text, place, &line, error), -EINVAL);
+    assert_int_equal(command_parse(text, place, NULL, &line, error), -EINVAL);
     assert_string_equal(error, expected);
 }
 

@@ -279,19 +279,19 @@ static void auto_tells_text_from_other_bytes(void **state)
     unsigned char tutorial[128] = "hi";
 
     (void)state;
-    assert_true(render_is_text(BYTES("plain")));
-    assert_true(render_is_text(BYTES("")));
-    assert_true(render_is_text(BYTES("\r\n")));
-    assert_true(render_is_text(BYTES("gr\xc3\xbc\xc3\x9f")));
-    assert_true(render_is_text(BYTES("cut \xe4\xbd")));
-    assert_true(render_is_text(BYTES("\x02"
-                                     "ABC\x03")));
-    assert_true(render_is_text((struct weir_bytes){ tutorial, sizeof(tutorial) }));
-    assert_false(render_is_text(BYTES("\x01\x03\0\0\0\x0a\xc5\xcd")));
-    assert_false(render_is_text(BYTES("\0\0\0\0")));
-    assert_false(render_is_text(BYTES("\x01\x02\x03"
-                                      "a")));
-    assert_false(render_is_text(BYTES("latin \xe9 one")));
+    assert_true(render_is_text(NULL, BYTES("plain")));
+    assert_true(render_is_text(NULL, BYTES("")));
+    assert_true(render_is_text(NULL, BYTES("\r\n")));
+    assert_true(render_is_text(NULL, BYTES("gr\xc3\xbc\xc3\x9f")));
+    assert_true(render_is_text(NULL, BYTES("cut \xe4\xbd")));
+    assert_true(render_is_text(NULL, BYTES("\x02"
+                                           "ABC\x03")));
+    assert_true(render_is_text(NULL, (struct weir_bytes){ tutorial, sizeof(tutorial) }));
+    assert_false(render_is_text(NULL, BYTES("\x01\x03\0\0\0\x0a\xc5\xcd")));
+    assert_false(render_is_text(NULL, BYTES("\0\0\0\0")));
+    assert_false(render_is_text(NULL, BYTES("\x01\x02\x03"
+                                            "a")));
+    assert_false(render_is_text(NULL, BYTES("latin \xe9 one")));
 }
 
 /* ---- Whole lines ---- */
