@@ -24,6 +24,7 @@
 #include "terminal/printer.h"
 #include "terminal/show.h"
 #include "terminal/terminal.h"
+#include "terminal/watch.h"
 
 enum {
     WORKERS_MAX = 256,
@@ -41,6 +42,8 @@ struct serve_listener {
     struct show *show; /* NULL: nothing is shown */
     struct reply reply;
     const char *shown_url; /* as in show.h: NULL where it goes without saying */
+    const char *missing;   /* of a message that has not ended: what */
+    bool hints;            /* what comes may be lines that nobody has asked to see as messages */
     char url[WEIR_ADDRESS_BYTES_MAX];
 };
 
@@ -51,6 +54,7 @@ struct serve {
     struct printer *lines; /* standard output; NULL: nothing is shown */
     struct encoding *encoding;
     struct show *show;
+    struct watch *watch; /* NULL: nobody looks */
     struct weir *weir;
     struct serve_listener *listeners; /* as many as engine_listeners; owned */
     struct weir_listener **engine_listeners;
@@ -113,6 +117,7 @@ static void on_message_shown(struct weir_conn *conn, struct weir_bytes message, 
     struct weir_bytes answer;
 
     show_message(listener->show, conn, listener->shown_url, message);
+    if (listener->hints) show_hint_if_lines(listener->show, conn, message);
     if (listener->reply.kind == REPLY_NONE) return;
     answer = reply_to(&listener->reply, message);
     if (reply_send(conn, answer) >= 0) show_sent(listener->show, conn, listener->shown_url, answer);
@@ -192,6 +197,25 @@ static enum status open_encoding(struct serve *serve)
     return err == -EINVAL ? status_usage(COMMAND_SERVE, text) : status_error(COMMAND_SERVE, err, text);
 }
 
+/* Whether somebody watches, who is helped by more than what happens. */
+static bool is_watched(const struct serve *serve)
+{
+    return serve->show && serve->options->print != PRINT_JSON && isatty(STDOUT_FILENO);
+}
+
+/* What people are told of the listener's framing while they watch. */
+static void choose_hints(struct serve *serve, struct serve_listener *listener, const char *spec)
+{
+    struct weir_frame *frame = NULL;
+    const char *name = "";
+
+    if (!is_watched(serve) || weir_frame_new(spec ? spec : "raw", &frame, NULL, 0)) return;
+    name = weir_frame_codec(frame)->name;
+    listener->hints = strcmp(name, "raw") == 0;
+    listener->missing = strcmp(name, "line") == 0 ? "no newline yet" : "no end yet";
+    weir_frame_free(frame);
+}
+
 static enum status start_listener(struct serve *serve, const struct endpoint_options *options, size_t index)
 {
     struct serve_listener *const listener = &serve->listeners[index];
@@ -206,6 +230,7 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
         return err == -EINVAL ? status_usage(COMMAND_SERVE, text) : status_error(COMMAND_SERVE, err, text);
     }
     listener->show = serve->show;
+    choose_hints(serve, listener, service.frame);
     choose_callbacks(listener, &service);
     err = weir_listen(serve->weir, url, &service, &serve->engine_listeners[index]);
     if (err) return status_error(COMMAND_SERVE, err, weir_error_text(serve->weir));
@@ -229,6 +254,15 @@ static enum status start_listeners(struct serve *serve)
         status = start_listener(serve, options->endpoint_count ? &options->endpoints[i] : &options->common, i);
     }
     return status;
+}
+
+static const char *missing_of(const struct weir_listener *listener, void *user)
+{
+    const struct serve *const serve = user;
+
+    for (size_t i = 0; i < serve->listener_count; i++)
+        if (serve->engine_listeners[i] == listener) return serve->listeners[i].missing;
+    return "no end yet";
 }
 
 static void announce(struct serve *serve)
@@ -345,6 +379,7 @@ static enum status start(struct serve *serve)
     err = start_signals(serve);
     if (!err) err = printer_start(serve->log);
     if (!err && serve->lines) err = printer_start(serve->lines);
+    if (!err && is_watched(serve)) err = watch_start(serve->weir, serve->show, missing_of, serve, &serve->watch);
     if (err) return status_error(COMMAND_SERVE, err, weir_strerror(err));
     announce(serve);
     return STATUS_DONE;
@@ -376,6 +411,7 @@ static void end(struct serve *serve)
         reply_fini(&serve->listeners[i].reply);
     free(serve->listeners);
     free(serve->engine_listeners);
+    watch_free(serve->watch);
     show_free(serve->show);
     encoding_close(serve->encoding);
     if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS);

@@ -333,6 +333,29 @@ void render_message(struct line *line, const struct render_style *style, const s
     line_add_text(line, "\n");
 }
 
+void render_unfinished(struct line *line, const struct render_style *style, const struct conn_event *event,
+                       struct weir_bytes bytes, const char *missing)
+{
+    char note[NOTE_BYTES_MAX];
+    char count[COUNT_TEXT_BYTES_MAX];
+    size_t taken = add_head(line, style, event);
+
+    count_text(bytes.len, "byte", count);
+    taken += (size_t)snprintf(note, sizeof(note), "%s, %.40s: ", count, missing);
+    if (style->colour) line_add_text(line, DIM);
+    line_add_text(line, note);
+    render_bytes(line, style, bytes, columns_left(style, taken));
+    if (style->colour) line_add_text(line, PLAIN);
+    line_add_text(line, "\n");
+}
+
+void render_hint(struct line *line, const struct render_style *style, const struct conn_event *event, const char *hint)
+{
+    add_head(line, style, event);
+    add_coloured(line, style, DIM, hint);
+    line_add_text(line, "\n");
+}
+
 void render_sent(struct line *line, const struct render_style *style, const struct conn_event *event,
                  struct weir_bytes message, const char *note)
 {

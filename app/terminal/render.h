@@ -56,6 +56,12 @@ void render_close(struct line *line, const struct render_style *style, const str
 void render_whole(struct line *line, const struct render_style *style, const struct conn_event *event,
                   struct weir_bytes message, const struct weir_message_info *info);
 
+/* What has come of a message that does not end, and what it lacks: "no newline yet". */
+void render_unfinished(struct line *line, const struct render_style *style, const struct conn_event *event,
+                       struct weir_bytes bytes, const char *missing);
+/* Something that is good to know about a connection. */
+void render_hint(struct line *line, const struct render_style *style, const struct conn_event *event, const char *hint);
+
 /* Adds the bytes in the style's form, without a newline, cut at so many columns; 0: uncut. */
 void render_bytes(struct line *line, const struct render_style *style, struct weir_bytes bytes, size_t columns);
 

@@ -18,6 +18,7 @@ struct show {
     bool json;
     struct render_style style; /* but for its columns: */
     atomic_uint columns;
+    atomic_bool has_hinted;
     unsigned workers;
     struct line *line_of_worker; /* each used by one worker only */
 };
@@ -137,6 +138,27 @@ void show_close(struct show *show, struct weir_conn *conn, const char *listener,
         json_close(making.line, &making.event, reason, weir_conn_error(conn), &counters);
     else
         render_close(making.line, &making.style, &making.event, reason, weir_conn_error(conn), &counters);
+    end(show, &making);
+}
+
+void show_unfinished(struct show *show, struct weir_conn *conn, struct weir_bytes bytes, const char *missing)
+{
+    struct making making;
+
+    begin(show, conn, NULL, &making);
+    render_unfinished(making.line, &making.style, &making.event, bytes, missing);
+    end(show, &making);
+}
+
+void show_hint_if_lines(struct show *show, struct weir_conn *conn, struct weir_bytes message)
+{
+    struct making making;
+
+    if (atomic_load_explicit(&show->has_hinted, memory_order_relaxed)) return;
+    if (!memchr(message.data, '\n', message.len) || !render_is_text(show->style.encoding, message)) return;
+    if (atomic_exchange(&show->has_hinted, true)) return; /* another worker was faster */
+    begin(show, conn, NULL, &making);
+    render_hint(making.line, &making.style, &making.event, "sends lines; to see each as a message: --frame line");
     end(show, &making);
 }
 

@@ -33,6 +33,12 @@ void show_message(struct show *show, struct weir_conn *conn, const char *listene
 void show_sent(struct show *show, struct weir_conn *conn, const char *listener, struct weir_bytes message);
 void show_close(struct show *show, struct weir_conn *conn, const char *listener, enum weir_reason reason);
 
+/* What has come of a message that does not end, and what it lacks. On the connection's worker; shown to people only. */
+void show_unfinished(struct show *show, struct weir_conn *conn, struct weir_bytes bytes, const char *missing);
+/* What came unframed: says once how to see lines as messages, if it looks like lines. In on_message; for people only.
+ */
+void show_hint_if_lines(struct show *show, struct weir_conn *conn, struct weir_bytes message);
+
 /* What a person sent to a client, or to all when conn is 0; note is said behind it, NULL: nothing. Any thread; shown to
  * people only. */
 void show_typed(struct show *show, uint64_t conn, struct weir_bytes message, const char *note);
