@@ -20,6 +20,7 @@
 
 #include "announce.h"
 #include "clients/reply.h"
+#include "desk/desk.h"
 #include "terminal/encoding.h"
 #include "terminal/printer.h"
 #include "terminal/show.h"
@@ -28,9 +29,11 @@
 
 enum {
     WORKERS_MAX = 256,
+    LAST_KEYS_MS = 300,  /* at the exit, for the one who types; then */
     LAST_LINES_MS = 700, /* at the exit, for what still waits to be shown, and to be logged */
     LAST_LOG_MS = 300,
-    SAME_SIGNAL_MS = 100 /* a second signal so soon is the first one again */
+    SAME_SIGNAL_MS = 100,                   /* a second signal so soon is the first one again */
+    DEFAULT_MESSAGE_BYTES_MAX = 1024 * 1024 /* the engine's */
 };
 
 static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -40,6 +43,8 @@ enum { STOP_SIGNAL_COUNT = sizeof(stop_signals) / sizeof(stop_signals[0]) };
 /* One listener: the user of its connections' callbacks. */
 struct serve_listener {
     struct show *show; /* NULL: nothing is shown */
+    struct desk *desk; /* NULL: nobody types */
+    struct desk_listener for_desk;
     struct reply reply;
     const char *shown_url; /* as in show.h: NULL where it goes without saying */
     const char *missing;   /* of a message that has not ended: what */
@@ -55,6 +60,7 @@ struct serve {
     struct encoding *encoding;
     struct show *show;
     struct watch *watch; /* NULL: nobody looks */
+    struct desk *desk;   /* NULL: nobody types */
     struct weir *weir;
     struct serve_listener *listeners; /* as many as engine_listeners; owned */
     struct weir_listener **engine_listeners;
@@ -130,10 +136,49 @@ static void on_close_shown(struct weir_conn *conn, enum weir_reason reason, void
     show_close(listener->show, conn, listener->shown_url, reason);
 }
 
+/* With a desk the user of a connection is the desk's, from on_open on; NULL for want of memory, and then it is on its
+ * way out already. */
+
+static void on_open_desk(struct weir_conn *conn, void *user)
+{
+    struct serve_listener *const listener = user;
+    struct desk_client *const client = desk_open(listener->desk, conn, &listener->for_desk, listener);
+
+    weir_conn_set_user(conn, client);
+    if (client)
+        on_open_shown(conn, listener);
+    else
+        weir_conn_abort(conn, WEIR_REASON_MEMORY);
+}
+
+static void on_message_desk(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    desk_message(user, conn, message);
+    on_message_shown(conn, message, desk_user(user));
+}
+
+static void on_writable_desk(struct weir_conn *conn, void *user)
+{
+    (void)conn;
+    if (user) desk_writable(user);
+}
+
+static void on_close_desk(struct weir_conn *conn, enum weir_reason reason, void *user)
+{
+    if (!user) return;
+    on_close_shown(conn, reason, desk_user(user));
+    desk_close(user);
+}
+
 static void choose_callbacks(struct serve_listener *listener, struct weir_service *service)
 {
     service->user = listener;
-    if (listener->show) {
+    if (listener->desk) {
+        service->on_open = on_open_desk;
+        service->on_message = on_message_desk;
+        service->on_writable = on_writable_desk;
+        service->on_close = on_close_desk;
+    } else if (listener->show) {
         service->on_open = on_open_shown;
         service->on_message = on_message_shown;
         service->on_close = on_close_shown;
@@ -216,6 +261,34 @@ static void choose_hints(struct serve *serve, struct serve_listener *listener, c
     weir_frame_free(frame);
 }
 
+/* Somebody can type where everything is shown to him, and what he types does not come from elsewhere. */
+static int prepare_desk(struct serve *serve)
+{
+    int err = 0;
+
+    if (!serve->show || serve->options->print == PRINT_JSON) return 0;
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return 0;
+    err = desk_new(serve->weir, serve->show, serve->lines, &serve->desk);
+    if (err) return err;
+    desk_share(serve->desk, serve->lines);
+    if (isatty(STDERR_FILENO)) desk_share(serve->desk, serve->log);
+    return 0;
+}
+
+/* Whether what is sent leaves as it is, because no framing was asked for or none that can be reversed. */
+static bool sends_raw(const struct weir_service *service)
+{
+    const char *const send_frame = service->send_frame;
+    const char *const spec = send_frame && strcmp(send_frame, "same") != 0 ? send_frame : service->frame;
+    struct weir_frame *frame = NULL;
+    bool raw = true;
+
+    if (!spec || strcmp(spec, "raw") == 0 || weir_frame_new(spec, &frame, NULL, 0)) return true;
+    raw = !weir_frame_is_reversible(frame);
+    weir_frame_free(frame);
+    return raw;
+}
+
 static enum status start_listener(struct serve *serve, const struct endpoint_options *options, size_t index)
 {
     struct serve_listener *const listener = &serve->listeners[index];
@@ -231,11 +304,16 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
     }
     listener->show = serve->show;
     choose_hints(serve, listener, service.frame);
+    listener->desk = serve->desk;
+    listener->for_desk.sends_raw = sends_raw(&service);
+    listener->for_desk.message_bytes_max =
+        service.message_bytes_max ? (size_t)service.message_bytes_max : DEFAULT_MESSAGE_BYTES_MAX;
     choose_callbacks(listener, &service);
     err = weir_listen(serve->weir, url, &service, &serve->engine_listeners[index]);
     if (err) return status_error(COMMAND_SERVE, err, weir_error_text(serve->weir));
     weir_listener_address(serve->engine_listeners[index], 0, listener->url);
     if (serve->options->print == PRINT_JSON || serve->options->endpoint_count > 1) listener->shown_url = listener->url;
+    listener->for_desk.url = listener->shown_url;
     return STATUS_DONE;
 }
 
@@ -278,6 +356,8 @@ static void announce(struct serve *serve)
     getrlimit(RLIMIT_NOFILE, &limit);
     line_addf(&line, "room for %llu clients (descriptor limit %llu)\n", (unsigned long long)counters.clients_max,
               (unsigned long long)limit.rlim_cur);
+    if (serve->desk && isatty(STDERR_FILENO))
+        line_add_text(&line, "what you type goes to the client that the prompt names; /help says more\n");
     printer_add(serve->log, line.bytes, line.len);
     line_fini(&line);
 }
@@ -303,6 +383,7 @@ static void on_stop_signal(int number, short what, void *user)
     (void)what;
     if (serve->stopping) return; /* SIGHUP again: a terminal that goes away sends more than one */
     serve->stopping = true;
+    if (serve->desk) desk_stop(serve->desk);
     weir_counters(serve->weir, &counters);
     say(serve, "stopping: %llu connection%s to drain\n", (unsigned long long)counters.clients,
         counters.clients == 1 ? "" : "s");
@@ -319,6 +400,7 @@ static void on_resize(int number, short what, void *user)
     (void)number;
     (void)what;
     show_set_columns(serve->show, terminal_columns(STDOUT_FILENO));
+    if (serve->desk) desk_resize(serve->desk);
 }
 
 /* nohup(1) leaves SIGHUP ignored: whoever started the server so wants it to outlive the terminal. */
@@ -374,6 +456,8 @@ static enum status start(struct serve *serve)
     if (err) return status_error(COMMAND_SERVE, err, weir_strerror(err));
     err = weir_new(&config, &serve->weir);
     if (err) return status_error(COMMAND_SERVE, err, weir_error_text(NULL));
+    err = prepare_desk(serve);
+    if (err) return status_error(COMMAND_SERVE, err, weir_strerror(err));
     status = start_listeners(serve);
     if (status != STATUS_DONE) return status;
     err = start_signals(serve);
@@ -382,7 +466,8 @@ static enum status start(struct serve *serve)
     if (!err && is_watched(serve)) err = watch_start(serve->weir, serve->show, missing_of, serve, &serve->watch);
     if (err) return status_error(COMMAND_SERVE, err, weir_strerror(err));
     announce(serve);
-    return STATUS_DONE;
+    err = serve->desk ? desk_start(serve->desk) : 0;
+    return err ? status_error(COMMAND_SERVE, err, weir_strerror(err)) : STATUS_DONE;
 }
 
 static enum status run(struct serve *serve)
@@ -406,17 +491,19 @@ static void end(struct serve *serve)
     bool is_quiet = true;
 
     end_signals(serve);
+    if (serve->desk) is_quiet = desk_finish(serve->desk, LAST_KEYS_MS);
     weir_free(serve->weir);
+    if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS) && is_quiet;
+    if (serve->log) is_quiet = printer_finish(serve->log, LAST_LOG_MS) && is_quiet;
+    if (!is_quiet) return; /* a write or a read is stuck: what it uses goes with the process */
     for (size_t i = 0; i < serve->listener_count; i++)
         reply_fini(&serve->listeners[i].reply);
     free(serve->listeners);
     free(serve->engine_listeners);
     watch_free(serve->watch);
+    desk_free(serve->desk);
     show_free(serve->show);
     encoding_close(serve->encoding);
-    if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS);
-    if (serve->log) is_quiet = printer_finish(serve->log, LAST_LOG_MS) && is_quiet;
-    if (!is_quiet) return; /* a write is stuck: its printer goes with the process */
     printer_free(serve->lines);
     printer_free(serve->log);
 }

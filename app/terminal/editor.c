@@ -14,7 +14,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +21,13 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <histedit.h>
 
 #include "line.h"
 #include "terminal.h"
+#include "thread.h"
 #include "tty.h"
 #include "utf8.h"
 #include "wrap.h"
@@ -353,10 +352,10 @@ static int read_key(EditLine *el, wchar_t *ret)
 
 /* ---- Lines ---- */
 
-/* Hands a line on. On the editor's thread, which does not have the turn. */
+/* Hands a line on, unless typing has ended meanwhile. On the editor's thread, which does not have the turn. */
 static void deliver(struct editor *editor, const char *text, uint64_t tag)
 {
-    editor->config.on_line(text, tag, editor->config.user);
+    if (!is_stopping(editor)) editor->config.on_line(text, tag, editor->config.user);
 }
 
 /* Makes the line a C string, and keeps it for the keys that go back to it. Returns NULL when there is no memory. */
@@ -537,7 +536,6 @@ static void read_plain_lines(struct editor *editor)
 static void *run(void *arg)
 {
     struct editor *const editor = arg;
-    bool is_asked = false;
 
     is_typist = true;
     if (wait_for_foreground(editor, false)) {
@@ -551,8 +549,7 @@ static void *run(void *arg)
         }
     }
     tty_unguard();
-    is_asked = is_stopping(editor);
-    if (!is_asked) editor->config.on_end(editor->error, editor->config.user);
+    if (!is_stopping(editor)) editor->config.on_end(editor->error, editor->config.user);
     line_fini(&editor->line);
     pthread_mutex_lock(&editor->lock);
     editor->ended = true;
@@ -566,7 +563,6 @@ static void *run(void *arg)
 int editor_new(const struct editor_config *config, const char *prompt, uint64_t tag, struct editor **ret)
 {
     struct editor *const editor = calloc(1, sizeof(*editor));
-    pthread_condattr_t attributes;
 
     if (!editor) return -ENOMEM;
     editor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -580,28 +576,20 @@ int editor_new(const struct editor_config *config, const char *prompt, uint64_t 
     editor->wanted.tag = tag;
     editor->prompt = editor->wanted;
     pthread_mutex_init(&editor->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&editor->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread_cond_init(&editor->changed);
     *ret = editor;
     return 0;
 }
 
 int editor_start(struct editor *editor)
 {
-    sigset_t all;
-    sigset_t before;
     int err = 0;
 
     tty_guard(editor->wake_fd);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    err = pthread_create(&editor->thread, NULL, run, editor);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    err = thread_start(&editor->thread, run, editor);
     editor->started = !err;
     if (err) tty_unguard();
-    return -err;
+    return err;
 }
 
 void editor_resize(struct editor *editor)
@@ -621,19 +609,12 @@ void editor_stop(struct editor *editor)
 
 bool editor_finish(struct editor *editor, int wait_ms)
 {
-    struct timespec deadline;
+    const struct timespec deadline = thread_deadline(wait_ms);
     bool ended = false;
     int err = 0;
 
     if (!editor->started) return true;
     editor_stop(editor);
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += wait_ms / 1000;
-    deadline.tv_nsec += wait_ms % 1000 * 1000000L;
-    if (deadline.tv_nsec >= 1000000000L) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000L;
-    }
     pthread_mutex_lock(&editor->lock);
     while (!editor->ended && !err)
         err = pthread_cond_timedwait(&editor->changed, &editor->lock, &deadline);

@@ -11,16 +11,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weir/error.h>
 
 #include "line.h"
+#include "thread.h"
 
 /* Lines are taken until this much waits, so that at most one line more is held: even the longest message can be shown,
  * as long as somebody reads. */
@@ -55,17 +54,13 @@ struct printer {
 int printer_new(int fd, const char *name, struct printer *notes, struct printer **ret)
 {
     struct printer *const printer = calloc(1, sizeof(*printer));
-    pthread_condattr_t attributes;
 
     if (!printer) return -ENOMEM;
     printer->fd = fd;
     printer->name = name;
     printer->notes = notes;
     pthread_mutex_init(&printer->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&printer->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread_cond_init(&printer->changed);
     *ret = printer;
     return 0;
 }
@@ -289,30 +284,10 @@ static void *run(void *arg)
 
 int printer_start(struct printer *printer)
 {
-    sigset_t all;
-    sigset_t before;
-    int err = 0;
+    const int err = thread_start(&printer->thread, run, printer);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    err = pthread_create(&printer->thread, NULL, run, printer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     printer->started = !err;
-    return -err;
-}
-
-static struct timespec deadline_in(int wait_ms)
-{
-    struct timespec deadline;
-
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += wait_ms / 1000;
-    deadline.tv_nsec += wait_ms % 1000 * 1000000L;
-    if (deadline.tv_nsec >= 1000000000L) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000L;
-    }
-    return deadline;
+    return err;
 }
 
 /* What was still to be written when a write stood still for ever, as far as it can be known: the thread has the rest.
@@ -329,7 +304,7 @@ static void note_lost(struct printer *printer, uint64_t lost)
 
 bool printer_finish(struct printer *printer, int wait_ms)
 {
-    const struct timespec deadline = deadline_in(wait_ms);
+    const struct timespec deadline = thread_deadline(wait_ms);
     uint64_t lost = 0;
     bool ended = false;
     int err = 0;

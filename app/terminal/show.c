@@ -63,6 +63,11 @@ void show_set_encoding(struct show *show, struct encoding *encoding)
     show->style.encoding = encoding;
 }
 
+struct encoding *show_encoding(const struct show *show)
+{
+    return show->style.encoding;
+}
+
 /* What a line is made with. */
 struct making {
     struct line *line;

@@ -25,6 +25,7 @@ void show_set_columns(struct show *show, unsigned columns);
 
 /* What messages are shown in; NULL, the default: UTF-8. It must live longer. Before anything is shown. */
 void show_set_encoding(struct show *show, struct encoding *encoding);
+struct encoding *show_encoding(const struct show *show);
 
 /* Each from the callback of its name, on the connection's worker. listener is its URL; NULL leaves it out, which JSON
  * cannot. */

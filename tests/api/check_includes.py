@@ -19,6 +19,7 @@ ROOMS = {
     "app/options": ["app/options"],
     "app/terminal": ["app/terminal", "app/options/values.h"],
     "app/clients": ["app/clients"],
+    "app/desk": ["app/desk", "app/clients", "app/terminal"],
     "app/client": ["app/client", "app/options", "app/terminal", "app/status.h"],
 }
 
