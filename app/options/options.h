@@ -24,6 +24,9 @@ struct endpoint_options {
 
 enum print_mode { PRINT_AUTO, PRINT_OFF, PRINT_TEXT, PRINT_HEX, PRINT_BOTH, PRINT_JSON };
 
+/* How connect shows what is answered; auto is text or hex on a terminal, and raw elsewhere. */
+enum answer_mode { ANSWER_AUTO, ANSWER_RAW, ANSWER_TEXT, ANSWER_HEX, ANSWER_BOTH, ANSWER_OFF };
+
 /* Everything of one command line. Strings are those of argv. */
 struct options {
     struct endpoint_options common;     /* what was given before the first --listen */
@@ -38,6 +41,9 @@ struct options {
     const char *encoding; /* NULL: UTF-8 */
     int log_level;        /* enum weir_log_level, less WEIR_LOG_ERROR */
     int crlf;
+    int hex;
+    int answers;        /* enum answer_mode */
+    int64_t silence_ms; /* 0: as long as it takes */
     int help;
 };
 

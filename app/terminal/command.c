@@ -68,6 +68,7 @@ static int parse_text(struct reading *reading, const char *text)
     if (!err) {
         reading->line->bytes = (unsigned char *)sent.bytes;
         reading->line->len = sent.len - 1;
+        reading->line->is_text = true;
         return 0;
     }
     line_fini(&sent);

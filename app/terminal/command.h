@@ -5,6 +5,7 @@
 #ifndef APP_TERMINAL_COMMAND_H
 #define APP_TERMINAL_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,7 @@ struct command_line {
     enum command_kind kind;
     unsigned char *bytes; /* owned, as name */
     size_t len;
+    bool is_text; /* the bytes were typed as text, not by /hex; a NUL stands behind them */
     char *name;
     uint64_t client;
     int64_t count;

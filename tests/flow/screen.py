@@ -3,7 +3,10 @@
 erased. It knows the control sequences that weir and libedit use on an xterm, and fails for any other. The screen has no
 bottom, so nothing scrolls out of it."""
 import re
+import termios
 import unicodedata
+
+from harness import wait_for
 
 SEQUENCE = re.compile(r"\x1b\[(\d*)(?:;\d+)*([A-Za-z@])")
 
@@ -98,3 +101,49 @@ class Screen:
             cells[self.column:self.column] = [" "] * count
         else:
             raise AssertionError("a control sequence that the screen does not know: %s%s" % (argument, name))
+
+
+class Typing:
+    """What somebody does who sits at a process on a terminal `columns` wide. Before harness.Process among the bases."""
+
+    def type(self, text):
+        """Types, and does not end the line."""
+        self.stdin.write(text if isinstance(text, bytes) else text.encode())
+
+    def enter(self, line):
+        self.type(line + "\r")
+
+    def rows(self):
+        """What is on the screen."""
+        return Screen(self.columns, self.stdout.text()).rows
+
+    def prompt(self):
+        """The last row."""
+        return self.rows()[-1]
+
+    def wait_prompt(self, prompt):
+        wait_for(lambda: self.prompt() == prompt, "the prompt %r; there is:\n%s" % (prompt, "\n".join(self.rows())))
+
+    def wait_row(self, pattern):
+        """Waits until a row matches the whole of the regular expression."""
+        def find():
+            return next((match for match in (re.fullmatch(pattern, row) for row in self.rows()) if match), None)
+        try:
+            return wait_for(find, pattern)
+        except AssertionError as error:
+            raise AssertionError("%s; the screen was:\n%s" % (error, "\n".join(self.rows()))) from None
+
+
+def attributes(process):
+    """Whether the terminal echoes and takes whole lines, as one does that is in order, and as one where lines are
+    edited does not."""
+    flags = termios.tcgetattr(process.stdin.fileno())[3]
+    return bool(flags & termios.ECHO), bool(flags & termios.ICANON), bool(flags & termios.ISIG)
+
+
+IN_ORDER = (True, True, True)
+EDITED = (False, False, True)
+
+
+def wait_attributes(process, wanted):
+    wait_for(lambda: attributes(process) == wanted, "the terminal's attributes")

@@ -8,45 +8,18 @@ import time
 
 from harness import DEADLINE, WEIR, Process, Server, connect, expect_eof, recv_all, recv_exactly, recv_until, \
     wait_for
-from screen import Screen
+from screen import EDITED, IN_ORDER, Screen, Typing, attributes, wait_attributes
 
 CTRL_C, CTRL_D, CTRL_Z = b"\x03", b"\x04", b"\x1a"
 UP, LEFT, HOME = b"\x1b[A", b"\x1b[D", b"\x01"
 
 
-class Desk(Server):
+class Desk(Typing, Server):
     """A server on a terminal, with somebody who types."""
 
     def __init__(self, *options, columns=80, **process):
         self.columns = columns
         super().__init__(*options, terminal=True, columns=columns, **process)
-
-    def type(self, text):
-        """Types, and does not end the line."""
-        self.stdin.write(text if isinstance(text, bytes) else text.encode())
-
-    def enter(self, line):
-        self.type(line + "\r")
-
-    def rows(self):
-        """What is on the screen."""
-        return Screen(self.columns, self.stdout.text()).rows
-
-    def prompt(self):
-        """The last row."""
-        return self.rows()[-1]
-
-    def wait_prompt(self, prompt):
-        wait_for(lambda: self.prompt() == prompt, "the prompt %r; there is:\n%s" % (prompt, "\n".join(self.rows())))
-
-    def wait_row(self, pattern):
-        """Waits until a row matches the whole of the regular expression."""
-        def find():
-            return next((match for match in (re.fullmatch(pattern, row) for row in self.rows()) if match), None)
-        try:
-            return wait_for(find, pattern)
-        except AssertionError as error:
-            raise AssertionError("%s; the screen was:\n%s" % (error, "\n".join(self.rows()))) from None
 
     def client(self, number):
         """A client, which is this number, once the server shows it."""
@@ -56,21 +29,6 @@ class Desk(Server):
 
 
 TIME = r"\d\d:\d\d:\d\d\.\d{3} "
-
-
-def attributes(server):
-    """Whether the terminal echoes and takes whole lines, as one does that is in order, and as one where lines are
-    edited does not."""
-    flags = termios.tcgetattr(server.stdin.fileno())[3]
-    return bool(flags & termios.ECHO), bool(flags & termios.ICANON), bool(flags & termios.ISIG)
-
-
-IN_ORDER = (True, True, True)
-EDITED = (False, False, True)
-
-
-def wait_attributes(server, wanted):
-    wait_for(lambda: attributes(server) == wanted, "the terminal's attributes")
 
 
 # ---- To whom ----
