@@ -493,17 +493,19 @@ static void end(struct serve *serve)
     end_signals(serve);
     if (serve->desk) is_quiet = desk_finish(serve->desk, LAST_KEYS_MS);
     weir_free(serve->weir);
-    if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS) && is_quiet;
-    if (serve->log) is_quiet = printer_finish(serve->log, LAST_LOG_MS) && is_quiet;
-    if (!is_quiet) return; /* a write or a read is stuck: what it uses goes with the process */
     for (size_t i = 0; i < serve->listener_count; i++)
         reply_fini(&serve->listeners[i].reply);
     free(serve->listeners);
     free(serve->engine_listeners);
     watch_free(serve->watch);
+    if (is_quiet) {
+        show_free(serve->show);
+        encoding_close(serve->encoding);
+    }
+    if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS) && is_quiet;
+    if (serve->log) is_quiet = printer_finish(serve->log, LAST_LOG_MS) && is_quiet;
+    if (!is_quiet) return; /* a write or a read is stuck: what it uses goes with the process */
     desk_free(serve->desk);
-    show_free(serve->show);
-    encoding_close(serve->encoding);
     printer_free(serve->lines);
     printer_free(serve->log);
 }

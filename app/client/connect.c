@@ -411,7 +411,6 @@ static enum status open_encoding(struct session *session)
 static void end(struct session *session)
 {
     input_free(session->input);
-    typist_free(session->typist);
     typed_fini(&session->typed);
     answers_fini(&session->answers);
     encoding_close(session->encoding);
@@ -437,6 +436,7 @@ enum status connect_run(const struct options *options)
     if (session.resize_event) event_free(session.resize_event);
     weir_free(session.weir);
     if (status == STATUS_DONE) status = say_end(&session);
-    if (is_quiet) end(&session); /* else the terminal stands still, and what it uses goes with the process */
+    if (is_quiet) typist_free(session.typist); /* else the terminal stands still, and it goes with the process */
+    end(&session);
     return status;
 }

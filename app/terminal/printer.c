@@ -160,6 +160,7 @@ static size_t piece_len(const struct printer *printer, const char *bytes, size_t
     const char *newline = NULL;
 
     if (!printer->around.begin || len <= PIECE_BYTES_MAX) return len;
+    assert(bytes);
     newline = memrchr(bytes, '\n', PIECE_BYTES_MAX);
     if (!newline) newline = memchr(bytes, '\n', len);
     return newline ? (size_t)(newline - bytes) + 1 : len;

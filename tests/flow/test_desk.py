@@ -7,7 +7,7 @@ import termios
 import time
 
 from harness import DEADLINE, WEIR, Process, Server, connect, expect_eof, recv_all, recv_exactly, recv_until, \
-    wait_for
+    reset, wait_for
 from screen import EDITED, IN_ORDER, Screen, Typing, attributes, wait_attributes
 
 CTRL_C, CTRL_D, CTRL_Z = b"\x03", b"\x04", b"\x1a"
@@ -101,16 +101,17 @@ def test_prompt_names_the_next_when_its_client_leaves():
 
 
 def test_pasted_lines_go_to_the_client_they_were_meant_for():
-    """All at once, behind a prompt that changes while they are worked off."""
+    """Many at once, and the client leaves while they are worked off: those that are left go to nobody."""
     with Desk("--frame", "line") as desk, desk.client(1) as one, desk.client(2) as two:
         desk.wait_prompt("#1>")
-        desk.type("".join("line %d\r" % number for number in range(20)) + "/kick\r" + "late\r" * 20)
-        received = recv_all(one)  # a kick may overtake nothing that was sent before it
-        assert received == b"".join(b"line %d\n" % number for number in range(20)), received
-        desk.wait_row(TIME + "#1 .*kicked.*")
-        wait_for(lambda: "late" not in desk.prompt() and len(re.findall(
-            "nothing was sent|#2 < late", "\n".join(desk.rows()))) == 20, "all lines")
-        two.close()
+        desk.type("".join("line %d\r" % number for number in range(200)))
+        assert recv_until(one, b"\n") == b"line 0\n"
+        reset(one)
+        wait_for(lambda: len(re.findall(r"#1 < line \d+$|nothing was sent$", "\n".join(desk.rows()), re.M)) == 200,
+                 "all lines")
+        desk.wait_prompt("#2>")
+        desk.enter("for two")
+        assert recv_until(two, b"\n") == b"for two\n"
 
 
 # ---- What is seen ----
@@ -249,7 +250,7 @@ def test_repeat_sends_as_often_as_asked():
         began = time.monotonic()
         desk.enter("/repeat 3 100ms ping")
         assert recv_exactly(client, 15) == b"ping\n" * 3
-        assert time.monotonic() - began >= 0.2
+        assert time.monotonic() - began >= 0.15  # two intervals, by a clock that the loop may have read before
         desk.wait_row("#1: repeated; 3 of 3 sent")
         desk.enter("/repeat off")
         desk.wait_row("nothing is being repeated")
