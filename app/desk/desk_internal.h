@@ -57,7 +57,7 @@ bool desk_choose(struct desk *desk, uint64_t id);
 
 /* ---- typed.c: lines, on the editor's thread ---- */
 
-void desk_on_line(const char *line, uint64_t tag, void *user);
+void desk_on_line(const char *text, uint64_t tag, void *user);
 
 /* Sends a message, which is copied, and says so once it is on its way, or why not. note may be NULL. */
 void desk_send(struct desk *desk, uint64_t id, struct weir_bytes message, const char *note);

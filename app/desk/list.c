@@ -80,10 +80,10 @@ static void show_list(struct list *list)
 
 /* ---- Its rows ---- */
 
-/* A row is as full as it will be. The last one shows the list, which is gone then. */
-static void finish_row(struct list *list)
+/* So many rows are as full as they will be. With the last one the list is shown, and gone. */
+static void finish_rows(struct list *list, size_t count)
 {
-    if (atomic_fetch_sub(&list->empty, 1) == 1) show_list(list);
+    if (atomic_fetch_sub(&list->empty, count) == count) show_list(list);
 }
 
 /* On the client's worker. */
@@ -99,7 +99,7 @@ static void fill_row(struct weir_conn *conn, void *arg)
         weir_conn_counters(conn, &row->counters);
         weir_conn_peer(conn, row->peer);
     }
-    finish_row(row->list);
+    finish_rows(row->list, 1);
 }
 
 /* Begins the list with the numbers of those who are there. */
@@ -124,14 +124,15 @@ void desk_list(struct desk *desk)
 {
     struct list *const list = new_list(desk);
     const size_t count = list ? list->count : 0;
+    size_t unasked = 1;
 
     if (!list || !count) {
         desk_tell(desk, "%s", list ? "nobody is connected" : weir_strerror(-ENOMEM));
         free(list);
         return;
     }
-    atomic_init(&list->empty, count + 1); /* one is ours, until all are asked */
+    atomic_init(&list->empty, count + unasked); /* one is ours, until all are asked */
     for (size_t i = 0; i < count; i++)
-        if (weir_post_conn(desk->weir, list->rows[i].id, fill_row, &list->rows[i])) finish_row(list);
-    finish_row(list);
+        unasked += weir_post_conn(desk->weir, list->rows[i].id, fill_row, &list->rows[i]) != 0;
+    finish_rows(list, unasked);
 }

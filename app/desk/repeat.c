@@ -125,10 +125,10 @@ static void stop_one(struct weir_conn *conn, void *arg)
     atomic_fetch_add(&stopping->stopped, 1);
 }
 
-/* A worker is done, or was never asked. */
-static void finish_one(struct stopping *stopping)
+/* So many workers are done, or were never asked. */
+static void finish_workers(struct stopping *stopping, unsigned count)
 {
-    if (atomic_fetch_sub(&stopping->workers, 1) > 1) return;
+    if (atomic_fetch_sub(&stopping->workers, count) > count) return;
     if (!atomic_load(&stopping->stopped)) desk_tell(stopping->desk, "nothing is being repeated");
     free(stopping);
 }
@@ -143,20 +143,21 @@ static void stop_on_worker(struct weir *weir, void *arg)
     struct stop_order *const order = arg;
 
     weir_conn_each(weir, order->worker, stop_one, order->stopping);
-    finish_one(order->stopping);
+    finish_workers(order->stopping, 1);
     free(order);
 }
 
 void desk_repeat_stop_all(struct desk *desk)
 {
     struct stopping *const stopping = calloc(1, sizeof(*stopping));
+    unsigned unasked = 1;
 
     if (!stopping) {
         desk_tell(desk, "%s", weir_strerror(-ENOMEM));
         return;
     }
     stopping->desk = desk;
-    atomic_init(&stopping->workers, desk->workers);
+    atomic_init(&stopping->workers, desk->workers + unasked); /* one is ours, until all are asked */
     for (unsigned worker = 0; worker < desk->workers; worker++) {
         struct stop_order *const order = malloc(sizeof(*order));
         int err = -ENOMEM;
@@ -167,6 +168,7 @@ void desk_repeat_stop_all(struct desk *desk)
         if (!err) continue;
         free(order);
         desk_tell(desk, "%s; try again", weir_strerror(err));
-        finish_one(stopping);
+        unasked++;
     }
+    finish_workers(stopping, unasked);
 }

@@ -223,6 +223,19 @@ def test_list_names_listeners_when_there_are_several():
             desk.wait_row("> #1 .*  tcp://127.0.0.1:%d" % desk.ports[1])
 
 
+def test_all_says_who_could_not_get_it():
+    with Desk("--listen", "127.0.0.1:0", "--frame", "line", "--listen", "127.0.0.1:0", "--frame", "length:u8",
+              columns=400) as desk, connect(desk.ports[0]) as one, connect(desk.ports[1]):
+        desk.wait_row(TIME + "#2 .* connected.*")
+        desk.enter("/all " + "x" * 300)
+        assert recv_exactly(one, 301) == b"x" * 300 + b"\n"
+        desk.wait_row(TIME + r"all < x{300} \(1 of 2 clients\)")
+        desk.enter("/2")
+        desk.wait_prompt("#2>")
+        desk.enter("y" * 300)
+        desk.wait_row("#2: too long for one message of its framing; nothing was sent")
+
+
 def test_show_has_the_last_message_whole():
     with Desk("--frame", "length:u16be", columns=70) as desk, desk.client(1) as client:
         desk.enter("/show")
@@ -503,6 +516,18 @@ def test_ctrl_z_background_and_foreground():
             shell.type(CTRL_C)
             shell.wait_since(mark, r"stopping[^$]*\$ ")
             assert attributes(shell) == IN_ORDER
+
+
+def test_ctrl_z_does_nothing_where_no_shell_could_go_on():
+    """Stopped, it would be so for ever."""
+    with Desk("--frame", "line") as desk, desk.client(1) as client:
+        desk.wait_prompt("#1>")
+        desk.type("half a line")
+        desk.wait_prompt("#1> half a line")
+        desk.type(CTRL_Z)
+        desk.type(", the rest\r")
+        assert recv_until(client, b"\n") == b"half a line, the rest\n"
+        assert attributes(desk) == EDITED
 
 
 def test_started_in_the_background_it_leaves_the_terminal_alone():
