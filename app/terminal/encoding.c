@@ -42,12 +42,20 @@ static uint32_t from_wide(const unsigned char bytes[4])
 
 /* ---- Asking iconv, with the lock ---- */
 
+/* NULL when there is no such conversion. */
+static iconv_t open_conversion(const char *to, const char *from)
+{
+    const iconv_t conversion = iconv_open(to, from);
+
+    return conversion == (iconv_t)-1 ? NULL : conversion; /* NOLINT(performance-no-int-to-ptr): POSIX has it so */
+}
+
 /* Converts all the bytes from the first state, and back to it. Returns how many bytes that made, with those that lead
  * back among them and their number in *ret_back, or a negative code. */
-static ssize_t convert(iconv_t conversion, const void *bytes, size_t len, unsigned char *ret, size_t room,
+static ssize_t convert(iconv_t conversion, unsigned char *bytes, size_t len, unsigned char *ret, size_t room,
                        size_t *ret_back)
 {
-    char *in = (char *)(uintptr_t)bytes; /* iconv does not change it */
+    char *in = (char *)bytes;
     char *out = (char *)ret;
     size_t left = room;
     size_t before_back = 0;
@@ -60,14 +68,17 @@ static ssize_t convert(iconv_t conversion, const void *bytes, size_t len, unsign
     return (ssize_t)(room - left);
 }
 
-/* Whether these bytes are exactly one character: 0; -EINVAL: they end inside one; -EILSEQ: they do not begin one, or
- * stand for several code points, which no caller could show as one. */
+/* Whether these bytes, CHARACTER_BYTES_MAX at most, are exactly one character: 0; -EINVAL: they end inside one;
+ * -EILSEQ: they do not begin one, or stand for several code points, which no caller could show as one. */
 static int decode_exactly(struct encoding *encoding, const unsigned char *bytes, size_t len, uint32_t *ret)
 {
+    unsigned char copy[CHARACTER_BYTES_MAX]; /* which iconv may change, as far as C knows */
     unsigned char wide[64];
     size_t back = 0;
-    const ssize_t made = convert(encoding->decoder, bytes, len, wide, sizeof(wide), &back);
+    ssize_t made = 0;
 
+    memcpy(copy, bytes, len);
+    made = convert(encoding->decoder, copy, len, wide, sizeof(wide), &back);
     if (made < 0) return (int)made;
     if (made != 4) return -EILSEQ;
     *ret = from_wide(wide);
@@ -141,14 +152,13 @@ int encoding_open(const char *name, struct encoding **ret, char *error, size_t e
     if (is_utf8(name)) return 0;
     encoding = calloc(1, sizeof(*encoding));
     if (!encoding) return fail(error, error_size, weir_strerror(-ENOMEM), -ENOMEM);
-    encoding->decoder = encoding->encoder = (iconv_t)-1;
     pthread_mutex_init(&encoding->lock, NULL);
     /* A slash would begin what iconv takes for instructions, and no name at all is the locale's. */
     if (name[0] && !strchr(name, '/')) {
-        encoding->decoder = iconv_open(WIDE, name);
-        encoding->encoder = iconv_open(name, WIDE);
+        encoding->decoder = open_conversion(WIDE, name);
+        encoding->encoder = open_conversion(name, WIDE);
     }
-    if (encoding->decoder == (iconv_t)-1 || encoding->encoder == (iconv_t)-1) {
+    if (!encoding->decoder || !encoding->encoder) {
         encoding_close(encoding);
         return fail(error, error_size,
                     "not an encoding that this system knows; as in gbk, big5, shift_jis, latin1 "
@@ -170,8 +180,8 @@ int encoding_open(const char *name, struct encoding **ret, char *error, size_t e
 void encoding_close(struct encoding *encoding)
 {
     if (!encoding) return;
-    if (encoding->decoder != (iconv_t)-1) iconv_close(encoding->decoder);
-    if (encoding->encoder != (iconv_t)-1) iconv_close(encoding->encoder);
+    if (encoding->decoder) iconv_close(encoding->decoder);
+    if (encoding->encoder) iconv_close(encoding->encoder);
     pthread_mutex_destroy(&encoding->lock);
     free(encoding);
 }
