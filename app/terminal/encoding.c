@@ -45,7 +45,7 @@ static uint32_t from_wide(const unsigned char bytes[4])
 /* NULL when there is no such conversion. */
 static iconv_t open_conversion(const char *to, const char *from)
 {
-    const iconv_t conversion = iconv_open(to, from);
+    iconv_t conversion = iconv_open(to, from);
 
     return conversion == (iconv_t)-1 ? NULL : conversion; /* NOLINT(performance-no-int-to-ptr): POSIX has it so */
 }
