@@ -78,7 +78,7 @@ static void add_json(struct line *line, const struct sentence *sentence)
     line_add_text(line, "{\"time\":");
     json_add_time(line, &now);
     line_addf(line, ",\"level\":\"%s\",\"kind\":\"%s\",\"text\":", levels[sentence->level], sentence->kind);
-    json_add_string(line, (struct weir_bytes){ (const unsigned char *)sentence->text, sentence->len });
+    json_add_string(line, NULL, (struct weir_bytes){ (const unsigned char *)sentence->text, sentence->len });
     line_add_text(line, "}\n");
 }
 

@@ -19,16 +19,21 @@
 
 #include "announce.h"
 #include "clients/reply.h"
+#include "desk/desk.h"
 #include "log.h"
+#include "terminal/encoding.h"
 #include "terminal/printer.h"
 #include "terminal/show.h"
 #include "terminal/terminal.h"
+#include "terminal/watch.h"
 
 enum {
     WORKERS_MAX = 256,
+    LAST_KEYS_MS = 300,  /* at the exit, for the one who types; then */
     LAST_LINES_MS = 700, /* at the exit, for what still waits to be shown, and to be logged */
     LAST_LOG_MS = 300,
-    SAME_SIGNAL_MS = 100 /* a second signal so soon is the first one again */
+    SAME_SIGNAL_MS = 100,                   /* a second signal so soon is the first one again */
+    DEFAULT_MESSAGE_BYTES_MAX = 1024 * 1024 /* the engine's */
 };
 
 static const int stop_signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -38,8 +43,12 @@ enum { STOP_SIGNAL_COUNT = sizeof(stop_signals) / sizeof(stop_signals[0]) };
 /* One listener: the user of its connections' callbacks. */
 struct serve_listener {
     struct show *show; /* NULL: nothing is shown */
+    struct desk *desk; /* NULL: nobody types */
+    struct desk_listener for_desk;
     struct reply reply;
     const char *shown_url; /* as in show.h: NULL where it goes without saying */
+    const char *missing;   /* of a message that has not ended: what */
+    bool hints;            /* what comes may be lines that nobody has asked to see as messages */
     char url[WEIR_ADDRESS_BYTES_MAX];
 };
 
@@ -48,7 +57,10 @@ struct serve {
     unsigned workers;
     struct log *log;
     struct printer *lines; /* standard output; NULL: nothing is shown */
+    struct encoding *encoding;
     struct show *show;
+    struct watch *watch; /* NULL: nobody looks */
+    struct desk *desk;   /* NULL: nobody types */
     struct weir *weir;
     struct serve_listener *listeners; /* as many as engine_listeners; owned */
     struct weir_listener **engine_listeners;
@@ -94,6 +106,7 @@ static void on_message_shown(struct weir_conn *conn, struct weir_bytes message, 
     struct weir_bytes answer;
 
     show_message(listener->show, conn, listener->shown_url, message);
+    if (listener->hints) show_hint_if_lines(listener->show, conn, message);
     if (listener->reply.kind == REPLY_NONE) return;
     answer = reply_to(&listener->reply, message);
     if (reply_send(conn, answer) >= 0) show_sent(listener->show, conn, listener->shown_url, answer);
@@ -106,10 +119,49 @@ static void on_close_shown(struct weir_conn *conn, enum weir_reason reason, void
     show_close(listener->show, conn, listener->shown_url, reason);
 }
 
+/* With a desk the user of a connection is the desk's, from on_open on; NULL for want of memory, and then it is on its
+ * way out already. */
+
+static void on_open_desk(struct weir_conn *conn, void *user)
+{
+    struct serve_listener *const listener = user;
+    struct desk_client *const client = desk_open(listener->desk, conn, &listener->for_desk, listener);
+
+    weir_conn_set_user(conn, client);
+    if (client)
+        on_open_shown(conn, listener);
+    else
+        weir_conn_abort(conn, WEIR_REASON_MEMORY);
+}
+
+static void on_message_desk(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    desk_message(user, conn, message);
+    on_message_shown(conn, message, desk_user(user));
+}
+
+static void on_writable_desk(struct weir_conn *conn, void *user)
+{
+    (void)conn;
+    if (user) desk_writable(user);
+}
+
+static void on_close_desk(struct weir_conn *conn, enum weir_reason reason, void *user)
+{
+    if (!user) return;
+    on_close_shown(conn, reason, desk_user(user));
+    desk_close(user);
+}
+
 static void choose_callbacks(struct serve_listener *listener, struct weir_service *service)
 {
     service->user = listener;
-    if (listener->show) {
+    if (listener->desk) {
+        service->on_open = on_open_desk;
+        service->on_message = on_message_desk;
+        service->on_writable = on_writable_desk;
+        service->on_close = on_close_desk;
+    } else if (listener->show) {
         service->on_open = on_open_shown;
         service->on_message = on_message_shown;
         service->on_close = on_close_shown;
@@ -156,7 +208,68 @@ static int prepare_output(struct serve *serve)
     err = printer_new(STDOUT_FILENO, "standard output", log_printer(serve->log), &serve->lines);
     if (err) return err;
     if (json) printer_set_notes_only(serve->lines);
-    return show_new(serve->lines, json, forms[print], serve->workers, &serve->show);
+    err = show_new(serve->lines, json, forms[print], serve->workers, &serve->show);
+    if (!err) show_set_encoding(serve->show, serve->encoding);
+    return err;
+}
+
+static enum status open_encoding(struct serve *serve)
+{
+    const char *const name = serve->options->encoding;
+    char reason[256];
+    char text[OPTIONS_ERROR_BYTES_MAX];
+    const int err = name ? encoding_open(name, &serve->encoding, reason, sizeof(reason)) : 0;
+
+    if (!err) return STATUS_DONE;
+    snprintf(text, sizeof(text), "--encoding %s: %s", name, reason);
+    return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
+}
+
+/* Whether somebody watches, who is helped by more than what happens. */
+static bool is_watched(const struct serve *serve)
+{
+    return serve->show && serve->options->print != PRINT_JSON && isatty(STDOUT_FILENO);
+}
+
+/* What people are told of the listener's framing while they watch. */
+static void choose_hints(struct serve *serve, struct serve_listener *listener, const char *spec)
+{
+    struct weir_frame *frame = NULL;
+    const char *name = "";
+
+    if (!is_watched(serve) || weir_frame_new(spec ? spec : "raw", &frame, NULL, 0)) return;
+    name = weir_frame_codec(frame)->name;
+    listener->hints = strcmp(name, "raw") == 0;
+    listener->missing = strcmp(name, "line") == 0 ? "no newline yet" : "no end yet";
+    weir_frame_free(frame);
+}
+
+/* Somebody can type where everything is shown to him, and what he types does not come from elsewhere. */
+static int prepare_desk(struct serve *serve)
+{
+    int err = 0;
+
+    if (!serve->show || serve->options->print == PRINT_JSON) return 0;
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return 0;
+    err = desk_new(serve->weir, serve->show, serve->lines, &serve->desk);
+    if (err) return err;
+    desk_share(serve->desk, serve->lines);
+    if (isatty(STDERR_FILENO)) desk_share(serve->desk, log_printer(serve->log));
+    return 0;
+}
+
+/* Whether what is sent leaves as it is, because no framing was asked for or none that can be reversed. */
+static bool sends_raw(const struct weir_service *service)
+{
+    const char *const send_frame = service->send_frame;
+    const char *const spec = send_frame && strcmp(send_frame, "same") != 0 ? send_frame : service->frame;
+    struct weir_frame *frame = NULL;
+    bool raw = true;
+
+    if (!spec || strcmp(spec, "raw") == 0 || weir_frame_new(spec, &frame, NULL, 0)) return true;
+    raw = !weir_frame_is_reversible(frame);
+    weir_frame_free(frame);
+    return raw;
 }
 
 static enum status start_listener(struct serve *serve, const struct endpoint_options *options, size_t index)
@@ -173,11 +286,17 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
         return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
     }
     listener->show = serve->show;
+    choose_hints(serve, listener, service.frame);
+    listener->desk = serve->desk;
+    listener->for_desk.sends_raw = sends_raw(&service);
+    listener->for_desk.message_bytes_max =
+        service.message_bytes_max ? (size_t)service.message_bytes_max : DEFAULT_MESSAGE_BYTES_MAX;
     choose_callbacks(listener, &service);
     err = weir_listen(serve->weir, url, &service, &serve->engine_listeners[index]);
     if (err) return fail(serve, err, weir_error_text(serve->weir));
     weir_listener_address(serve->engine_listeners[index], 0, listener->url);
     if (serve->options->print == PRINT_JSON || serve->options->endpoint_count > 1) listener->shown_url = listener->url;
+    listener->for_desk.url = listener->shown_url;
     return STATUS_DONE;
 }
 
@@ -197,6 +316,15 @@ static enum status start_listeners(struct serve *serve)
     return status;
 }
 
+static const char *missing_of(const struct weir_listener *listener, void *user)
+{
+    const struct serve *const serve = user;
+
+    for (size_t i = 0; i < serve->listener_count; i++)
+        if (serve->engine_listeners[i] == listener) return serve->listeners[i].missing;
+    return "no end yet";
+}
+
 static void announce(struct serve *serve)
 {
     struct weir_counters counters = { .size = sizeof(counters) };
@@ -212,6 +340,9 @@ static void announce(struct serve *serve)
     getrlimit(RLIMIT_NOFILE, &limit);
     log_say(serve->log, WEIR_LOG_INFO, "start", "room for %llu clients (descriptor limit %llu)",
             (unsigned long long)counters.clients_max, (unsigned long long)limit.rlim_cur);
+    if (serve->desk && isatty(STDERR_FILENO))
+        log_say(serve->log, WEIR_LOG_INFO, "start",
+                "what you type goes to the client that the prompt names; /help says more");
 }
 
 /* ---- Signals: on the first worker ---- */
@@ -235,6 +366,7 @@ static void on_stop_signal(int number, short what, void *user)
     (void)what;
     if (serve->stopping) return; /* SIGHUP again: a terminal that goes away sends more than one */
     serve->stopping = true;
+    if (serve->desk) desk_stop(serve->desk);
     weir_counters(serve->weir, &counters);
     log_say(serve->log, WEIR_LOG_INFO, "stop", "stopping: %llu connection%s to drain",
             (unsigned long long)counters.clients, counters.clients == 1 ? "" : "s");
@@ -251,6 +383,7 @@ static void on_resize(int number, short what, void *user)
     (void)number;
     (void)what;
     show_set_columns(serve->show, terminal_columns(STDOUT_FILENO));
+    if (serve->desk) desk_resize(serve->desk);
 }
 
 /* nohup(1) leaves SIGHUP ignored: whoever started the server so wants it to outlive the terminal. */
@@ -301,19 +434,26 @@ static enum status start(struct serve *serve)
     enum status status = STATUS_DONE;
     int err = log_new((enum log_format)options->log_format, level, &serve->log);
 
-    if (!err) err = prepare_output(serve);
+    if (err) return fail(serve, err, weir_strerror(err));
+    status = open_encoding(serve);
+    if (status != STATUS_DONE) return status;
+    err = prepare_output(serve);
     if (err) return fail(serve, err, weir_strerror(err));
     config.user = serve->log;
     err = weir_new(&config, &serve->weir);
     if (err) return fail(serve, err, weir_error_text(NULL));
+    err = prepare_desk(serve);
+    if (err) return fail(serve, err, weir_strerror(err));
     status = start_listeners(serve);
     if (status != STATUS_DONE) return status;
     err = start_signals(serve);
     if (!err) err = log_start(serve->log);
     if (!err && serve->lines) err = printer_start(serve->lines);
+    if (!err && is_watched(serve)) err = watch_start(serve->weir, serve->show, missing_of, serve, &serve->watch);
     if (err) return fail(serve, err, weir_strerror(err));
     announce(serve);
-    return STATUS_DONE;
+    err = serve->desk ? desk_start(serve->desk) : 0;
+    return err ? fail(serve, err, weir_strerror(err)) : STATUS_DONE;
 }
 
 static enum status run(struct serve *serve)
@@ -337,15 +477,21 @@ static void end(struct serve *serve)
     bool is_quiet = true;
 
     end_signals(serve);
+    if (serve->desk) is_quiet = desk_finish(serve->desk, LAST_KEYS_MS);
     weir_free(serve->weir);
     for (size_t i = 0; i < serve->listener_count; i++)
         reply_fini(&serve->listeners[i].reply);
     free(serve->listeners);
     free(serve->engine_listeners);
-    show_free(serve->show);
-    if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS);
+    watch_free(serve->watch);
+    if (is_quiet) {
+        show_free(serve->show);
+        encoding_close(serve->encoding);
+    }
+    if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS) && is_quiet;
     is_quiet = log_finish(serve->log, LAST_LOG_MS) && is_quiet;
-    if (!is_quiet) return; /* a write is stuck: its printer goes with the process */
+    if (!is_quiet) return; /* a write or a read is stuck: what it uses goes with the process */
+    desk_free(serve->desk);
     printer_free(serve->lines);
     log_free(serve->log);
 }

@@ -363,6 +363,15 @@ void weir_conn_counters(const struct weir_conn *conn, struct weir_conn_counters 
     };
 }
 
+struct weir_bytes weir_conn_unfinished(const struct weir_conn *conn)
+{
+    const struct weir__work *work = conn->work;
+
+    if (weir__conn_rest_bytes(conn) == 0 || conn->undecoded || weir__conn_worker(conn)->reading == conn)
+        return (struct weir_bytes){ NULL, 0 };
+    return (struct weir_bytes){ work->rest + work->rest_begin, work->rest_end - work->rest_begin };
+}
+
 void weir_conn_each(struct weir *weir, unsigned worker, void (*fn)(struct weir_conn *conn, void *arg), void *arg)
 {
     uint32_t place = 0;

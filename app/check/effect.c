@@ -40,7 +40,7 @@ static void add_plain(struct line *line, const char *text, bool may_have_blanks)
     if (is_plain)
         line_add_text(line, text);
     else
-        json_add_string(line, (struct weir_bytes){ (const unsigned char *)text, strlen(text) });
+        json_add_string(line, NULL, (struct weir_bytes){ (const unsigned char *)text, strlen(text) });
 }
 
 static void add_origin(struct line *line, const struct options *options, const struct option_spec *option,

@@ -1,190 +1,162 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/client/connect.c: one connection outward: standard input to it, its answers to standard output. On a terminal
- * answers go through the renderer, elsewhere they leave byte for byte and nothing else does. Everything but the reading
- * of standard input runs on the engine's one worker. Must never hold more input than one chunk: while the server does
- * not read, neither does the client.
+ * app/client/connect.c: one connection outward: what is typed or piped in goes to it, its answers to standard output,
+ * and what there is to say of either to standard error. Everything but the reading of standard input runs on the
+ * engine's one worker. Must never hold more piped input than one chunk: while the server does not read, neither does
+ * the client.
  *
  * Writing to standard output may wait, and the connection then waits with it: that is what a pipe is for. SIGINT and
- * SIGPIPE keep their default: they end the client at once, whatever it waits for. */
+ * SIGPIPE end the client at once, whatever it waits for. */
 #include "connect.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
+#include "client/answers.h"
 #include "client/input.h"
+#include "client/silence.h"
 #include "client/typed.h"
+#include "client/typist.h"
 #include "client/verdict.h"
-#include "terminal/render.h"
-#include "terminal/terminal.h"
+#include "terminal/encoding.h"
+#include "terminal/tty.h"
 
 struct session {
+    const struct options *options;
     const char *url_text;
     struct weir_url url;
     struct weir *weir;
+    struct weir_conn *conn; /* NULL: not there yet, or no longer */
+    struct encoding *encoding;
+    struct silence silence;
+    struct event *resize_event;
 
-    /* Input. */
+    /* Somebody types, and sees the answers. */
+    bool is_interactive;
+    struct typist *typist;
+
+    /* Else input is piped. */
     struct input *input;
     struct typed typed;
     struct weir_bytes rest; /* of the chunk in hand: not sent yet */
     bool blocked;           /* the connection has enough; on_writable goes on */
-    bool input_ended;
 
-    /* Output. */
-    bool by_message; /* --frame was given: what is shown are messages, not whatever a read returned */
-    bool out_is_terminal;
-    bool is_interactive; /* somebody types, and sees the answers: there is a prompt */
-    bool prompt_is_shown;
-    const char *clear_line; /* what takes the prompt off the screen */
-    struct render_style style;
-    struct line out;
+    struct answers answers;
 
     /* The end. */
     bool failed;       /* a sentence has been said, and the connection is on its way out */
+    bool has_quit;     /* we were told to end */
     bool is_cut_short; /* not all that was read could be sent */
     enum status status;
     char sentence[VERDICT_BYTES_MAX]; /* that goes with it; empty for an ordinary end */
 };
 
-/* ---- Output ---- */
+/* ---- The end before the connection's ---- */
 
-static int write_all(const char *bytes, size_t len)
-{
-    while (len) {
-        const ssize_t written = write(STDOUT_FILENO, bytes, len);
-        if (written >= 0) {
-            bytes += written;
-            len -= (size_t)written;
-        } else if (errno == EAGAIN) { /* another program has made the terminal non-blocking */
-            struct pollfd room = { .fd = STDOUT_FILENO, .events = POLLOUT };
-            poll(&room, 1, -1);
-        } else if (errno != EINTR) {
-            return -errno;
-        }
-    }
-    return 0;
-}
-
-/* Says why and gives the connection up. */
+/* Says why and gives the connection up, or the attempt at one. */
 static void __attribute__((format(printf, 3, 4)))
-fail(struct session *session, struct weir_conn *conn, const char *format, ...)
+fail_with(struct session *session, enum status status, const char *format, ...)
 {
+    char text[VERDICT_BYTES_MAX];
     va_list arguments;
 
     if (session->failed) return;
     session->failed = true;
-    session->status = STATUS_FAILED;
-    if (session->prompt_is_shown) fputs(session->clear_line, stderr);
-    fputs("weir: ", stderr);
+    session->status = status;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
-    weir_conn_abort(conn, WEIR_REASON_KICKED);
+    if (session->typist)
+        typist_say(session->typist, "weir: %s", text);
+    else
+        fprintf(stderr, "weir: %s\n", text);
+    if (session->conn)
+        weir_conn_abort(session->conn, WEIR_REASON_KICKED);
+    else
+        weir_stop(session->weir, 1);
 }
 
-/* Writes what has been gathered in session->out. */
-static void flush_out(struct session *session, struct weir_conn *conn)
+#define fail(session, ...) fail_with(session, STATUS_FAILED, __VA_ARGS__)
+
+static void on_silence(void *user)
 {
-    int err = session->out.failed ? -ENOMEM : 0;
+    struct session *const session = user;
+    const long long limit_ms = session->options->silence_ms;
+    char target[TARGET_BYTES_MAX];
+    char sentence[VERDICT_BYTES_MAX];
 
-    if (!err) err = write_all(session->out.bytes, session->out.len);
-    line_clear(&session->out);
-    if (err) fail(session, conn, "standard output: %s", weir_strerror(err));
-}
-
-static void add_prompt(struct session *session)
-{
-    session->prompt_is_shown = session->is_interactive && !session->input_ended;
-    if (session->prompt_is_shown) line_add_text(&session->out, "> ");
-}
-
-static void remove_prompt(struct session *session)
-{
-    if (session->prompt_is_shown) line_add_text(&session->out, session->clear_line);
-    session->prompt_is_shown = false;
-}
-
-/* Text that came unframed is shown by its own lines; a last one without a newline is shown too, as it may be a question
- * that waits for an answer. */
-static void add_text_lines(struct session *session, struct weir_bytes bytes)
-{
-    struct render_style style = session->style;
-
-    style.form = RENDER_TEXT;
-    while (bytes.len) {
-        const unsigned char *const newline = memchr(bytes.data, '\n', bytes.len);
-        const size_t len = newline ? (size_t)(newline - bytes.data) : bytes.len;
-        struct weir_bytes text = { bytes.data, len };
-        if (newline && text.len && text.data[text.len - 1] == '\r') text.len--;
-        render_bytes(&session->out, &style, text, 0);
-        line_add_text(&session->out, "\n");
-        bytes.data += len + (newline != NULL);
-        bytes.len -= len + (newline != NULL);
+    if (!session->conn) {
+        verdict(WEIR_REASON_CONNECT_TIMEOUT, 0, &session->url, sentence);
+        fail_with(session, STATUS_TIMED_OUT, "%s", sentence);
+        return;
     }
+    verdict_target(&session->url, target);
+    fail_with(session, STATUS_TIMED_OUT, "timed out: nothing has come from %s for %lld%s", target,
+              limit_ms % 1000 ? limit_ms : limit_ms / 1000, limit_ms % 1000 ? "ms" : "s");
 }
+
+/* ---- Answers ---- */
 
 static void show_answer(struct session *session, struct weir_bytes message)
 {
-    remove_prompt(session);
-    if (!session->by_message && render_is_text(message)) {
-        add_text_lines(session, message);
-    } else {
-        render_bytes(&session->out, &session->style, message, 0);
-        line_add_text(&session->out, "\n");
-    }
-    add_prompt(session);
+    const int err = answers_take(&session->answers, message);
+
+    if (err) fail(session, "standard output: %s", weir_strerror(err));
+    silence_break(&session->silence);
 }
 
-/* ---- Input ---- */
+static void flush_answers(struct session *session)
+{
+    const int err = answers_flush(&session->answers);
 
-static void send_failed(struct session *session, struct weir_conn *conn, int err)
+    if (err) fail(session, "standard output: %s", weir_strerror(err));
+}
+
+/* Whatever a turn brought is written together. */
+static void on_turn(struct weir *weir, unsigned worker, void *user)
+{
+    (void)weir;
+    (void)worker;
+    flush_answers(user);
+}
+
+/* ---- Piped input ---- */
+
+static void send_failed(struct session *session, int err)
 {
     session->is_cut_short = true;
     if (err == WEIR_ECLOSING) return; /* on_close says why */
     if (err == -EMSGSIZE)
-        fail(session, conn, "standard input: a line is too long for one message");
+        fail(session, "standard input: a line is too long for one message");
+    else if (err == -EBADMSG)
+        fail(session, "standard input, line %llu: not hexadecimal; as in: 01 03 ff",
+             (unsigned long long)session->typed.lines);
     else
-        fail(session, conn, "cannot send: %s", weir_strerror(err));
-}
-
-static void end_input(struct session *session, struct weir_conn *conn)
-{
-    session->input_ended = true;
-    if (session->is_interactive) {
-        session->prompt_is_shown = false;
-        line_add_text(&session->out, "\n");
-        flush_out(session, conn);
-    }
-    weir_conn_end(conn);
+        fail(session, "cannot send: %s", weir_strerror(err));
 }
 
 /* Sends what is left of the chunk in hand, until the connection has enough, and then asks for the next chunk. */
-static void send_rest(struct session *session, struct weir_conn *conn)
+static void send_rest(struct session *session)
 {
     struct weir_bytes message;
     int result = 0;
 
     while (!session->blocked && (result = typed_take(&session->typed, &session->rest, &message)) > 0) {
-        result = weir_conn_send(conn, message);
+        result = weir_conn_send(session->conn, message);
         if (result < 0) break;
         session->blocked = result > 0;
     }
-    if (result < 0) {
-        send_failed(session, conn, result);
-        return;
-    }
-    if (session->blocked || session->failed) return;
-    if (session->is_interactive) {
-        add_prompt(session);
-        flush_out(session, conn);
-    }
-    input_next(session->input);
+    if (result < 0)
+        send_failed(session, result);
+    else if (!session->blocked && !session->failed)
+        input_next(session->input);
 }
 
 static void on_input(struct weir_conn *conn, struct weir_bytes bytes, int error, void *user)
@@ -198,21 +170,64 @@ static void on_input(struct weir_conn *conn, struct weir_bytes bytes, int error,
         return;
     }
     if (error) {
-        fail(session, conn, "standard input: %s", weir_strerror(error));
+        fail(session, "standard input: %s", weir_strerror(error));
         return;
     }
     session->rest = bytes;
     if (bytes.len) {
-        session->prompt_is_shown = false; /* what was typed has ended its line */
-        send_rest(session, conn);
+        send_rest(session);
         return;
     }
     result = typed_take_rest(&session->typed, &message);
     if (result > 0) result = weir_conn_send(conn, message);
     if (result < 0)
-        send_failed(session, conn, result);
+        send_failed(session, result);
     else
-        end_input(session, conn);
+        weir_conn_end(conn);
+}
+
+/* ---- Typed input ---- */
+
+static void on_typed_end(struct weir_conn *conn, int error, void *user)
+{
+    if (error)
+        fail((struct session *)user, "standard input: %s", weir_strerror(error));
+    else
+        weir_conn_end(conn);
+}
+
+static void on_quit(struct weir_conn *conn, void *user)
+{
+    struct session *const session = user;
+
+    session->has_quit = true;
+    weir_conn_close(conn);
+}
+
+static int start_typist(struct session *session, struct weir_conn *conn)
+{
+    const struct typist_config config = { .encoding = session->encoding,
+                                          .line_end = session->typed.form == TYPED_LINES ? ""
+                                                      : session->options->crlf           ? "\r\n"
+                                                                                         : "\n",
+                                          .is_framed = session->typed.form == TYPED_LINES,
+                                          .is_hex = session->options->hex != 0,
+                                          .on_end = on_typed_end,
+                                          .on_quit = on_quit,
+                                          .user = session };
+    const int err = typist_start(&config, conn, &session->typist);
+
+    if (!err) session->answers.editor = typist_editor(session->typist);
+    return err;
+}
+
+static void on_resize(int number, short what, void *user)
+{
+    struct session *const session = user;
+
+    (void)number;
+    (void)what;
+    typist_resize(session->typist);
 }
 
 /* ---- The connection ---- */
@@ -223,40 +238,37 @@ static void on_open(struct weir_conn *conn, void *user)
     char peer[WEIR_ADDRESS_BYTES_MAX];
     int err = 0;
 
+    session->conn = conn;
+    silence_set_conn(&session->silence, conn);
     if (isatty(STDERR_FILENO)) {
         if (session->url.kind == WEIR_URL_UNIX)
             fprintf(stderr, "connected to unix:%s\n", session->url.path);
         else
             fprintf(stderr, "connected to tcp://%s\n", weir_conn_peer(conn, peer));
     }
-    add_prompt(session);
-    flush_out(session, conn);
-    err = input_start(STDIN_FILENO, session->weir, weir_conn_id(conn), on_input, session, &session->input);
-    if (err) fail(session, conn, "standard input: %s", weir_strerror(err));
+    err = session->is_interactive
+              ? start_typist(session, conn)
+              : input_start(STDIN_FILENO, session->weir, weir_conn_id(conn), on_input, session, &session->input);
+    if (err) fail(session, "standard input: %s", weir_strerror(err));
 }
 
 static void on_message(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
     struct session *const session = user;
-    int err = 0;
 
-    if (session->failed) return;
-    if (session->out_is_terminal) {
-        show_answer(session, message);
-        flush_out(session, conn);
-        return;
-    }
-    err = write_all((const char *)message.data, message.len);
-    if (err) fail(session, conn, "standard output: %s", weir_strerror(err));
+    (void)conn;
+    if (!session->failed) show_answer(session, message);
 }
 
 static void on_writable(struct weir_conn *conn, void *user)
 {
     struct session *const session = user;
 
+    (void)conn;
+    typist_writable(session->typist);
     if (!session->blocked) return;
     session->blocked = false;
-    send_rest(session, conn);
+    send_rest(session);
 }
 
 static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
@@ -264,6 +276,10 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
     struct session *const session = user;
     struct weir_conn_counters counters;
 
+    session->conn = NULL;
+    silence_set_conn(&session->silence, NULL);
+    typist_close(session->typist);
+    flush_answers(session);
     weir_stop(session->weir, 0);
     weir_conn_counters(conn, &counters);
     session->is_cut_short |= session->blocked || counters.output_bytes;
@@ -273,28 +289,32 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
 
 /* ---- From start to end ---- */
 
-/* Answers that go to a file or a pipe stay as the server sent them, so only what is sent is framed then; and a framing
- * that cannot be sent in frames only what is received. */
-static void choose_framing(struct session *session, const char *spec, struct weir_service *service)
+/* Answers that leave as the server sent them are not framed, only what is sent is then; and a framing that cannot be
+ * sent in frames only what is received. */
+static void choose_framing(struct session *session, struct weir_service *service)
 {
+    const char *const spec = service->frame;
+    const char *const send_spec =
+        service->send_frame && strcmp(service->send_frame, "same") != 0 ? service->send_frame : spec;
     struct weir_frame *frame = NULL;
 
-    session->by_message = spec != NULL;
-    if (!spec || weir_frame_new(spec, &frame, NULL, 0)) return;
-    service->frame = session->out_is_terminal ? spec : "raw";
-    service->send_frame = weir_frame_is_sendable(frame) ? spec : "raw";
+    session->answers.by_message = spec != NULL;
+    if (!send_spec || weir_frame_new(send_spec, &frame, NULL, 0)) return;
+    if (!answers_are_rendered(&session->answers)) service->frame = "raw";
+    service->send_frame = weir_frame_is_sendable(frame) ? send_spec : "raw";
     session->typed.form = TYPED_LINES;
     weir_frame_free(frame);
 }
 
-static void prepare(struct session *session, const struct options *options, struct weir_service *service)
+static void prepare(struct session *session, struct weir_service *service)
 {
-    session->out_is_terminal = isatty(STDOUT_FILENO);
-    session->is_interactive = session->out_is_terminal && isatty(STDIN_FILENO);
-    session->clear_line = terminal_is_capable(STDOUT_FILENO) ? "\r\033[K" : "\n";
-    session->style.utf8 = terminal_has_utf8();
+    const struct options *const options = session->options;
+
+    answers_init(&session->answers, (enum answer_mode)options->answers, session->encoding);
+    session->is_interactive = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && tty_is_ours() >= 0;
     session->typed.form = options->crlf ? TYPED_CRLF : TYPED_BYTES;
-    choose_framing(session, service->frame, service);
+    choose_framing(session, service);
+    if (options->hex && !session->is_interactive) session->typed.form = TYPED_HEX;
     service->on_open = on_open;
     service->on_message = on_message;
     service->on_writable = on_writable;
@@ -312,23 +332,36 @@ static enum status say_end(struct session *session)
 
     if (session->failed) return session->status;
     verdict_target(&session->url, target);
-    if (session->prompt_is_shown) fputs(session->clear_line, stderr);
     if (session->sentence[0]) {
         fprintf(stderr, "weir: %s\n", session->sentence);
     } else if (session->is_cut_short) {
         fprintf(stderr, "weir: %s closed the connection before it had taken all that was sent\n", target);
         session->status = STATUS_FAILED;
     } else if (isatty(STDERR_FILENO)) {
-        fprintf(stderr, "%s closed the connection\n", target);
+        fprintf(stderr, session->has_quit ? "the connection to %s is closed\n" : "%s closed the connection\n", target);
     }
     return session->status;
 }
 
+/* What has to be there before the engine runs. Returns 0 or a negative code. */
+static int start_events(struct session *session)
+{
+    const int64_t silence_ms = session->options->silence_ms;
+    int err = silence_ms > 0 ? silence_start(&session->silence, session->weir, silence_ms, on_silence, session) : 0;
+
+    if (err || !session->is_interactive) return err;
+    session->resize_event = evsignal_new(weir_worker_base(session->weir, 0), SIGWINCH, on_resize, session);
+    return session->resize_event && !event_add(session->resize_event, NULL) ? 0 : -ENOMEM;
+}
+
 static enum status run(struct session *session, const struct weir_service *service)
 {
-    int err = weir_new(NULL, &session->weir);
+    const struct weir_config config = WEIR_CONFIG(.on_turn = on_turn, .user = session);
+    int err = weir_new(&config, &session->weir);
 
     if (err) return status_error(COMMAND_CONNECT, err, weir_error_text(NULL));
+    err = start_events(session);
+    if (err) return status_error(COMMAND_CONNECT, err, weir_strerror(err));
     err = weir_dial(session->weir, session->url_text, service, NULL, NULL);
     if (err) {
         const enum status status = status_error(COMMAND_CONNECT, err, weir_error_text(session->weir));
@@ -341,26 +374,69 @@ static enum status run(struct session *session, const struct weir_service *servi
     return status_error(COMMAND_CONNECT, err, weir_error_text(session->weir));
 }
 
+static enum status fail_usage(const char *sentence)
+{
+    return status_usage(COMMAND_CONNECT, sentence);
+}
+
+/* What the options ask for together, or that they cannot be together. */
+static enum status check(struct session *session)
+{
+    const struct options *const options = session->options;
+    const struct weir_service *const service = &options->endpoints[0].service;
+
+    if (options->crlf && (service->frame || service->send_frame))
+        return fail_usage("-C and --frame exclude each other; write: --frame line:crlf");
+    if (options->crlf && options->hex)
+        return fail_usage("-C and --hex exclude each other; write 0d 0a behind the bytes");
+    if (options->answers == ANSWER_RAW && isatty(STDOUT_FILENO))
+        return fail_usage("--print raw would let the server steer this terminal; send it through a pipe: | cat -v");
+    if (session->url.kind == WEIR_URL_TCP && !session->url.port)
+        return fail_usage("connect to which port? 0 is only for listening, and takes a free one");
+    return STATUS_DONE;
+}
+
+static enum status open_encoding(struct session *session)
+{
+    const char *const name = session->options->encoding;
+    char reason[256];
+    char text[OPTIONS_ERROR_BYTES_MAX];
+    const int err = name ? encoding_open(name, &session->encoding, reason, sizeof(reason)) : 0;
+
+    if (!err) return STATUS_DONE;
+    snprintf(text, sizeof(text), "--encoding %s: %s", name, reason);
+    return err == -EINVAL ? status_usage(COMMAND_CONNECT, text) : status_error(COMMAND_CONNECT, err, text);
+}
+
+static void end(struct session *session)
+{
+    input_free(session->input);
+    typed_fini(&session->typed);
+    answers_fini(&session->answers);
+    encoding_close(session->encoding);
+}
+
 enum status connect_run(const struct options *options)
 {
-    struct session session = { .status = STATUS_DONE };
+    struct session session = { .options = options, .status = STATUS_DONE };
     struct weir_service service;
     enum status status = STATUS_DONE;
+    bool is_quiet = true;
 
-    if (!options->endpoint_count) return status_usage(COMMAND_CONNECT, "connect where? As in: weir connect 8000");
+    if (!options->endpoint_count) return fail_usage("connect where? As in: weir connect 8000");
     service = options->endpoints[0].service;
-    if (options->crlf && service.frame)
-        return status_usage(COMMAND_CONNECT, "-C and --frame exclude each other; write: --frame line:crlf");
     session.url_text = options->endpoints[0].url;
     weir_url_parse(session.url_text, &session.url, NULL, 0);
-    if (session.url.kind == WEIR_URL_TCP && !session.url.port)
-        return status_usage(COMMAND_CONNECT, "connect to which port? 0 is only for listening, and takes a free one");
-    prepare(&session, options, &service);
+    status = check(&session);
+    if (status == STATUS_DONE) status = open_encoding(&session);
+    if (status != STATUS_DONE) return status;
+    prepare(&session, &service);
     status = run(&session, &service);
+    is_quiet = typist_finish(session.typist);
+    if (session.resize_event) event_free(session.resize_event);
     weir_free(session.weir);
     if (status == STATUS_DONE) status = say_end(&session);
-    input_free(session.input);
-    typed_fini(&session.typed);
-    line_fini(&session.out);
+    if (is_quiet) typist_free(session.typist); /* else the terminal stands still, and it goes with the process */
+    end(&session);
     return status;
 }

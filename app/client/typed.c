@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "terminal/command.h"
+
 static int take_converted(struct typed *typed, struct weir_bytes *bytes, struct weir_bytes *ret)
 {
     line_clear(&typed->converted);
@@ -45,14 +47,53 @@ static int take_line(struct typed *typed, struct weir_bytes *bytes, struct weir_
     bytes->data += len;
     bytes->len -= len;
     if (!newline) return 0;
+    typed->lines++;
     *ret = without_newline(line);
     return ret->len > TYPED_LINE_BYTES_MAX ? -EMSGSIZE : 1;
+}
+
+/* What a line of hex says. Returns 1, 0 for a line of blanks, or a negative code. */
+static int convert_hex(struct typed *typed, struct weir_bytes line, struct weir_bytes *ret)
+{
+    static const char command[] = "/hex ";
+    struct command_line hex;
+    char error[COMMAND_ERROR_BYTES_MAX];
+    int err = 0;
+
+    line_clear(&typed->converted);
+    line_add_text(&typed->converted, command);
+    line_add(&typed->converted, line.data, line.len);
+    line_add(&typed->converted, "", 1);
+    if (typed->converted.failed) return -ENOMEM;
+    if (strlen(typed->converted.bytes) != strlen(command) + line.len) return -EBADMSG;
+    if (strspn(typed->converted.bytes + strlen(command), " \t") == line.len) return 0;
+    err = command_parse(typed->converted.bytes, AT_CONNECT, NULL, &hex, error);
+    if (err) return err == -EINVAL ? -EBADMSG : err;
+    line_clear(&typed->converted);
+    line_add(&typed->converted, hex.bytes, hex.len);
+    command_fini(&hex);
+    if (typed->converted.failed) return -ENOMEM;
+    *ret = (struct weir_bytes){ (const unsigned char *)typed->converted.bytes, typed->converted.len };
+    return 1;
+}
+
+static int take_hex(struct typed *typed, struct weir_bytes *bytes, struct weir_bytes *ret)
+{
+    struct weir_bytes line;
+    int result = 0;
+
+    while (bytes->len && (result = take_line(typed, bytes, &line)) > 0) {
+        result = convert_hex(typed, line, ret);
+        if (result) return result;
+    }
+    return result;
 }
 
 int typed_take(struct typed *typed, struct weir_bytes *bytes, struct weir_bytes *ret)
 {
     if (!bytes->len) return 0;
     if (typed->form == TYPED_LINES) return take_line(typed, bytes, ret);
+    if (typed->form == TYPED_HEX) return take_hex(typed, bytes, ret);
     if (typed->form == TYPED_CRLF) return take_converted(typed, bytes, ret);
     *ret = *bytes;
     *bytes = (struct weir_bytes){ NULL, 0 };
@@ -63,8 +104,10 @@ int typed_take_rest(struct typed *typed, struct weir_bytes *ret)
 {
     if (typed->partial_is_taken || !typed->partial.len) return 0;
     typed->partial_is_taken = true;
+    typed->lines++;
     *ret = (struct weir_bytes){ (const unsigned char *)typed->partial.bytes, typed->partial.len };
-    return ret->len > TYPED_LINE_BYTES_MAX ? -EMSGSIZE : 1;
+    if (ret->len > TYPED_LINE_BYTES_MAX) return -EMSGSIZE;
+    return typed->form == TYPED_HEX ? convert_hex(typed, *ret, ret) : 1;
 }
 
 void typed_fini(struct typed *typed)

@@ -41,6 +41,9 @@ enum print_mode { PRINT_AUTO, PRINT_OFF, PRINT_TEXT, PRINT_HEX, PRINT_BOTH, PRIN
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
+/* How connect shows what is answered; auto is text or hex on a terminal, and raw elsewhere. */
+enum answer_mode { ANSWER_AUTO, ANSWER_RAW, ANSWER_TEXT, ANSWER_HEX, ANSWER_BOTH, ANSWER_OFF };
+
 /* Everything that was set. Strings are those of argv and of the environment, which must outlive it, or of the
  * configuration file, which it owns. */
 struct options {
@@ -57,10 +60,14 @@ struct options {
     int64_t clients_max; /* 0: what the descriptor limit allows */
     int64_t memory_bytes_max;
     int64_t drain_timeout_ms;
-    int print;      /* enum print_mode */
-    int log_level;  /* enum weir_log_level, less WEIR_LOG_ERROR */
-    int log_format; /* enum log_format */
+    int print;            /* enum print_mode */
+    const char *encoding; /* NULL: UTF-8 */
+    int log_level;        /* enum weir_log_level, less WEIR_LOG_ERROR */
+    int log_format;       /* enum log_format */
     int crlf;
+    int hex;
+    int answers;             /* enum answer_mode */
+    int64_t silence_ms;      /* 0: as long as it takes */
     const char *sample_hex;  /* what `check` is to decode; NULL: nothing */
     const char *sample_file; /* the same, in a file */
     int help;

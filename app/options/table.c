@@ -40,7 +40,7 @@ const struct option_spec option_specs[] = {
       .target = SERVICE(frame) },
     { .name = "send-frame", .argument = "SPEC", .environment = "WEIR_SEND_FRAME",
       .help = "framing of what is sent: same, raw or a SPEC",
-      .default_text = "same", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
+      .default_text = "same", .commands = SERVE | CONNECT, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
       .target = SERVICE(send_frame), .choices = "same", .sendable = true },
     { .name = "max-frame", .argument = "SIZE", .environment = "WEIR_MAX_FRAME",
       .help = "the longest message", .default_text = "1MiB", .commands = SERVE,
@@ -135,6 +135,11 @@ const struct option_spec option_specs[] = {
       .help = "how connections and messages are shown on standard output; auto: text or hex on a terminal, off elsewhere",
       .default_text = "auto", .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_CHOICE,
       .target = GLOBAL(print), .choices = "auto|off|text|hex|both|json" },
+    { .name = "encoding", .argument = "NAME", .environment = "WEIR_ENCODING",
+      .help = "what characters messages are in, as shown and typed (also text in JSON): gbk, gb18030, big5, shift_jis, "
+              "latin1 and others; bytes are never changed, and \\xHH is always a byte",
+      .default_text = "utf-8", .commands = SERVE | CONNECT, .scope = OPTION_GLOBAL, .type = OPTION_TEXT,
+      .target = GLOBAL(encoding) },
     { .name = "log-level", .argument = "LEVEL", .environment = "WEIR_LOG_LEVEL",
       .help = "what is said on standard error", .default_text = "info", .commands = SERVE, .scope = OPTION_GLOBAL,
       .type = OPTION_CHOICE, .target = GLOBAL(log_level), .choices = "error|warning|info|debug" },
@@ -155,6 +160,17 @@ const struct option_spec option_specs[] = {
 
     { .name = "crlf", .letter = 'C', .help = "end each line that is sent with CRLF in place of LF", .commands = CONNECT,
       .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = GLOBAL(crlf) },
+    { .name = "hex", .help = "each line is bytes in hex, as in 01 03 00 ff", .commands = CONNECT, .scope = OPTION_GLOBAL,
+      .type = OPTION_FLAG, .target = GLOBAL(hex) },
+    { .name = "print", .argument = "MODE",
+      .help = "how what the server sends is shown on standard output; auto: text or hex on a terminal, raw, which is "
+              "byte for byte, elsewhere",
+      .default_text = "auto", .commands = CONNECT, .scope = OPTION_GLOBAL, .type = OPTION_CHOICE,
+      .target = GLOBAL(answers), .choices = "auto|raw|text|hex|both|off" },
+    { .name = "timeout", .argument = "TIME", .environment = "WEIR_TIMEOUT",
+      .help = "give up when nothing has come for so long; the connecting counts", .default_text = "off",
+      .commands = CONNECT, .scope = OPTION_GLOBAL, .type = OPTION_TIME, .target = GLOBAL(silence_ms), .min = 1,
+      .max = TIME_MAX, .off = true },
     { .name = "connect-timeout", .argument = "TIME", .environment = "WEIR_CONNECT_TIMEOUT",
       .help = "for the server to answer, each of its addresses", .default_text = "10s", .commands = CONNECT,
       .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(connect_timeout_ms), .min = 1,
@@ -196,8 +212,9 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
         .usage = "[options] URL|[HOST:]PORT",
         .endpoints_max = 1,
         .about = "Connects to a TCP server. On a terminal each line typed is sent, and answers are shown as they\n"
-                 "come; Ctrl-D ends our side and waits for the rest. Piped input is sent byte for byte, and what\n"
-                 "the server sends goes to standard output as it is. With --frame each line is one message.\n"
+                 "come; \\n \\xHH and the like are bytes, /hex 01 03 sends bytes, /help says more. Ctrl-D ends our side\n"
+                 "and waits for the rest. Piped input is sent byte for byte, and what the server sends goes to\n"
+                 "standard output as it is, and nothing else does. With --frame each line is one message.\n"
                  "\n"
                  "Exit status: 0 the server closed, 1 failed, 2 wrong usage, 3 refused, 4 reset, 5 timed out,\n"
                  "6 no such host or route.",
@@ -206,7 +223,9 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
                     "  printf 'GET / HTTP/1.0\\n\\n' | weir connect -C example.org:80\n"
                     "                                                lines that end with CRLF\n"
                     "  weir connect 8000 < reading.bin > answer.bin  bytes in, bytes out\n"
-                    "  weir connect --frame length:u16be 5023        each line typed is one framed message\n",
+                    "  weir connect --frame length:u16be 5023        each line typed is one framed message\n"
+                    "  echo '01 03 00 00 00 0a c5 cd' | weir connect --hex --print hex --timeout 2s 502\n"
+                    "                                                ask in hex, see the answer in hex\n",
     },
     [COMMAND_CHECK] = {
         .name = "check",

@@ -20,8 +20,10 @@ static void add_escape(struct line *line, uint32_t character)
     line_addf(line, "\\u%04x", character);
 }
 
-static void add_character(struct line *line, uint32_t character, struct weir_bytes bytes)
+static void add_character(struct line *line, uint32_t character)
 {
+    char text[UTF8_BYTES_MAX];
+
     if (character == '"' || character == '\\')
         line_addf(line, "\\%c", (char)character);
     else if (character == '\n')
@@ -33,22 +35,20 @@ static void add_character(struct line *line, uint32_t character, struct weir_byt
     else if (utf8_columns(character) < 0)
         add_escape(line, character);
     else
-        line_add(line, bytes.data, bytes.len);
+        line_add(line, text, utf8_encode(character, text));
 }
 
-void json_add_string(struct line *line, struct weir_bytes text)
+void json_add_string(struct line *line, struct encoding *encoding, struct weir_bytes text)
 {
     line_add_text(line, "\"");
     while (text.len) {
-        uint32_t character = 0;
-        const int decoded = utf8_decode(text, &character);
-        const size_t len = decoded > 0 ? (size_t)decoded : 1;
-        if (decoded > 0)
-            add_character(line, character, (struct weir_bytes){ text.data, len });
-        else
+        const struct character character = encoding_decode(encoding, text);
+        if (character.result)
             add_escape(line, 0xfffd); /* the caller has looked, but JSON stays JSON whatever it is given */
-        text.data += len;
-        text.len -= len;
+        else
+            add_character(line, character.code);
+        text.data += character.len;
+        text.len -= character.len;
     }
     line_add_text(line, "\"");
 }
@@ -72,7 +72,7 @@ void json_add_base64(struct line *line, struct weir_bytes bytes)
 static void add_member(struct line *line, const char *name, const char *text)
 {
     line_addf(line, ",\"%s\":", name);
-    json_add_string(line, (struct weir_bytes){ (const unsigned char *)text, strlen(text) });
+    json_add_string(line, NULL, (struct weir_bytes){ (const unsigned char *)text, strlen(text) });
 }
 
 static void add_number(struct line *line, const char *name, uint64_t number)
@@ -101,12 +101,12 @@ static void add_head(struct line *line, const char *name, const struct conn_even
     add_member(line, "peer", event->peer);
 }
 
-static void add_bytes(struct line *line, struct weir_bytes bytes)
+static void add_bytes(struct line *line, struct encoding *encoding, struct weir_bytes bytes)
 {
     add_number(line, "len", bytes.len);
-    if (utf8_is_valid(bytes)) {
+    if (encoding_is_valid(encoding, bytes)) {
         line_add_text(line, ",\"text\":");
-        json_add_string(line, bytes);
+        json_add_string(line, encoding, bytes);
     } else {
         line_add_text(line, ",\"base64\":");
         json_add_base64(line, bytes);
@@ -119,21 +119,21 @@ void json_open(struct line *line, const struct conn_event *event)
     line_add_text(line, "}\n");
 }
 
-void json_message(struct line *line, const struct conn_event *event, struct weir_bytes message,
-                  const struct weir_message_info *info)
+void json_message(struct line *line, const struct conn_event *event, struct encoding *encoding,
+                  struct weir_bytes message, const struct weir_message_info *info)
 {
     add_head(line, "message", event);
     add_number(line, "seq", info->seq);
-    add_bytes(line, message);
+    add_bytes(line, encoding, message);
     if (info->flags & WEIR_MESSAGE_TRUNCATED) add_number(line, "original_len", info->original_len);
     if (info->flags & WEIR_MESSAGE_UNFINISHED) line_add_text(line, ",\"unfinished\":true");
     line_add_text(line, "}\n");
 }
 
-void json_sent(struct line *line, const struct conn_event *event, struct weir_bytes message)
+void json_sent(struct line *line, const struct conn_event *event, struct encoding *encoding, struct weir_bytes message)
 {
     add_head(line, "sent", event);
-    add_bytes(line, message);
+    add_bytes(line, encoding, message);
     line_add_text(line, "}\n");
 }
 

@@ -6,19 +6,21 @@
 
 #include <weir/weir.h>
 
+#include "encoding.h"
 #include "line.h"
 #include "render.h"
 
-/* Each adds one whole line, with its newline. The event's listener is never NULL here. */
+/* Each adds one whole line, with its newline. The event's listener is never NULL here. The encoding is that of the
+ * message. */
 void json_open(struct line *line, const struct conn_event *event);
-void json_message(struct line *line, const struct conn_event *event, struct weir_bytes message,
-                  const struct weir_message_info *info);
-void json_sent(struct line *line, const struct conn_event *event, struct weir_bytes message);
+void json_message(struct line *line, const struct conn_event *event, struct encoding *encoding,
+                  struct weir_bytes message, const struct weir_message_info *info);
+void json_sent(struct line *line, const struct conn_event *event, struct encoding *encoding, struct weir_bytes message);
 void json_close(struct line *line, const struct conn_event *event, enum weir_reason reason, int error,
                 const struct weir_conn_counters *counters);
 
-/* Adds UTF-8 as a JSON string, with its quotes. What is not safe to show on a terminal is escaped too. */
-void json_add_string(struct line *line, struct weir_bytes text);
+/* Adds text as a JSON string, with its quotes. What is not safe to show on a terminal is escaped too. */
+void json_add_string(struct line *line, struct encoding *encoding, struct weir_bytes text);
 
 /* Adds a time of the day as a JSON string, "2026-11-23T08:00:00.000001Z". */
 void json_add_time(struct line *line, const struct timespec *time);

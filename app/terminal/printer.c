@@ -11,16 +11,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weir/error.h>
 
 #include "line.h"
+#include "thread.h"
 
 /* Lines are taken until this much waits, so that at most one line more is held: even the longest message can be shown,
  * as long as somebody reads. */
@@ -29,6 +28,9 @@ enum { QUEUE_BYTES_MAX = 4 * 1024 * 1024 };
 /* Between two notes of one kind. */
 enum { NOTES_INTERVAL_MS = 1000 };
 
+/* What is written at once while somebody types: his keys wait for it. */
+enum { PIECE_BYTES_MAX = 16 * 1024 };
+
 struct printer {
     int fd;
     const char *name;
@@ -36,6 +38,7 @@ struct printer {
     bool notes_only;
     void (*wrap)(struct line *line, const char *text, size_t len, void *user);
     void *wrap_user;
+    struct printer_around around; /* zeroed: there is nothing to do */
     bool started;
     pthread_t thread;
 
@@ -59,17 +62,13 @@ struct printer {
 int printer_new(int fd, const char *name, struct printer *notes, struct printer **ret)
 {
     struct printer *const printer = calloc(1, sizeof(*printer));
-    pthread_condattr_t attributes;
 
     if (!printer) return -ENOMEM;
     printer->fd = fd;
     printer->name = name;
     printer->notes = notes;
     pthread_mutex_init(&printer->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&printer->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread_cond_init(&printer->changed);
     *ret = printer;
     return 0;
 }
@@ -84,6 +83,11 @@ void printer_set_wrap(struct printer *printer,
 {
     printer->wrap = wrap;
     printer->wrap_user = user;
+}
+
+void printer_set_around(struct printer *printer, const struct printer_around *around)
+{
+    printer->around = *around;
 }
 
 /* ---- Adding: any thread ---- */
@@ -138,23 +142,9 @@ static void note(struct printer *printer, const struct line *text)
     line_fini(&line);
 }
 
-static struct timespec deadline_in(int wait_ms)
-{
-    struct timespec deadline;
-
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += wait_ms / 1000;
-    deadline.tv_nsec += wait_ms % 1000 * 1000000L;
-    if (deadline.tv_nsec >= 1000000000L) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000L;
-    }
-    return deadline;
-}
-
 static bool has_passed(const struct timespec *deadline)
 {
-    const struct timespec now = deadline_in(0);
+    const struct timespec now = thread_deadline(0);
 
     return now.tv_sec != deadline->tv_sec ? now.tv_sec > deadline->tv_sec : now.tv_nsec >= deadline->tv_nsec;
 }
@@ -186,8 +176,8 @@ static uint64_t count_lines(const char *bytes, size_t len)
     return count;
 }
 
-/* Writes lines out. Returns 0, or the code of the write that failed, with the number of lines it cost in *ret_lost. */
-static int write_lines(struct printer *printer, const char *bytes, size_t len, uint64_t *ret_lost)
+/* Returns 0, or the code of the write that failed, with the number of lines it cost in *ret_lost. */
+static int write_piece(struct printer *printer, const char *bytes, size_t len, uint64_t *ret_lost)
 {
     size_t done = 0;
     ssize_t written = 1;
@@ -205,6 +195,37 @@ static int write_lines(struct printer *printer, const char *bytes, size_t len, u
     return written < 0 ? (int)written : -EIO;
 }
 
+/* The length of the whole lines that are written at once. */
+static size_t piece_len(const struct printer *printer, const char *bytes, size_t len)
+{
+    const char *newline = NULL;
+
+    if (!printer->around.begin || len <= PIECE_BYTES_MAX) return len;
+    assert(bytes);
+    newline = memrchr(bytes, '\n', PIECE_BYTES_MAX);
+    if (!newline) newline = memchr(bytes, '\n', len);
+    return newline ? (size_t)(newline - bytes) + 1 : len;
+}
+
+/* Writes lines out. Returns as above. */
+static int write_lines(struct printer *printer, const char *bytes, size_t len, uint64_t *ret_lost)
+{
+    while (len) {
+        const size_t piece = piece_len(printer, bytes, len);
+        int err = 0;
+        if (printer->around.begin) printer->around.begin(printer->around.user);
+        err = write_piece(printer, bytes, piece, ret_lost);
+        if (printer->around.end) printer->around.end(printer->around.user);
+        bytes += piece;
+        len -= piece;
+        if (err) {
+            *ret_lost += count_lines(bytes, len);
+            return err;
+        }
+    }
+    return 0;
+}
+
 /* The reader of a pipe or the terminal is gone for good; a full disk or a reached quota may pass. */
 static bool is_final(int err)
 {
@@ -217,7 +238,7 @@ static void complain(struct printer *printer, int err)
 
     if (printer->complained || !has_passed(&printer->complain_again)) return;
     printer->complained = true;
-    printer->complain_again = deadline_in(NOTES_INTERVAL_MS);
+    printer->complain_again = thread_deadline(NOTES_INTERVAL_MS);
     line_addf(&text, "weir: %s: %s%s", printer->name, err == -EPIPE ? "closed" : weir_strerror(err),
               is_final(err) ? "; nothing more is printed" : "");
     note(printer, &text);
@@ -244,7 +265,7 @@ static void note_lost(struct printer *printer, bool is_last)
     pthread_mutex_unlock(&printer->lock);
     if (!lost) return;
     if (!is_last)
-        printer->note_again = deadline_in(NOTES_INTERVAL_MS); /* the thread's own: the last may be another's */
+        printer->note_again = thread_deadline(NOTES_INTERVAL_MS); /* the thread's own: the last may be another's */
     say_lost(&text, lost);
     note(printer, &text);
     line_fini(&text);
@@ -338,21 +359,15 @@ static void *run(void *arg)
 
 int printer_start(struct printer *printer)
 {
-    sigset_t all;
-    sigset_t before;
-    int err = 0;
+    const int err = thread_start(&printer->thread, run, printer);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    err = pthread_create(&printer->thread, NULL, run, printer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     printer->started = !err;
-    return -err;
+    return err;
 }
 
 bool printer_finish(struct printer *printer, int wait_ms)
 {
-    const struct timespec deadline = deadline_in(wait_ms);
+    const struct timespec deadline = thread_deadline(wait_ms);
     bool ended = false;
     int err = 0;
 

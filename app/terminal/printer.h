@@ -25,6 +25,14 @@ void printer_set_notes_only(struct printer *printer);
  * the sentence and a newline do. wrap runs on printers' threads. Before printer_start. */
 void printer_set_wrap(struct printer *printer,
                       void (*wrap)(struct line *line, const char *text, size_t len, void *user), void *user);
+/* To be called around each write, on the printer's thread: for a terminal on which somebody types meanwhile. What is
+ * written between the two are whole lines, and no more than a few hundred unless one is long. Before printer_start. */
+struct printer_around {
+    void (*begin)(void *user);
+    void (*end)(void *user);
+    void *user;
+};
+void printer_set_around(struct printer *printer, const struct printer_around *around);
 
 /* Starts the thread, with all signals blocked. Returns 0 or a negative code. */
 int printer_start(struct printer *printer);

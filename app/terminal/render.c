@@ -12,8 +12,10 @@
 
 enum {
     RUN_MIN = 4,               /* so many of one escaped byte in a row become one escape with a count */
+    ESCAPED_BYTES_MAX = 8,     /* in one piece; no character has more */
     MARKS_MAX = 8,             /* characters without a column of their own in a row; more would grow a line for ever */
     COLUMNS_MIN = 24,          /* of a message, however narrow the terminal */
+    HEX_ROW_BYTES = 16,        /* of a message that is shown whole */
     LOOKED_AT_BYTES_MAX = 4096 /* of a message, to tell text from other bytes */
 };
 
@@ -28,81 +30,119 @@ enum {
 struct cursor {
     const unsigned char *at;
     const unsigned char *end;
-    bool utf8;
+    const struct render_style *style;
     enum { AFTER_CHARACTER, AFTER_ESCAPE, AFTER_COUNT } after;
     unsigned marks; /* characters without a column since the last with one */
 };
 
 /* The smallest piece that is shown whole or not at all. */
 struct piece {
-    char text[32];
+    char text[40];
     size_t len;
     size_t columns;
 };
 
-static void take_escape(struct cursor *cursor, struct piece *ret)
+static struct character look_at(const struct cursor *cursor, const unsigned char *at)
 {
-    static const char short_names[256] = { ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't' };
+    return encoding_decode(cursor->style->encoding, (struct weir_bytes){ at, (size_t)(cursor->end - at) });
+}
+
+/* The columns of a character, or -1 when it must not be shown as it is. */
+static int columns_of(const struct cursor *cursor, const struct character *character)
+{
+    if (character->result || (character->code >= 0x80 && !cursor->style->utf8)) return -1;
+    return utf8_columns(character->code);
+}
+
+static bool is_all(const unsigned char *bytes, size_t len, unsigned char byte)
+{
+    for (size_t i = 0; i < len; i++)
+        if (bytes[i] != byte) return false;
+    return true;
+}
+
+/* How many bytes from the cursor on are this one, and not shown as they are; the first len are not. */
+static size_t run_len(const struct cursor *cursor, size_t len)
+{
     const unsigned char byte = *cursor->at;
-    size_t run = 1;
-    int len = 0;
+    size_t run = len;
 
-    while (cursor->at + run < cursor->end && cursor->at[run] == byte)
-        run++;
-    if (run < RUN_MIN) run = 1;
+    while (cursor->at + run < cursor->end && cursor->at[run] == byte) {
+        const struct character next = look_at(cursor, cursor->at + run);
+        if (columns_of(cursor, &next) >= 0 || !is_all(cursor->at + run, next.len, byte)) break;
+        run += next.len;
+    }
+    return run;
+}
 
-    if (byte == 0)
-        len = snprintf(ret->text, sizeof(ret->text), "\\0");
-    else if (short_names[byte])
-        len = snprintf(ret->text, sizeof(ret->text), "\\%c", short_names[byte]);
-    else
-        len = snprintf(ret->text, sizeof(ret->text), "\\x%02x", byte);
-    if (run > 1) len += snprintf(ret->text + len, sizeof(ret->text) - (size_t)len, "x%zu", run);
+static void add_escape(struct piece *piece, unsigned char byte)
+{
+    static const char short_names[256] = { ['\0'] = '0', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't' };
+    char *const text = piece->text + piece->len;
+    const size_t room = sizeof(piece->text) - piece->len;
 
-    ret->len = ret->columns = (size_t)len;
-    cursor->at += run;
-    cursor->after = run > 1 ? AFTER_COUNT : AFTER_ESCAPE;
+    piece->len += (size_t)(short_names[byte] ? snprintf(text, room, "\\%c", short_names[byte])
+                                             : snprintf(text, room, "\\x%02x", byte));
+}
+
+/* The next len bytes, which are one character or none, as escapes; or a run of one byte, of any length. */
+static void take_escapes(struct cursor *cursor, size_t len, struct piece *ret)
+{
+    const unsigned char byte = *cursor->at;
+    size_t run = is_all(cursor->at, len, byte) ? run_len(cursor, len) : 0;
+
+    ret->len = 0;
+    if (run >= RUN_MIN) {
+        add_escape(ret, byte);
+        ret->len += (size_t)snprintf(ret->text + ret->len, sizeof(ret->text) - ret->len, "x%zu", run);
+    } else {
+        for (size_t i = 0; i < len; i++)
+            add_escape(ret, cursor->at[i]);
+    }
+    ret->columns = ret->len;
+    cursor->at += run >= RUN_MIN ? run : len;
+    cursor->after = run >= RUN_MIN ? AFTER_COUNT : AFTER_ESCAPE;
     cursor->marks = 0;
 }
 
-static void take_character(struct cursor *cursor, size_t len, size_t columns, struct piece *ret)
+static void take_character(struct cursor *cursor, const struct character *character, size_t columns, struct piece *ret)
 {
-    memcpy(ret->text, cursor->at, len);
-    ret->len = len;
+    ret->len = utf8_encode(character->code, ret->text);
     ret->columns = columns;
-    if (*cursor->at == '\\') {
+    if (character->code == '\\') {
         ret->text[1] = '\\';
         ret->len = ret->columns = 2;
     }
-    cursor->at += len;
+    cursor->at += character->len;
     cursor->after = AFTER_CHARACTER;
     cursor->marks = columns ? 0 : cursor->marks + 1;
 }
 
-static bool is_digit(const struct cursor *cursor, const unsigned char *at)
+static bool is_digit(const struct character *character)
 {
-    return at < cursor->end && *at >= '0' && *at <= '9';
+    return !character->result && character->code >= '0' && character->code <= '9';
 }
 
 /* What, shown as it is, would read as the count of the escape before it, or as more of one. */
-static bool is_like_count(const struct cursor *cursor)
+static bool is_like_count(const struct cursor *cursor, const struct character *character)
 {
-    if (cursor->after == AFTER_COUNT) return is_digit(cursor, cursor->at);
-    return cursor->after == AFTER_ESCAPE && *cursor->at == 'x' && is_digit(cursor, cursor->at + 1);
+    struct character next;
+
+    if (cursor->after == AFTER_COUNT) return is_digit(character);
+    if (cursor->after != AFTER_ESCAPE || character->result || character->code != 'x') return false;
+    next = look_at(cursor, cursor->at + character->len);
+    return is_digit(&next);
 }
 
 static void take_piece(struct cursor *cursor, struct piece *ret)
 {
-    const struct weir_bytes rest = { cursor->at, (size_t)(cursor->end - cursor->at) };
-    uint32_t character = 0;
-    const int len = utf8_decode(rest, &character);
-    const int columns = len > 0 ? utf8_columns(character) : -1;
+    const struct character character = look_at(cursor, cursor->at);
+    const int columns = columns_of(cursor, &character);
 
-    if (columns < 0 || (len > 1 && !cursor->utf8) || (columns == 0 && cursor->marks == MARKS_MAX) ||
-        is_like_count(cursor))
-        take_escape(cursor, ret);
+    if (columns < 0 || (columns == 0 && cursor->marks == MARKS_MAX) || is_like_count(cursor, &character))
+        take_escapes(cursor, character.len < ESCAPED_BYTES_MAX ? character.len : ESCAPED_BYTES_MAX, ret);
     else
-        take_character(cursor, (size_t)len, (size_t)columns, ret);
+        take_character(cursor, &character, (size_t)columns, ret);
 }
 
 enum { CUT_BYTES_MAX = COUNT_TEXT_BYTES_MAX + 8, NOTE_BYTES_MAX = COUNT_TEXT_BYTES_MAX + 64 };
@@ -116,9 +156,9 @@ static size_t cut_text(size_t len, char ret[CUT_BYTES_MAX])
     return (size_t)snprintf(ret, CUT_BYTES_MAX, " ... %s", count);
 }
 
-static void add_text(struct line *line, bool utf8, struct weir_bytes bytes, size_t columns)
+static void add_text(struct line *line, const struct render_style *style, struct weir_bytes bytes, size_t columns)
 {
-    struct cursor cursor = { .at = bytes.data, .end = bytes.data + bytes.len, .utf8 = utf8 };
+    struct cursor cursor = { .at = bytes.data, .end = bytes.data + bytes.len, .style = style };
     char cut[CUT_BYTES_MAX];
     const size_t cut_len = cut_text(bytes.len, cut);
     size_t used = 0;
@@ -138,30 +178,39 @@ static void add_text(struct line *line, bool utf8, struct weir_bytes bytes, size
     }
 }
 
-bool render_is_text(struct weir_bytes bytes)
+bool render_is_text(struct encoding *encoding, struct weir_bytes bytes)
 {
-    const unsigned char *at = bytes.data;
-    const unsigned char *const end = at + (bytes.len < LOOKED_AT_BYTES_MAX ? bytes.len : LOOKED_AT_BYTES_MAX);
+    uint32_t last = 0;
     size_t visible = 0;
     size_t controls = 0;
 
-    while (at < end) {
-        uint32_t character = 0;
-        const int len = utf8_decode((struct weir_bytes){ at, (size_t)(end - at) }, &character);
-        if (len == UTF8_CUT) break;
-        if (len == UTF8_INVALID) return false;
-        if (character == '\n' || character == '\r' || character == '\t')
+    if (bytes.len > LOOKED_AT_BYTES_MAX) bytes.len = LOOKED_AT_BYTES_MAX;
+    for (size_t at = 0; at < bytes.len;) {
+        const struct character character =
+            encoding_decode(encoding, (struct weir_bytes){ bytes.data + at, bytes.len - at });
+        if (character.result == UTF8_CUT) break;
+        if (character.result == UTF8_INVALID) return false;
+        if (character.code == '\n' || character.code == '\r' || character.code == '\t')
             ; /* as good in text as elsewhere */
-        else if (utf8_columns(character) >= 0)
+        else if (utf8_columns(character.code) >= 0)
             visible++;
-        else if (at == bytes.data || *at != at[-1])
+        else if (at == 0 || character.code != last)
             controls++;
-        at += len;
+        last = character.code;
+        at += character.len;
     }
     return visible >= controls;
 }
 
 /* ---- Bytes as hex ---- */
+
+static void add_gutter(struct line *line, struct weir_bytes bytes)
+{
+    line_add_text(line, "|");
+    for (size_t i = 0; i < bytes.len; i++)
+        line_add(line, bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? (const char *)&bytes.data[i] : ".", 1);
+    line_add_text(line, "|");
+}
 
 static void add_hex(struct line *line, struct weir_bytes bytes, bool gutter)
 {
@@ -172,10 +221,8 @@ static void add_hex(struct line *line, struct weir_bytes bytes, bool gutter)
         line_add(line, text, i + 1 < bytes.len ? 3 : 2);
     }
     if (!gutter) return;
-    line_add_text(line, "  |");
-    for (size_t i = 0; i < bytes.len; i++)
-        line_add(line, bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? (const char *)&bytes.data[i] : ".", 1);
-    line_add_text(line, "|");
+    line_add_text(line, "  ");
+    add_gutter(line, bytes);
 }
 
 static size_t hex_columns(size_t len, bool gutter)
@@ -203,9 +250,9 @@ void render_bytes(struct line *line, const struct render_style *style, struct we
 {
     enum render_form form = style->form;
 
-    if (form == RENDER_AUTO) form = render_is_text(bytes) ? RENDER_TEXT : RENDER_BOTH;
+    if (form == RENDER_AUTO) form = render_is_text(style->encoding, bytes) ? RENDER_TEXT : RENDER_BOTH;
     if (form == RENDER_TEXT)
-        add_text(line, style->utf8, bytes, columns);
+        add_text(line, style, bytes, columns);
     else
         add_hex_cut(line, bytes, form == RENDER_BOTH, columns);
 }
@@ -231,7 +278,10 @@ static size_t add_head(struct line *line, const struct render_style *style, cons
     localtime_r(&event->time.tv_sec, &day);
     snprintf(time, sizeof(time), "%02d:%02d:%02d.%03ld", day.tm_hour, day.tm_min, day.tm_sec,
              event->time.tv_nsec / 1000000);
-    snprintf(conn, sizeof(conn), "#%llu", (unsigned long long)event->conn);
+    if (event->conn)
+        snprintf(conn, sizeof(conn), "#%llu", (unsigned long long)event->conn);
+    else
+        snprintf(conn, sizeof(conn), "all");
     add_coloured(line, style, DIM, time);
     line_add_text(line, " ");
     add_coloured(line, style, colours[event->conn % (sizeof(colours) / sizeof(colours[0]))], conn);
@@ -262,20 +312,106 @@ static size_t note_text(const struct weir_message_info *info, size_t len, char r
                             info->flags & WEIR_MESSAGE_UNFINISHED ? " (unfinished)" : "");
 }
 
+/* What is left for a message behind so many columns; 0: it is not cut. */
+static size_t columns_left(const struct render_style *style, size_t taken)
+{
+    if (!style->columns) return 0;
+    return style->columns >= taken + COLUMNS_MIN ? style->columns - taken : COLUMNS_MIN;
+}
+
 void render_message(struct line *line, const struct render_style *style, const struct conn_event *event,
                     struct weir_bytes message, const struct weir_message_info *info)
 {
     char note[NOTE_BYTES_MAX];
     const size_t note_len = note_text(info, message.len, note);
     const size_t taken = add_head(line, style, event) + note_len;
-    size_t columns = style->columns;
 
-    if (columns) columns = columns >= taken + COLUMNS_MIN ? columns - taken : COLUMNS_MIN;
-    render_bytes(line, style, message, columns);
+    render_bytes(line, style, message, columns_left(style, taken));
     if (note_len && style->colour) line_add_text(line, DIM);
     line_add(line, note, note_len);
     if (note_len && style->colour) line_add_text(line, PLAIN);
     line_add_text(line, "\n");
+}
+
+void render_unfinished(struct line *line, const struct render_style *style, const struct conn_event *event,
+                       struct weir_bytes bytes, const char *missing)
+{
+    char note[NOTE_BYTES_MAX];
+    char count[COUNT_TEXT_BYTES_MAX];
+    size_t taken = add_head(line, style, event);
+
+    count_text(bytes.len, "byte", count);
+    taken += (size_t)snprintf(note, sizeof(note), "%s, %.40s: ", count, missing);
+    if (style->colour) line_add_text(line, DIM);
+    line_add_text(line, note);
+    render_bytes(line, style, bytes, columns_left(style, taken));
+    if (style->colour) line_add_text(line, PLAIN);
+    line_add_text(line, "\n");
+}
+
+void render_hint(struct line *line, const struct render_style *style, const struct conn_event *event, const char *hint)
+{
+    add_head(line, style, event);
+    add_coloured(line, style, DIM, hint);
+    line_add_text(line, "\n");
+}
+
+void render_sent(struct line *line, const struct render_style *style, const struct conn_event *event,
+                 struct weir_bytes message, const char *note)
+{
+    const size_t note_len = note ? strlen(note) + (message.len > 0) : 0;
+    const size_t taken = add_head(line, style, event) + strlen("< ") + note_len;
+
+    add_coloured(line, style, GREEN, "< ");
+    render_bytes(line, style, message, columns_left(style, taken));
+    if (note && message.len) line_add_text(line, " ");
+    if (note) add_coloured(line, style, DIM, note);
+    line_add_text(line, "\n");
+}
+
+static void add_text_rows(struct line *line, const struct render_style *style, struct weir_bytes bytes)
+{
+    while (bytes.len) {
+        size_t newline = 0;
+        const size_t len = encoding_line_len(style->encoding, bytes, &newline);
+        line_add_text(line, "  ");
+        add_text(line, style, (struct weir_bytes){ bytes.data, len }, 0);
+        line_add_text(line, "\n");
+        bytes.data += len;
+        bytes.len -= len;
+    }
+}
+
+static void add_hex_rows(struct line *line, struct weir_bytes bytes, bool gutter)
+{
+    for (size_t at = 0; at < bytes.len; at += HEX_ROW_BYTES) {
+        const size_t len = bytes.len - at < HEX_ROW_BYTES ? bytes.len - at : HEX_ROW_BYTES;
+        line_addf(line, "  %08zx  ", at);
+        add_hex(line, (struct weir_bytes){ bytes.data + at, len }, false);
+        if (gutter) {
+            line_addf(line, "%*s  ", (int)(3 * (HEX_ROW_BYTES - len)), "");
+            add_gutter(line, (struct weir_bytes){ bytes.data + at, len });
+        }
+        line_add_text(line, "\n");
+    }
+}
+
+void render_whole(struct line *line, const struct render_style *style, const struct conn_event *event,
+                  struct weir_bytes message, const struct weir_message_info *info)
+{
+    enum render_form form = style->form;
+    char note[NOTE_BYTES_MAX];
+
+    add_head(line, style, event);
+    line_addf(line, "message %llu, ", (unsigned long long)info->seq);
+    line_add_count(line, message.len, "byte");
+    note_text(info, 1, note);
+    line_addf(line, "%s%s\n", note, message.len ? ":" : "");
+    if (form == RENDER_AUTO) form = render_is_text(style->encoding, message) ? RENDER_TEXT : RENDER_BOTH;
+    if (form == RENDER_TEXT)
+        add_text_rows(line, style, message);
+    else
+        add_hex_rows(line, message, form == RENDER_BOTH);
 }
 
 void render_close(struct line *line, const struct render_style *style, const struct conn_event *event,

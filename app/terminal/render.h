@@ -15,6 +15,7 @@
 
 #include <weir/weir.h>
 
+#include "encoding.h"
 #include "line.h"
 
 enum render_form {
@@ -28,7 +29,8 @@ struct render_style {
     enum render_form form;
     unsigned columns; /* of the terminal; what is longer is cut. 0: nothing is cut */
     bool colour;
-    bool utf8; /* false: every byte beyond ASCII is an escape */
+    bool utf8;                 /* false: every character beyond ASCII is an escape */
+    struct encoding *encoding; /* of the messages; NULL: UTF-8 */
 };
 
 /* What is said of a connection in each of its lines. */
@@ -43,14 +45,28 @@ struct conn_event {
 void render_open(struct line *line, const struct render_style *style, const struct conn_event *event);
 void render_message(struct line *line, const struct render_style *style, const struct conn_event *event,
                     struct weir_bytes message, const struct weir_message_info *info);
+/* What a person sent, marked with a <. conn 0 is "all". note stands behind the message; NULL: nothing. */
+void render_sent(struct line *line, const struct render_style *style, const struct conn_event *event,
+                 struct weir_bytes message, const char *note);
 void render_close(struct line *line, const struct render_style *style, const struct conn_event *event,
                   enum weir_reason reason, int error, const struct weir_conn_counters *counters);
+
+/* Adds a message whole, in several lines: where it came from, and then what is in it, text by its own lines and other
+ * bytes sixteen a line. */
+void render_whole(struct line *line, const struct render_style *style, const struct conn_event *event,
+                  struct weir_bytes message, const struct weir_message_info *info);
+
+/* What has come of a message that does not end, and what it lacks: "no newline yet". */
+void render_unfinished(struct line *line, const struct render_style *style, const struct conn_event *event,
+                       struct weir_bytes bytes, const char *missing);
+/* Something that is good to know about a connection. */
+void render_hint(struct line *line, const struct render_style *style, const struct conn_event *event, const char *hint);
 
 /* Adds the bytes in the style's form, without a newline, cut at so many columns; 0: uncut. */
 void render_bytes(struct line *line, const struct render_style *style, struct weir_bytes bytes, size_t columns);
 
-/* Whether the bytes look like text: UTF-8 (cut off inside its last character, perhaps), and no fewer visible characters
- * than controls, a run of one control counting once. */
-bool render_is_text(struct weir_bytes bytes);
+/* Whether the bytes look like text in that encoding: characters (cut off inside its last character, perhaps), and no
+ * fewer visible characters than controls, a run of one control counting once. */
+bool render_is_text(struct encoding *encoding, struct weir_bytes bytes);
 
 #endif

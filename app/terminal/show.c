@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "json.h"
@@ -17,6 +18,7 @@ struct show {
     bool json;
     struct render_style style; /* but for its columns: */
     atomic_uint columns;
+    atomic_bool has_hinted;
     unsigned workers;
     struct line *line_of_worker; /* each used by one worker only */
 };
@@ -54,6 +56,16 @@ void show_free(struct show *show)
 void show_set_columns(struct show *show, unsigned columns)
 {
     atomic_store_explicit(&show->columns, columns, memory_order_relaxed);
+}
+
+void show_set_encoding(struct show *show, struct encoding *encoding)
+{
+    show->style.encoding = encoding;
+}
+
+struct encoding *show_encoding(const struct show *show)
+{
+    return show->style.encoding;
 }
 
 /* What a line is made with. */
@@ -104,7 +116,7 @@ void show_message(struct show *show, struct weir_conn *conn, const char *listene
     weir_conn_message(conn, &info);
     begin(show, conn, listener, &making);
     if (show->json)
-        json_message(making.line, &making.event, message, &info);
+        json_message(making.line, &making.event, making.style.encoding, message, &info);
     else
         render_message(making.line, &making.style, &making.event, message, &info);
     end(show, &making);
@@ -116,7 +128,7 @@ void show_sent(struct show *show, struct weir_conn *conn, const char *listener, 
 
     if (!show->json) return; /* people see their own answers at the client */
     begin(show, conn, listener, &making);
-    json_sent(making.line, &making.event, message);
+    json_sent(making.line, &making.event, making.style.encoding, message);
     end(show, &making);
 }
 
@@ -132,4 +144,58 @@ void show_close(struct show *show, struct weir_conn *conn, const char *listener,
     else
         render_close(making.line, &making.style, &making.event, reason, weir_conn_error(conn), &counters);
     end(show, &making);
+}
+
+void show_unfinished(struct show *show, struct weir_conn *conn, struct weir_bytes bytes, const char *missing)
+{
+    struct making making;
+
+    begin(show, conn, NULL, &making);
+    render_unfinished(making.line, &making.style, &making.event, bytes, missing);
+    end(show, &making);
+}
+
+void show_hint_if_lines(struct show *show, struct weir_conn *conn, struct weir_bytes message)
+{
+    struct making making;
+
+    if (atomic_load_explicit(&show->has_hinted, memory_order_relaxed)) return;
+    if (!memchr(message.data, '\n', message.len) || !render_is_text(show->style.encoding, message)) return;
+    if (atomic_exchange(&show->has_hinted, true)) return; /* another worker was faster */
+    begin(show, conn, NULL, &making);
+    render_hint(making.line, &making.style, &making.event, "sends lines; to see each as a message: --frame line");
+    end(show, &making);
+}
+
+/* ---- What is typed, and asked for: any thread ---- */
+
+static void begin_typed(struct show *show, uint64_t conn, struct line *line, struct making *ret)
+{
+    *ret = (struct making){ .line = line, .style = show->style, .event.conn = conn };
+    ret->style.columns = atomic_load_explicit(&show->columns, memory_order_relaxed);
+    clock_gettime(CLOCK_REALTIME, &ret->event.time);
+}
+
+void show_typed(struct show *show, uint64_t conn, struct weir_bytes message, const char *note)
+{
+    struct line line = { 0 };
+    struct making making;
+
+    begin_typed(show, conn, &line, &making);
+    render_sent(&line, &making.style, &making.event, message, note);
+    end(show, &making);
+    line_fini(&line);
+}
+
+void show_whole(struct show *show, uint64_t conn, struct timespec time, struct weir_bytes message,
+                const struct weir_message_info *info)
+{
+    struct line line = { 0 };
+    struct making making;
+
+    begin_typed(show, conn, &line, &making);
+    making.event.time = time;
+    render_whole(&line, &making.style, &making.event, message, info);
+    end(show, &making);
+    line_fini(&line);
 }

@@ -7,6 +7,7 @@
 
 #include <locale.h>
 #include <stddef.h>
+#include <string.h>
 #include <wchar.h>
 
 /* By first byte: how long a character is, and the bounds of its second byte (Unicode, table 3-7). They rule out
@@ -44,16 +45,15 @@ int utf8_decode(struct weir_bytes bytes, uint32_t *ret)
     return UTF8_INVALID;
 }
 
-bool utf8_is_valid(struct weir_bytes bytes)
+size_t utf8_encode(uint32_t character, char ret[UTF8_BYTES_MAX])
 {
-    while (bytes.len) {
-        uint32_t character = 0;
-        const int len = utf8_decode(bytes, &character);
-        if (len < 0) return false;
-        bytes.data += len;
-        bytes.len -= (size_t)len;
-    }
-    return true;
+    static const unsigned char first_marks[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+    const size_t len = character < 0x80 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+
+    for (size_t i = len - 1; i > 0; i--, character >>= 6)
+        ret[i] = (char)(0x80 | (character & 0x3f));
+    ret[0] = (char)(first_marks[len] | character);
+    return len;
 }
 
 void utf8_init(void)
@@ -97,4 +97,19 @@ int utf8_columns(uint32_t character)
     if (character < 0x7f) return 1;
     if (is_deceptive(character)) return -1;
     return wcwidth((wchar_t)character);
+}
+
+void utf8_make_printable(char *text)
+{
+    struct weir_bytes rest = { (const unsigned char *)text, strlen(text) };
+
+    while (rest.len) {
+        uint32_t character = 0;
+        const int len = utf8_decode(rest, &character);
+        const size_t step = len > 0 ? (size_t)len : 1;
+        if (len < 0 || utf8_columns(character) < 0) memset(text, '?', step);
+        text += step;
+        rest.data += step;
+        rest.len -= step;
+    }
 }

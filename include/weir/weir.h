@@ -365,6 +365,12 @@ struct weir_conn_counters {
 };
 WEIR_PUBLIC void weir_conn_counters(const struct weir_conn *conn, struct weir_conn_counters *ret);
 
+/* What was received of the message in progress, as the framing has left it so far: with the framing in front of it,
+ * unescaped where that is done in place, and of a message that is too long only what is kept. No bytes when none has
+ * begun, in the connection's own on_message, and while whole messages may wait before it (a pause, a full output). In
+ * on_close it is what made no message. Valid until the callback returns. */
+WEIR_PUBLIC struct weir_bytes weir_conn_unfinished(const struct weir_conn *conn);
+
 /* Calls fn for each open connection of the worker, in no order. fn may close the connection it is given. Own thread
  * (that worker's; to reach another, weir_post). */
 WEIR_PUBLIC void weir_conn_each(struct weir *weir, unsigned worker, void (*fn)(struct weir_conn *conn, void *arg),

@@ -102,7 +102,7 @@ static enum weir_decoded wait_for_more(struct scan *scan)
         state->gone += state->written - keep;
         state->written = (uint32_t)keep;
     }
-    end += state->escaping; /* it keeps its place, though nobody looks at it again */
+    if (state->escaping) decode->bytes[end++] = (unsigned char)scan->config->escape; /* for whoever looks at the rest */
     decode->consumed = begin;
     decode->dropped = decode->len - end;
     decode->outside = begin == end; /* between two frames that may share what is between them */

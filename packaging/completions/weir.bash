@@ -45,17 +45,22 @@ _weir() {
         --max-memory) ;;
         --drain-timeout) words=' off' ;;
         --print) words=' auto off text hex both json' ;;
+        --encoding) ;;
         --log-level) words=' error warning info debug' ;;
         --log-format) words=' text json' ;;
         --config) is_file=yes ;;
-        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --print --log-level --log-format --config --help -h' ;;
+        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --print --encoding --log-level --log-format --config --help -h' ;;
         esac
         ;;
     connect)
         case $prev in
         --frame) words=' raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --send-frame) words=' same raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --encoding) ;;
+        --print) words=' auto raw text hex both off' ;;
+        --timeout) words=' off' ;;
         --connect-timeout) words=' off' ;;
-        *) words=' --frame --crlf -C --connect-timeout --help -h' ;;
+        *) words=' --frame --send-frame --encoding --crlf -C --hex --print --timeout --connect-timeout --help -h' ;;
         esac
         ;;
     check)
@@ -86,12 +91,13 @@ _weir() {
         --max-memory) ;;
         --drain-timeout) words=' off' ;;
         --print) words=' auto off text hex both json' ;;
+        --encoding) ;;
         --log-level) words=' error warning info debug' ;;
         --log-format) words=' text json' ;;
         --config) is_file=yes ;;
         --hex) ;;
         --file) is_file=yes ;;
-        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --print --log-level --log-format --config --hex --file --help -h' ;;
+        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --print --encoding --log-level --log-format --config --hex --file --help -h' ;;
         esac
         ;;
     esac

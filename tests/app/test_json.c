@@ -46,12 +46,12 @@ static void events_have_the_members_of_the_contract(void **state)
     (void)state;
     json_open(&line, &event);
     expect(&line, HEAD("open") "}\n");
-    json_message(&line, &event, BYTES("hello"), &info);
+    json_message(&line, &event, NULL, BYTES("hello"), &info);
     expect(&line, HEAD("message") ",\"seq\":7,\"len\":5,\"text\":\"hello\"}\n");
-    json_message(&line, &event, BYTES("\xff\0"), &odd);
+    json_message(&line, &event, NULL, BYTES("\xff\0"), &odd);
     expect(&line,
            HEAD("message") ",\"seq\":8,\"len\":2,\"base64\":\"/wA=\",\"original_len\":900,\"unfinished\":true}\n");
-    json_sent(&line, &event, BYTES(""));
+    json_sent(&line, &event, NULL, BYTES(""));
     expect(&line, HEAD("sent") ",\"len\":0,\"text\":\"\"}\n");
     json_close(&line, &event, WEIR_REASON_PEER_CLOSED, 0, &counters);
     expect(&line, HEAD("close") ",\"reason\":\"peer closed\",\"messages_in\":1,\"messages_out\":2,\"bytes_in\":3,"
@@ -76,7 +76,7 @@ static void strings_are_escaped(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        json_add_string(&line, cases[i].text);
+        json_add_string(&line, NULL, cases[i].text);
         expect(&line, cases[i].json);
     }
     line_fini(&line);
@@ -117,9 +117,9 @@ static void a_line_stays_a_line(void **state)
             seed = seed * 1664525 + 1013904223;
             data[i] = (unsigned char)(round % 2 ? seed >> 24 : (seed >> 24) & 0x7f);
         }
-        json_message(&line, &event, (struct weir_bytes){ data, sizeof(data) }, &info);
+        json_message(&line, &event, NULL, (struct weir_bytes){ data, sizeof(data) }, &info);
         assert_int_equal(line.bytes[line.len - 1], '\n');
-        assert_true(utf8_is_valid((struct weir_bytes){ (unsigned char *)line.bytes, line.len }));
+        assert_true(encoding_is_valid(NULL, (struct weir_bytes){ (unsigned char *)line.bytes, line.len }));
         for (size_t i = 0; i + 1 < line.len; i++)
             assert_true((unsigned char)line.bytes[i] >= 0x20 && line.bytes[i] != 0x7f);
         line_fini(&line);

@@ -155,6 +155,80 @@ static void the_count_goes_to_the_notes_when_asked(void **state)
     lines_are_dropped_and_counted(true);
 }
 
+/* What is called around each write: counts, and sees whether anything is written outside of it. */
+struct around_check {
+    int fd;
+    int begun;
+    int ended;
+};
+
+static void on_begin(void *user)
+{
+    struct around_check *const check = user;
+
+    assert_int_equal(check->begun, check->ended);
+    check->begun++;
+    assert_int_equal(write(check->fd, "(\n", 2), 2);
+}
+
+static void on_end(void *user)
+{
+    struct around_check *const check = user;
+
+    check->ended++;
+    assert_int_equal(check->begun, check->ended);
+    assert_int_equal(write(check->fd, ")\n", 2), 2);
+}
+
+static void writes_are_whole_lines_in_pieces(void **state)
+{
+    enum { LINES = 2000, LINE_BYTES = 100, LONG_BYTES = 100000 };
+    int ends[2];
+    char *const text = malloc(LONG_BYTES + 1);
+    struct around_check check = { 0 };
+    const struct printer_around around = { .begin = on_begin, .end = on_end, .user = &check };
+    struct printer *printer = NULL;
+    bool is_inside = false;
+    size_t piece_lines = 0;
+
+    (void)state;
+    assert_non_null(text);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    check.fd = ends[1];
+    assert_int_equal(printer_new(ends[1], "the output", NULL, &printer), 0);
+    printer_set_around(printer, &around);
+    memset(text, 'x', LONG_BYTES);
+    for (int i = 0; i < LINES; i++) {
+        text[LINE_BYTES - 1] = '\n';
+        printer_add(printer, text, LINE_BYTES);
+    }
+    text[LINE_BYTES - 1] = 'x';
+    text[LONG_BYTES - 1] = '\n';
+    printer_add(printer, text, LONG_BYTES);
+    assert_int_equal(printer_start(printer), 0);
+    for (int lines = 0; lines <= LINES || is_inside;) {
+        read_line(ends[0], text, LONG_BYTES + 1);
+        if (text[0] == 'x') {
+            assert_true(is_inside);
+            lines++;
+            piece_lines++;
+            assert_true(piece_lines * LINE_BYTES <= 16384);
+            assert_int_equal(strlen(text) + 1, lines <= LINES ? LINE_BYTES : LONG_BYTES);
+        } else {
+            assert_true(is_inside == (text[0] == ')'));
+            is_inside = !is_inside;
+            piece_lines = 0;
+        }
+    }
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    assert_int_equal(check.begun, check.ended);
+    assert_true(check.begun >= LINES * LINE_BYTES / 16384);
+    printer_free(printer);
+    close(ends[0]);
+    close(ends[1]);
+    free(text);
+}
+
 static void a_line_longer_than_the_queue_is_whole(void **state)
 {
     enum { LEN = 3 * 1024 * 1024 };
@@ -262,6 +336,7 @@ int main(void)
         cmocka_unit_test(lines_arrive_in_order),
         cmocka_unit_test(a_stopped_reader_costs_counted_lines),
         cmocka_unit_test(the_count_goes_to_the_notes_when_asked),
+        cmocka_unit_test(writes_are_whole_lines_in_pieces),
         cmocka_unit_test(a_line_longer_than_the_queue_is_whole),
         cmocka_unit_test(a_reader_that_is_gone_is_said_once),
         cmocka_unit_test(a_full_disk_is_said_and_tried_again),

@@ -279,19 +279,19 @@ static void auto_tells_text_from_other_bytes(void **state)
     unsigned char tutorial[128] = "hi";
 
     (void)state;
-    assert_true(render_is_text(BYTES("plain")));
-    assert_true(render_is_text(BYTES("")));
-    assert_true(render_is_text(BYTES("\r\n")));
-    assert_true(render_is_text(BYTES("gr\xc3\xbc\xc3\x9f")));
-    assert_true(render_is_text(BYTES("cut \xe4\xbd")));
-    assert_true(render_is_text(BYTES("\x02"
-                                     "ABC\x03")));
-    assert_true(render_is_text((struct weir_bytes){ tutorial, sizeof(tutorial) }));
-    assert_false(render_is_text(BYTES("\x01\x03\0\0\0\x0a\xc5\xcd")));
-    assert_false(render_is_text(BYTES("\0\0\0\0")));
-    assert_false(render_is_text(BYTES("\x01\x02\x03"
-                                      "a")));
-    assert_false(render_is_text(BYTES("latin \xe9 one")));
+    assert_true(render_is_text(NULL, BYTES("plain")));
+    assert_true(render_is_text(NULL, BYTES("")));
+    assert_true(render_is_text(NULL, BYTES("\r\n")));
+    assert_true(render_is_text(NULL, BYTES("gr\xc3\xbc\xc3\x9f")));
+    assert_true(render_is_text(NULL, BYTES("cut \xe4\xbd")));
+    assert_true(render_is_text(NULL, BYTES("\x02"
+                                           "ABC\x03")));
+    assert_true(render_is_text(NULL, (struct weir_bytes){ tutorial, sizeof(tutorial) }));
+    assert_false(render_is_text(NULL, BYTES("\x01\x03\0\0\0\x0a\xc5\xcd")));
+    assert_false(render_is_text(NULL, BYTES("\0\0\0\0")));
+    assert_false(render_is_text(NULL, BYTES("\x01\x02\x03"
+                                            "a")));
+    assert_false(render_is_text(NULL, BYTES("latin \xe9 one")));
 }
 
 /* ---- Whole lines ---- */
@@ -338,6 +338,51 @@ static void lines_say_what_happened(void **state)
     line_fini(&line);
 }
 
+static void what_is_sent_is_marked(void **state)
+{
+    const struct render_style narrow = { .form = RENDER_TEXT, .columns = 48, .utf8 = true };
+    struct conn_event to_all = event;
+    struct line line = { 0 };
+
+    (void)state;
+    to_all.conn = 0;
+    render_sent(&line, &text_style, &event, BYTES("he\nlo"), NULL);
+    expect_line(&line, "08:00:00.007 #3 < he\\nlo\n");
+    render_sent(&line, &text_style, &to_all, BYTES("hello"), "(2 clients)");
+    expect_line(&line, "08:00:00.007 all < hello (2 clients)\n");
+    render_sent(&line, &text_style, &event, BYTES(""), "(a.bin, 5 bytes)");
+    expect_line(&line, "08:00:00.007 #3 < (a.bin, 5 bytes)\n");
+    render_sent(&line, &narrow, &event, BYTES("0123456789012345678901234567890"), NULL);
+    expect_line(&line, "08:00:00.007 #3 < 01234567890123456 ... 31 bytes\n");
+    line_fini(&line);
+}
+
+static void a_whole_message_is_shown_by_its_rows(void **state)
+{
+    static const struct render_style style = { .form = RENDER_AUTO, .columns = 24, .utf8 = true };
+    const struct weir_message_info info = { .seq = 5, .original_len = 17 };
+    const struct weir_message_info truncated = { .seq = 6, .original_len = 90, .flags = WEIR_MESSAGE_TRUNCATED };
+    struct line line = { 0 };
+
+    (void)state;
+    render_whole(&line, &style, &event, BYTES("GET / HTTP/1.0\r\nA: longer than the terminal is\n\nrest\033[2J"),
+                 &info);
+    expect_line(&line, "08:00:00.007 #3 message 5, 56 bytes:\n"
+                       "  GET / HTTP/1.0\\r\\n\n"
+                       "  A: longer than the terminal is\\n\n"
+                       "  \\n\n"
+                       "  rest\\x1b[2J\n");
+    render_whole(&line, &style, &event, BYTES("\0\1\2\3\4\5\6\7\x08\x09\x0a\x0b\x0c\x0d\x0eZ\xff"), &info);
+    expect_line(&line, "08:00:00.007 #3 message 5, 17 bytes:\n"
+                       "  00000000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 5a  |...............Z|\n"
+                       "  00000010  ff                                               |.|\n");
+    render_whole(&line, &style, &event, BYTES("x"), &truncated);
+    expect_line(&line, "08:00:00.007 #3 message 6, 1 byte (truncated from 90 bytes):\n  x\n");
+    render_whole(&line, &style, &event, BYTES(""), &info);
+    expect_line(&line, "08:00:00.007 #3 message 5, 0 bytes\n");
+    line_fini(&line);
+}
+
 static void a_line_fits_the_terminal(void **state)
 {
     const struct weir_message_info info = { .seq = 1, .original_len = 90000, .flags = WEIR_MESSAGE_TRUNCATED };
@@ -373,6 +418,8 @@ static void colour_adds_codes_and_nothing_else(void **state)
         style.colour = pass == 1;
         render_open(line, &style, &event);
         render_message(line, &style, &event, BYTES("\033[31mred"), &info);
+        render_sent(line, &style, &event, BYTES("\033[31mred"), "(note)");
+        render_whole(line, &style, &event, BYTES("\033[31mred"), &info);
         render_close(line, &style, &event, WEIR_REASON_IDLE, 0, &counters);
     }
     assert_true(coloured.len > plain.len);
@@ -414,6 +461,8 @@ int main(void)
         cmocka_unit_test(hex_has_a_gutter_when_asked),
         cmocka_unit_test(auto_tells_text_from_other_bytes),
         cmocka_unit_test(lines_say_what_happened),
+        cmocka_unit_test(what_is_sent_is_marked),
+        cmocka_unit_test(a_whole_message_is_shown_by_its_rows),
         cmocka_unit_test(a_line_fits_the_terminal),
         cmocka_unit_test(colour_adds_codes_and_nothing_else),
     };

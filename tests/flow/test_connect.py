@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""weir connect in pipes: bytes in, bytes out, and how it ends."""
+"""weir connect in pipes: bytes in, bytes out, and how it ends. See test_connect_terminal.py for somebody who types."""
 import os
 import random
 import re
@@ -11,7 +11,8 @@ import tempfile
 import threading
 
 from harness import DEADLINE, FLAVOUR, PATIENCE, Server, accept, listener, recv_all, recv_exactly, reset, run_weir, \
-    skip, weir
+    skip, wait_for, weir
+from lab import Stopwatch
 
 
 def port_of(sock):
@@ -225,6 +226,60 @@ def test_crlf():
             assert client.wait() == 0
 
 
+def test_hex_lines():
+    """Each line is bytes, with or without blanks between them; framed, each is a message."""
+    lines = b"01 03 00\xff\n".replace(b"\xff", b"ff") + b"\n  \n0A:0b,c\r\n0x10\n4142"
+    for options, wire in (((), b"\x01\x03\x00\xff\x0a\x0b\x0c\x10AB"),
+                          (("--frame", "length:u8"), b"\x04\x01\x03\x00\xff\x03\x0a\x0b\x0c\x01\x10\x02AB")):
+        with listener() as sock, weir("connect", "--hex", *options, str(port_of(sock)), stdin=True) as client:
+            feed(client, lines)
+            with accept(sock) as server:
+                assert recv_all(server) == wire
+            assert (client.wait(), client.stderr.text()) == (0, "")
+
+
+def test_lines_that_are_not_hex_are_named():
+    for bad in (b"xyz", b"123", b"41\x0042"):
+        with listener() as sock, weir("connect", "--hex", str(port_of(sock)), stdin=True) as client:
+            feed(client, b"41\n\n" + bad + b"\n42\n")
+            with accept(sock) as server:
+                expect_end(server)
+            assert client.wait() == 1
+            assert client.stderr.text() == "weir: standard input, line 3: not hexadecimal; as in: 01 03 ff\n", \
+                client.stderr.text()
+
+
+def test_print_modes_in_a_pipe():
+    answer = b"one\r\n\x1b[2Jtwo\n\xc4\xe3"
+    for options, expected in (
+            (("--print", "raw"), answer), (("--print", "off"), b""), (("--print", "auto"), answer),
+            (("--print", "text"), b"one\n\\x1b[2Jtwo\n\\xc4\\xe3\n"),
+            (("--print", "text", "--encoding", "gbk"), "one\n\\x1b[2Jtwo\n\u4f60\n".encode()),
+            (("--print", "hex"), b"6f 6e 65 0d 0a 1b 5b 32 4a 74 77 6f 0a c4 e3\n"),
+            (("--print", "both", "--frame", "line"),
+             b"6f 6e 65  |one|\n1b 5b 32 4a 74 77 6f  |.[2Jtwo|\nc4 e3  |..|\n"),
+            (("--print", "raw", "--frame", "line"), answer)):
+        with listener() as sock, weir("connect", *options, str(port_of(sock)), stdin=True) as client:
+            feed(client, b"x")
+            with accept(sock) as server:
+                recv_all(server)
+                server.sendall(answer)
+            assert (client.wait(), client.stderr.text()) == (0, ""), options
+            assert client.stdout.bytes() == expected, (options, client.stdout.bytes())
+
+
+def test_send_frame():
+    """One framing each way."""
+    with listener() as sock, weir("connect", "--frame", "line", "--send-frame", "length:u8", "--print", "text",
+                                  str(port_of(sock)), stdin=True) as client:
+        feed(client, b"one\ntwo\n")
+        with accept(sock) as server:
+            assert recv_all(server) == b"\x03one\x03two"
+            server.sendall(b"1\n2\n")
+        assert client.wait() == 0
+        assert client.stdout.bytes() == b"1\n2\n"
+
+
 def test_line_too_long_for_a_message():
     with listener() as sock, weir("connect", "--frame", "length:u8", str(port_of(sock)), stdin=True) as client:
         feed(client, b"x" * 256 + b"\n")
@@ -281,19 +336,71 @@ def test_reset():
         assert client.stderr.text().startswith("weir: connection reset: tcp://127.0.0.1:%d" % port_of(sock))
 
 
+def fill_queue(sock):
+    """Clients that a listener does not accept, enough for it to answer no more. The first is in the queue for certain
+    before the others try."""
+    queue = [socket.create_connection(sock.getsockname(), DEADLINE)] + [socket.socket() for _ in range(3)]
+    for client in queue[1:]:
+        client.setblocking(False)
+        client.connect_ex(sock.getsockname())
+    return queue
+
+
 def test_timed_out():
     """A listener whose queue is full does not answer, as a machine that is off."""
     with listener(backlog=0) as sock:
-        queue = [socket.create_connection(sock.getsockname(), DEADLINE)] + [socket.socket() for _ in range(3)]
-        for client in queue[1:]:
-            client.setblocking(False)
-            client.connect_ex(sock.getsockname())
+        queue = fill_queue(sock)
         status, stdout, stderr = run_weir("connect", "--connect-timeout", "300ms", str(port_of(sock)))
         for client in queue:
             client.close()
         if status == 0:
             skip("the kernel's queue of clients is longer here")
         assert (status, stdout) == (5, ""), (status, stderr)
+        assert stderr.startswith("weir: timed out: no answer from tcp://127.0.0.1:%d" % port_of(sock)), stderr
+
+
+def test_silence_times_out():
+    """What counts is what comes from the server: neither what is sent, nor a message that is not whole yet."""
+    with listener() as sock, weir("connect", "--frame", "line", "--print", "text", "--timeout", "400ms",
+                                  str(port_of(sock)), stdin=True) as client, accept(sock) as server:
+        watch = Stopwatch()
+        for _ in range(3):
+            server.sendall(b"x")
+            wait_for(lambda end=watch.seconds() + 0.25: watch.seconds() > end, "a pause shorter than the limit")
+            client.stdin.write(b"question\n")
+        last = watch.seconds()
+        server.sendall(b"\n")
+        assert client.wait() == 5
+        assert watch.seconds() - last >= 0.4, watch.seconds() - last
+        assert client.stdout.bytes() == b"xxx\n"
+        assert client.stderr.text() == "weir: timed out: nothing has come from tcp://127.0.0.1:%d for 400ms\n" % \
+            port_of(sock), client.stderr.text()
+
+
+def test_reader_that_is_slow_is_no_silence():
+    """What has come waits for whoever reads our output: the server is not to blame."""
+    with listener() as sock, weir("connect", "--timeout", "300ms", str(port_of(sock))) as client, accept(sock) as server:
+        client.stdout.freeze()
+        watch = Stopwatch()
+        server.sendall(b"x" * (1 << 18))
+        wait_for(lambda: watch.seconds() > 0.9, "a time longer than the limit")
+        assert client.process.poll() is None, client.stderr.text()
+        client.stdout.thaw()
+        server.close()
+        assert client.wait() == 0, client.stderr.text()
+        assert client.stdout.bytes() == b"x" * (1 << 18)
+
+
+def test_timeout_bounds_the_connecting():
+    with listener(backlog=0) as sock:
+        queue = fill_queue(sock)
+        watch = Stopwatch()
+        status, stdout, stderr = run_weir("connect", "--timeout", "300ms", str(port_of(sock)))
+        for client in queue:
+            client.close()
+        if status == 0:
+            skip("the kernel's queue of clients is longer here")
+        assert (status, stdout) == (5, "") and watch.seconds() >= 0.3, (status, stderr, watch.seconds())
         assert stderr.startswith("weir: timed out: no answer from tcp://127.0.0.1:%d" % port_of(sock)), stderr
 
 
@@ -317,15 +424,45 @@ def test_wrong_usage():
     for arguments, words in (([], "connect where?"), (["1", "2"], "one address"), (["0"], "port"),
                              (["-C", "--frame", "line", "1"], "--frame line:crlf"), (["fd:3"], "fd:3"),
                              (["--frame", "lines", "1"], "--frame"), (["host:x"], "host:x"), (["tls://h:1"], "tls"),
-                             (["--connect-timeout", "soon", "1"], "--connect-timeout"), (["--hexx", "1"], "--hexx")):
+                             (["--connect-timeout", "soon", "1"], "--connect-timeout"), (["--hexx", "1"], "--hex"),
+                             (["-C", "--hex", "1"], "0d 0a"), (["--print", "json", "1"], "auto|raw|text"),
+                             (["--timeout", "0", "1"], "--timeout"), (["--encoding", "nosuch", "1"], "nosuch"),
+                             (["--encoding", "utf-7", "1"], "depend on those before")):
         status, stdout, stderr = run_weir("connect", *arguments)
         assert (status, stdout) == (2, "") and words in stderr, (arguments, status, stderr)
 
 
+HOSTS = "127.0.0.1 here\n::1 here\n127.0.0.2 only-second\n127.0.0.1 only-second\n"
+
+
+def with_hosts(folder):
+    """Words before a command that give it names of our own, in a world of its own where only /etc/hosts is another."""
+    path = os.path.join(folder, "hosts")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(HOSTS)
+    words = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', path]
+    if shutil.which("unshare") is None or \
+            subprocess.run(words + ["true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        skip("unshare does not work here")
+    return words
+
+
 def test_every_address_of_a_name_is_tried():
-    """localhost may be ::1 first; a server on 127.0.0.1 alone is found all the same."""
-    with Server("--reply", "echo") as server:
-        assert pipe_through(b"x", "localhost:%d" % server.port)[:2] == (0, b"x")
+    """A server that listens on one of them is found, whichever it is and whatever comes first."""
+    with tempfile.TemporaryDirectory() as folder:
+        hosts = with_hosts(folder)
+        for address, name in (("127.0.0.1", "here"), ("[::1]", "here"), ("127.0.0.1", "only-second"),
+                              ("127.0.0.2", "only-second")):
+            try:
+                server = Server("--listen", address + ":0", "--reply", "echo")
+            except AssertionError:
+                continue  # no IPv6 here
+            with server, weir("connect", "%s:%d" % (name, server.port), stdin=True, wrap=hosts) as client:
+                feed(client, b"x")
+                assert client.wait() == 0, (address, name, client.stderr.text())
+                assert client.stdout.bytes() == b"x"
+        with free_port() as sock, weir("connect", "here:%d" % port_of(sock), wrap=hosts) as client:
+            assert client.wait() == 3, client.stderr.text()
 
 
 def test_kill_it_while_it_waits():
@@ -335,79 +472,6 @@ def test_kill_it_while_it_waits():
             recv_exactly(server, 1)
             assert client.stop(number) == -number
             expect_end(server)
-
-
-# ---- Somebody types ----
-
-def test_conversation_on_a_terminal():
-    with Server("--frame", "line", "--reply", "echo") as server, \
-            weir("connect", str(server.port), terminal=True) as client:
-        client.wait_stdout(r"^connected to tcp://127\.0\.0\.1:%d\r\n> $" % server.port)
-        for line in ("hello", "\u4f60\u597d", "a \\ b"):
-            client.stdin.write(line.encode() + b"\n")
-            shown = line.replace("\\", "\\\\")
-            client.wait_stdout("> %s\r\n(> \r\x1b\\[K)?%s\r\n> $" % (re.escape(line), re.escape(shown)))
-        client.stdin.write(b"\x04")  # Ctrl-D
-        assert client.wait() == 0
-        assert client.stdout.text().endswith("> \r\ntcp://127.0.0.1:%d closed the connection\r\n" % server.port), \
-            repr(client.stdout.text())
-
-
-def test_answer_that_comes_unasked_does_not_break_the_prompt():
-    with listener() as sock, weir("connect", str(port_of(sock)), terminal=True) as client, accept(sock) as server:
-        client.wait_stdout("> $")
-        server.sendall(b"first\r\nsecond\nthird?")
-        client.wait_stdout("> \r\x1b\\[Kfirst\r\nsecond\r\nthird\\?\r\n> $")
-        server.sendall(b"\x1b[2J\x1b]0;owned\x07\x00\x01")
-        client.wait_stdout(r"1b 5b 32 4a .*\|\r\n> $|\\x1b\[2J\\x1b\]0;owned\\x07\\0\\x01\r\n> $")
-        own = client.stdout.bytes().replace(b"\r\x1b[K", b"")
-        assert b"\x1b" not in own and b"\x07" not in own, own
-
-
-def test_typed_lines_as_messages():
-    with Server("--frame", "length:u16be", "--reply", "echo", "--print", "json") as server, \
-            weir("connect", "--frame", "length:u16be", str(server.port), terminal=True) as client:
-        client.wait_stdout("> $")
-        client.stdin.write(b"hello\n")
-        client.wait_stdout("hello\r\n(> \r\x1b\\[K)?hello\r\n> $")
-        assert server.wait_events("message")[0]["text"] == "hello"
-        client.stdin.write(b"\x04")
-        assert client.wait() == 0
-
-
-def test_crlf_when_typed():
-    with listener() as sock, weir("connect", "-C", str(port_of(sock)), terminal=True) as client, accept(sock) as server:
-        client.wait_stdout("> $")
-        client.stdin.write(b"GET / HTTP/1.0\n\n")
-        assert recv_exactly(server, 18) == b"GET / HTTP/1.0\r\n\r\n"
-        server.close()
-        assert client.wait() == 0
-
-
-def test_server_that_goes_while_somebody_thinks():
-    with listener() as sock, weir("connect", str(port_of(sock)), terminal=True) as client:
-        server = accept(sock)
-        client.wait_stdout("> $")
-        server.close()
-        assert client.wait() == 0
-        assert client.stdout.text().endswith("\r\x1b[Ktcp://127.0.0.1:%d closed the connection\r\n" % port_of(sock)), \
-            repr(client.stdout.text())
-
-
-def test_ctrl_c_ends_it_at_once():
-    with Server("--reply", "echo") as server, weir("connect", str(server.port), terminal=True) as client:
-        client.wait_stdout("> $")
-        client.stdin.write(b"half a li\x03")
-        assert client.wait() == -2
-        with server.connect() as other:
-            other.sendall(b"x")
-            assert recv_exactly(other, 1) == b"x"
-
-
-def test_refusal_on_a_terminal():
-    with free_port() as sock, weir("connect", str(port_of(sock)), terminal=True) as client:
-        assert client.wait() == 3
-        assert client.stdout.text().startswith("weir: connection refused: nothing listens"), client.stdout.text()
 
 
 def test_two_clients_and_a_restart():

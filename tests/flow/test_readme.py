@@ -94,7 +94,10 @@ class Clone:
 
 
 def screen_of(terminal):
-    return Screen(COLUMNS).show(terminal.stdout.text()).lines()
+    rows = Screen(COLUMNS, terminal.stdout.text()).rows
+    while rows and not rows[-1]:
+        rows.pop()
+    return rows
 
 
 def alike(lines):

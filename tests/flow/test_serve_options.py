@@ -59,7 +59,7 @@ def test_unknown_names_and_the_nearest():
     expect_usage_error(["srve"], "srve", "serve")
     expect_usage_error(["conect", "8000"], "connect")
     expect_usage_error(["--listen", ANY], "--listen", "weir serve")
-    expect_usage_error(["connect", "--print", "json", "8000"], "--print", "weir serve")
+    expect_usage_error(["connect", "--reply", "echo", "8000"], "--reply", "weir serve")
 
 
 def test_words_of_later_versions_are_errors():

@@ -153,7 +153,7 @@ static void run(const struct weir_config *config, struct weir_service service)
     char url[64];
 
     transport.read = short_read;
-    service.on_close = on_close;
+    if (service.on_close == NULL) service.on_close = on_close;
     if (service.on_message == NULL) service.on_message = on_message;
     snprintf(url, sizeof url, "unix:%s/socket", folder);
     assert_int_equal(weir_new(config, &now.weir), 0);
@@ -709,6 +709,107 @@ static enum weir_decoded decode_every_other(const void *config, void *memory, st
     return decode->bytes[0] == '-' ? WEIR_DECODED_SKIPPED : result;
 }
 
+/* What weir_conn_unfinished says once all has come, in a callback about nobody and in on_close. */
+static struct {
+    size_t sent_bytes;
+    unsigned char seen[2][256];
+    size_t seen_len[2];
+    struct weir_timer *timer;
+} unfinished;
+
+static void keep_unfinished(const struct weir_conn *conn, unsigned place)
+{
+    const struct weir_bytes bytes = weir_conn_unfinished(conn);
+
+    assert_true(bytes.len <= sizeof unfinished.seen[place]);
+    if (bytes.len > 0) memcpy(unfinished.seen[place], bytes.data, bytes.len);
+    unfinished.seen_len[place] = bytes.len;
+}
+
+static void look_at(struct weir_conn *conn, void *arg)
+{
+    struct weir_conn_counters counters;
+
+    (void)arg;
+    weir_conn_counters(conn, &counters);
+    if (counters.bytes_in < unfinished.sent_bytes) return;
+    keep_unfinished(conn, 0);
+    weir_timer_stop(unfinished.timer);
+    weir_conn_abort(conn, WEIR_REASON_KICKED);
+}
+
+static void look_at_all(struct weir_timer *timer, void *arg)
+{
+    (void)timer;
+    (void)arg;
+    weir_conn_each(now.weir, 0, look_at, NULL);
+}
+
+static void on_open_unfinished(struct weir_conn *conn, void *user)
+{
+    (void)user;
+    assert_int_equal(weir_conn_unfinished(conn).len, 0);
+    assert_int_equal(weir_timer_start(now.weir, 0, 1, 1, look_at_all, NULL, &unfinished.timer), 0);
+}
+
+static void on_message_unfinished(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    on_message(conn, message, user);
+    assert_int_equal(weir_conn_unfinished(conn).len, 0);
+}
+
+static void on_close_unfinished(struct weir_conn *conn, enum weir_reason reason, void *user)
+{
+    keep_unfinished(conn, 1);
+    on_close(conn, reason, user);
+}
+
+static void the_message_in_progress_can_be_looked_at(void **state)
+{
+    static const struct {
+        const char *frame, *sent;
+        size_t sent_len;
+        const char *left;
+        size_t left_len, messages;
+    } cases[] = {
+        { "line", "one\ntwo\nthr", 11, "thr", 3, 2 },
+        { "line", "one\n", 4, "", 0, 1 },
+        { "line", "ends with\r", 10, "ends with\r", 10, 0 },
+        { "delimiter:--", "one--two-", 9, "two-", 4, 1 },
+        { "length:u16be", "\0\1a\0\5abc", 8, "\0\5abc", 5, 1 },
+        { "length:u16be", "\0", 1, "\0", 1, 0 },
+        { "fixed:4", "abcdef", 6, "ef", 2, 1 },
+        { "netstring", "12:abc", 6, "12:abc", 6, 0 },
+        { "between:\\x02,\\x03", "noise\2abc", 9, "\2abc", 4, 0 },
+        { "between:\\x02,\\x03", "\2abc\3noise", 10, "", 0, 1 },
+        /* What is unescaped in place moves forward; the escape of a byte that has not come stands where it will be. */
+        { "slip", "\xc0one\xc0\xc0\xdb\xdc\xdb\xddxyz", 13, "\xc0\xdbxyz", 5, 1 },
+        { "slip", "\xc0\xdb\xdcxyz\xdb", 7, "\xc0xyz\xdb", 5, 0 },
+        { "raw", "all of it", 9, "", 0, 1 },
+    };
+    static const size_t rooms[] = { 1, 2, SIZE_MAX };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0] * 3; k++) {
+        begin();
+        read_room = rooms[k % 3];
+        add_client(cases[k / 3].sent, cases[k / 3].sent_len);
+        now.clients[0].stays = 1;
+        unfinished.sent_bytes = cases[k / 3].sent_len;
+        run(NULL,
+            (struct weir_service)WEIR_SERVICE(.frame = cases[k / 3].frame, .on_open = on_open_unfinished,
+                                              .on_message = on_message_unfinished, .on_close = on_close_unfinished));
+        if (read_room == SIZE_MAX || strcmp(cases[k / 3].frame, "raw") != 0)
+            assert_int_equal(now.messages_count, cases[k / 3].messages);
+        for (unsigned place = 0; place < 2; place++) {
+            assert_int_equal(unfinished.seen_len[place], cases[k / 3].left_len);
+            if (cases[k / 3].left_len > 0)
+                assert_memory_equal(unfinished.seen[place], cases[k / 3].left, cases[k / 3].left_len);
+        }
+        end();
+    }
+}
+
 static void what_a_codec_skips_is_counted(void **state)
 {
     static const struct weir_codec other = WEIR_CODEC(.name = "other", .decode = decode_every_other);
@@ -779,6 +880,7 @@ int main(void)
         cmocka_unit_test(an_encode_without_bound_gets_no_buffer),
         cmocka_unit_test(info_and_counters_skip),
         cmocka_unit_test(info_and_counters_truncate),
+        cmocka_unit_test(the_message_in_progress_can_be_looked_at),
         cmocka_unit_test(what_a_codec_skips_is_counted),
         cmocka_unit_test(a_codec_is_checked_before_it_is_used),
     };

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/client/answers.c: writes what the server sends to standard output, as it is or as people read it. Must never
+ * write anything else there, nor let through as it is what goes to a terminal. */
+#include "answers.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "terminal/terminal.h"
+
+void answers_init(struct answers *answers, enum answer_mode mode, struct encoding *encoding)
+{
+    static const enum render_form forms[] = {
+        [ANSWER_AUTO] = RENDER_AUTO, [ANSWER_RAW] = RENDER_AUTO,  [ANSWER_TEXT] = RENDER_TEXT,
+        [ANSWER_HEX] = RENDER_HEX,   [ANSWER_BOTH] = RENDER_BOTH, [ANSWER_OFF] = RENDER_AUTO
+    };
+    const bool to_terminal = isatty(STDOUT_FILENO);
+
+    *answers = (struct answers){ .is_raw = mode == ANSWER_RAW || (mode == ANSWER_AUTO && !to_terminal),
+                                 .is_off = mode == ANSWER_OFF };
+    answers->style =
+        (struct render_style){ .form = forms[mode], .utf8 = !to_terminal || terminal_has_utf8(), .encoding = encoding };
+}
+
+void answers_fini(struct answers *answers)
+{
+    line_fini(&answers->waiting);
+}
+
+bool answers_are_rendered(const struct answers *answers)
+{
+    return !answers->is_raw;
+}
+
+static int write_all(const char *bytes, size_t len)
+{
+    while (len) {
+        const ssize_t written = write(STDOUT_FILENO, bytes, len);
+        if (written >= 0) {
+            bytes += written;
+            len -= (size_t)written;
+        } else if (errno == EAGAIN) { /* another program has made the terminal non-blocking */
+            struct pollfd room = { .fd = STDOUT_FILENO, .events = POLLOUT };
+            poll(&room, 1, -1);
+        } else if (errno != EINTR) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+/* Text that came unframed is shown by its own lines; a last one without a newline is shown too, as it may be a question
+ * that waits for an answer. */
+static void add_text_lines(struct answers *answers, struct weir_bytes bytes)
+{
+    struct encoding *const encoding = answers->style.encoding;
+    struct render_style style = answers->style;
+
+    style.form = RENDER_TEXT;
+    while (bytes.len) {
+        size_t newline = 0;
+        const size_t len = encoding_line_len(encoding, bytes, &newline);
+        struct weir_bytes text = { bytes.data, len - newline };
+        if (newline == 1 && text.len && text.data[text.len - 1] == '\r') text.len--;
+        render_bytes(&answers->waiting, &style, text, 0);
+        line_add_text(&answers->waiting, "\n");
+        bytes.data += len;
+        bytes.len -= len;
+    }
+}
+
+static bool is_unframed_text(const struct answers *answers, struct weir_bytes message)
+{
+    if (answers->by_message) return false;
+    if (answers->style.form == RENDER_TEXT) return true;
+    return answers->style.form == RENDER_AUTO && render_is_text(answers->style.encoding, message);
+}
+
+int answers_take(struct answers *answers, struct weir_bytes message)
+{
+    if (answers->is_off) return 0;
+    if (answers->is_raw) return write_all((const char *)message.data, message.len);
+    if (is_unframed_text(answers, message)) {
+        add_text_lines(answers, message);
+    } else {
+        render_bytes(&answers->waiting, &answers->style, message, 0);
+        line_add_text(&answers->waiting, "\n");
+    }
+    return answers->waiting.failed ? -ENOMEM : 0;
+}
+
+int answers_flush(struct answers *answers)
+{
+    int err = 0;
+
+    if (!answers->waiting.len) return 0;
+    if (answers->editor) editor_begin_output(answers->editor);
+    err = write_all(answers->waiting.bytes, answers->waiting.len);
+    if (answers->editor) editor_end_output(answers->editor);
+    line_clear(&answers->waiting);
+    return err;
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/desk/file.c: sends a file, one at a time, from a thread of its own: disks may stand still. Where the framing
+ * makes messages it is one; else its bytes go out in order, a chunk after the other, each when the client has room.
+ * Must never hold more than one message or one chunk, and once it was stopped must never ask the engine for anything.
+ */
+#include "desk_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "terminal/thread.h"
+
+enum {
+    CHUNK_BYTES = 64 * 1024,
+    AGAIN_MS = 20 /* after the worker's mailbox was full */
+};
+
+struct desk_file {
+    struct desk *desk;
+    pthread_t thread;
+    bool started; /* and not joined */
+
+    /* Written before the thread starts. */
+    uint64_t id;
+    bool is_raw;
+    size_t message_bytes_max;
+    char *name;
+
+    _Atomic uint64_t raw_id; /* of the client whose bytes are on their way; 0: none */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool busy; /* under lock, as all below */
+    bool stopping;
+    bool posted; /* the chunk is the worker's */
+    bool full;   /* the client has no room: its worker will tell */
+    bool gone;   /* the client has left */
+    int result;  /* of the last chunk */
+    size_t chunk_len;
+    unsigned char chunk[CHUNK_BYTES];
+};
+
+/* The file's name without its folders, for what is said of it. */
+static const char *base_name(const struct desk_file *file)
+{
+    const char *const slash = strrchr(file->name, '/');
+
+    return slash && slash[1] ? slash + 1 : file->name;
+}
+
+static void tell_error(struct desk_file *file, const char *reason)
+{
+    desk_tell(file->desk, "/file %s: %s; nothing was sent", file->name, reason);
+}
+
+/* What is shown in place of what was sent. */
+static const char *sent_note(const struct desk_file *file, uint64_t len, char ret[120])
+{
+    char count[COUNT_TEXT_BYTES_MAX];
+
+    count_text(len, "byte", count);
+    snprintf(ret, 120, "(%.50s, %s)", base_name(file), count);
+    return ret;
+}
+
+static bool is_stopping(struct desk_file *file)
+{
+    bool stopping = false;
+
+    pthread_mutex_lock(&file->lock);
+    stopping = file->stopping;
+    pthread_mutex_unlock(&file->lock);
+    return stopping;
+}
+
+/* Reads until room is full or the file has ended. Returns bytes, or a negative code. */
+static ssize_t read_full(int fd, unsigned char *ret, size_t room)
+{
+    size_t len = 0;
+
+    while (len < room) {
+        const ssize_t more = read(fd, ret + len, room - len);
+        if (more < 0 && errno == EINTR) continue;
+        if (more < 0) return -errno;
+        if (more == 0) break;
+        len += (size_t)more;
+    }
+    return (ssize_t)len;
+}
+
+/* ---- As one message ---- */
+
+static void hand_on(struct desk_file *file, struct weir_bytes message, const char *note)
+{
+    pthread_mutex_lock(&file->lock);
+    if (!file->stopping) desk_send(file->desk, file->id, message, note);
+    pthread_mutex_unlock(&file->lock);
+}
+
+static void send_message(struct desk_file *file, int fd)
+{
+    const size_t max = file->message_bytes_max;
+    unsigned char *const bytes = malloc(max + 1);
+    const ssize_t len = bytes ? read_full(fd, bytes, max + 1) : -ENOMEM;
+    char count[COUNT_TEXT_BYTES_MAX];
+    char text[COUNT_TEXT_BYTES_MAX + 80];
+
+    count_text(max, "byte", count);
+    snprintf(text, sizeof(text), "too large for one message, of at most %s", count);
+    if (len < 0)
+        tell_error(file, weir_strerror((int)len));
+    else if (len == 0)
+        tell_error(file, "it is empty");
+    else if ((size_t)len > max)
+        tell_error(file, text);
+    else
+        hand_on(file, (struct weir_bytes){ bytes, (size_t)len }, sent_note(file, (uint64_t)len, text));
+    free(bytes);
+}
+
+/* ---- As bytes ---- */
+
+/* On the client's worker. */
+static void deliver_chunk(struct weir_conn *conn, void *arg)
+{
+    struct desk_file *const file = arg;
+    int result = -ENOENT;
+
+    if (conn) result = weir_conn_send(conn, (struct weir_bytes){ file->chunk, file->chunk_len });
+    pthread_mutex_lock(&file->lock);
+    file->result = result;
+    file->posted = false;
+    file->full = result == 1 || result == -ENOBUFS;
+    pthread_cond_broadcast(&file->changed);
+    pthread_mutex_unlock(&file->lock);
+}
+
+/* Sends the chunk, and waits until there is room for another. Returns 0, or the code for which it was not sent. */
+static int send_chunk(struct desk_file *file)
+{
+    int err = 0;
+
+    pthread_mutex_lock(&file->lock);
+    do {
+        err = file->stopping ? WEIR_ECLOSING : weir_post_conn(file->desk->weir, file->id, deliver_chunk, file);
+        if (err == -EAGAIN) {
+            const struct timespec deadline = thread_deadline(AGAIN_MS);
+            pthread_cond_timedwait(&file->changed, &file->lock, &deadline);
+            continue;
+        }
+        if (err) break;
+        file->posted = true;
+        while (!file->stopping && (file->posted || (file->full && !file->gone)))
+            pthread_cond_wait(&file->changed, &file->lock);
+        if (file->stopping) continue; /* the worker may have the chunk still: nobody touches it any more */
+        err = file->result < 0 ? file->result : 0;
+        if (err == -ENOBUFS && file->gone) err = -ENOENT;
+    } while (file->stopping ? err != WEIR_ECLOSING : err == -EAGAIN || err == -ENOBUFS);
+    pthread_mutex_unlock(&file->lock);
+    return err;
+}
+
+static void tell_cut(struct desk_file *file, uint64_t sent, const char *why)
+{
+    char count[COUNT_TEXT_BYTES_MAX];
+
+    count_text(sent, "byte", count);
+    desk_tell(file->desk, "#%llu %s; %s of %s went before", (unsigned long long)file->id, why, count, base_name(file));
+}
+
+static void send_bytes(struct desk_file *file, int fd)
+{
+    uint64_t sent = 0;
+    ssize_t len = 0;
+    char note[120];
+    int err = 0;
+
+    atomic_store(&file->raw_id, file->id);
+    while ((len = read_full(fd, file->chunk, CHUNK_BYTES)) > 0) {
+        file->chunk_len = (size_t)len;
+        err = send_chunk(file);
+        if (err) break;
+        sent += (uint64_t)len;
+    }
+    atomic_store(&file->raw_id, 0);
+    if (is_stopping(file)) return; /* all connections are about to end, and say how much has left */
+    if (len < 0)
+        desk_tell(file->desk, "/file %s: %s; nothing more was sent", file->name, weir_strerror((int)len));
+    else if (err == -ENOENT || err == WEIR_ECLOSING)
+        tell_cut(file, sent, "has left");
+    else if (err)
+        tell_cut(file, sent, weir_strerror(err));
+    else if (!sent)
+        tell_error(file, "it is empty");
+    else
+        show_typed(file->desk->show, file->id, (struct weir_bytes){ NULL, 0 }, sent_note(file, sent, note));
+}
+
+/* ---- The thread ---- */
+
+/* Returns a descriptor, or -1, and then has said why. */
+static int open_file(struct desk_file *file)
+{
+    const int fd =
+        open(file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe would wait for its writer */
+    const int error = errno;
+    struct stat status = { 0 };
+
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
+    if (fd < 0)
+        tell_error(file, weir_strerror(-error));
+    else
+        tell_error(file, S_ISDIR(status.st_mode) ? "it is a directory" : "it is no ordinary file");
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
+/* Takes the one place there is. Returns false when it is taken, or the end has come. */
+static bool begin(struct desk_file *file)
+{
+    bool may_begin = false;
+
+    pthread_mutex_lock(&file->lock);
+    may_begin = !file->busy && !file->stopping;
+    if (may_begin) file->busy = true;
+    pthread_mutex_unlock(&file->lock);
+    return may_begin;
+}
+
+static void end(struct desk_file *file)
+{
+    pthread_mutex_lock(&file->lock);
+    file->busy = false;
+    pthread_cond_broadcast(&file->changed);
+    pthread_mutex_unlock(&file->lock);
+}
+
+static void *run(void *arg)
+{
+    struct desk_file *const file = arg;
+    const int fd = open_file(file);
+
+    if (fd >= 0 && file->is_raw)
+        send_bytes(file, fd);
+    else if (fd >= 0)
+        send_message(file, fd);
+    if (fd >= 0) close(fd);
+    end(file);
+    return NULL;
+}
+
+void desk_file_start(struct desk_file *file, uint64_t id, const struct desk_listener *listener, const char *name)
+{
+    int err = 0;
+
+    if (!begin(file)) {
+        desk_tell(file->desk, "%s is still being sent to #%llu; one file at a time", base_name(file),
+                  (unsigned long long)file->id);
+        return;
+    }
+    if (file->started) pthread_join(file->thread, NULL);
+    free(file->name);
+    file->name = strdup(name);
+    file->id = id;
+    file->is_raw = listener->sends_raw;
+    file->message_bytes_max = listener->message_bytes_max;
+    file->posted = file->full = file->gone = false;
+    err = file->name ? thread_start(&file->thread, run, file) : -ENOMEM;
+    file->started = !err;
+    if (!err) return;
+    end(file);
+    desk_tell(file->desk, "/file %s: %s", name, weir_strerror(err));
+}
+
+bool desk_file_is_between(struct desk_file *file, uint64_t id)
+{
+    return id && atomic_load(&file->raw_id) == id;
+}
+
+/* ---- News ---- */
+
+void desk_file_writable(struct desk_file *file, uint64_t id)
+{
+    if (atomic_load(&file->raw_id) != id) return;
+    pthread_mutex_lock(&file->lock);
+    if (atomic_load(&file->raw_id) == id) file->full = false;
+    pthread_cond_broadcast(&file->changed);
+    pthread_mutex_unlock(&file->lock);
+}
+
+void desk_file_close(struct desk_file *file, uint64_t id)
+{
+    if (atomic_load(&file->raw_id) != id) return;
+    pthread_mutex_lock(&file->lock);
+    if (atomic_load(&file->raw_id) == id) file->gone = true;
+    pthread_cond_broadcast(&file->changed);
+    pthread_mutex_unlock(&file->lock);
+}
+
+/* ---- Its life ---- */
+
+int desk_file_new(struct desk *desk, struct desk_file **ret)
+{
+    struct desk_file *const file = calloc(1, sizeof(*file));
+
+    if (!file) return -ENOMEM;
+    file->desk = desk;
+    pthread_mutex_init(&file->lock, NULL);
+    thread_cond_init(&file->changed);
+    *ret = file;
+    return 0;
+}
+
+void desk_file_stop(struct desk_file *file)
+{
+    pthread_mutex_lock(&file->lock);
+    file->stopping = true;
+    pthread_cond_broadcast(&file->changed);
+    pthread_mutex_unlock(&file->lock);
+}
+
+bool desk_file_finish(struct desk_file *file, int wait_ms)
+{
+    const struct timespec deadline = thread_deadline(wait_ms);
+    bool busy = false;
+    int err = 0;
+
+    pthread_mutex_lock(&file->lock);
+    while (file->busy && !err)
+        err = pthread_cond_timedwait(&file->changed, &file->lock, &deadline);
+    busy = file->busy;
+    pthread_mutex_unlock(&file->lock);
+    if (busy) return false;
+    if (file->started) pthread_join(file->thread, NULL);
+    file->started = false;
+    return true;
+}
+
+void desk_file_free(struct desk_file *file)
+{
+    if (!file) return;
+    pthread_cond_destroy(&file->changed);
+    pthread_mutex_destroy(&file->lock);
+    free(file->name);
+    free(file);
+}
