@@ -236,7 +236,7 @@ static void complain(struct printer *printer, int err)
 {
     struct line text = { 0 };
 
-    if (printer->complained || !has_passed(&printer->complain_again)) return;
+    if (!is_final(err) && (printer->complained || !has_passed(&printer->complain_again))) return;
     printer->complained = true;
     printer->complain_again = thread_deadline(NOTES_INTERVAL_MS);
     line_addf(&text, "weir: %s: %s%s", printer->name, err == -EPIPE ? "closed" : weir_strerror(err),
