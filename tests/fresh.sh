@@ -50,7 +50,8 @@ make_base() {
     die "no mirror in apt's configuration gave a system; is there a network?"
 }
 
-# make_system WHO: a system of his own, that fetches packages from where this machine does, with the clone in his home.
+# make_system WHO: a system of his own, that fetches packages from where this machine does. In his home is what a clone has:
+# what is committed.
 make_system() {
     system=$work/$1
     cp -a "$work/base" "$system"
@@ -66,7 +67,8 @@ make_system() {
     mount -t tmpfs tmpfs "$system/dev/shm"
     [ "$1" = root ] || chroot "$system" useradd -m -s /bin/sh "$1"
     home=$(chroot "$system" getent passwd "$1" | cut -d : -f 6)
-    git clone -q --no-local "$clone" "$system$home/weir"
+    mkdir "$system$home/weir"
+    git -C "$clone" -c "safe.directory=$clone" archive HEAD | tar -x -C "$system$home/weir" # root need not own the clone
     chroot "$system" chown -R "$1" "$home/weir"
 }
 
