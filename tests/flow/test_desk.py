@@ -49,9 +49,10 @@ class Desk(Server):
             raise AssertionError("%s; the screen was:\n%s" % (error, "\n".join(self.rows()))) from None
 
     def client(self, number):
-        """A client, which is this number, once the server shows it."""
+        """A client, which is this number, once the server shows it, and names it or another in the prompt."""
         sock = self.connect()
         self.wait_row(TIME + "#%d .* connected" % number)
+        wait_for(lambda: re.match(r"#\d+>", self.prompt()), "a prompt with a client")
         return sock
 
 
