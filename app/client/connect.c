@@ -278,7 +278,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
 
     session->conn = NULL;
     silence_set_conn(&session->silence, NULL);
-    typist_close(session->typist);
+    session->is_cut_short |= typist_close(session->typist);
     flush_answers(session);
     weir_stop(session->weir, 0);
     weir_conn_counters(conn, &counters);

@@ -124,6 +124,15 @@ bool sending_go_on(struct sending *sending, struct weir_conn *conn, char why[SEN
     }
 }
 
+void sending_describe_cut(const struct sending *sending, char why[SENDING_TEXT_BYTES_MAX])
+{
+    char count[COUNT_TEXT_BYTES_MAX];
+
+    count_text(sending->sent, "byte", count);
+    snprintf(why, SENDING_TEXT_BYTES_MAX, "/file %.200s: the connection has ended; %s of it were on the way at most",
+             sending->name, count);
+}
+
 void sending_end(struct sending *sending)
 {
     if (!sending) return;

@@ -20,6 +20,9 @@ int sending_begin(const char *name, bool as_message, struct sending **ret, char 
  * came of it in why. Own thread of the connection. */
 bool sending_go_on(struct sending *sending, struct weir_conn *conn, char why[SENDING_TEXT_BYTES_MAX]);
 
+/* What to say of one that the connection's end has cut off. */
+void sending_describe_cut(const struct sending *sending, char why[SENDING_TEXT_BYTES_MAX]);
+
 /* Closes the file, over or not. NULL is accepted. */
 void sending_end(struct sending *sending);
 

@@ -339,13 +339,21 @@ void typist_writable(struct typist *typist)
     if (typist) go_on_with_file(typist);
 }
 
-void typist_close(struct typist *typist)
+bool typist_close(struct typist *typist)
 {
-    if (!typist) return;
-    end_repeat(typist, NULL);
+    char why[SENDING_TEXT_BYTES_MAX];
+    const bool cuts = typist && typist->file;
+
+    if (!typist) return false;
+    end_repeat(typist, "no longer repeated");
+    if (cuts) {
+        sending_describe_cut(typist->file, why);
+        typist_say(typist, "%s", why);
+    }
     sending_end(typist->file);
     typist->file = NULL;
     typist->conn = NULL;
+    return cuts;
 }
 
 void typist_resize(struct typist *typist)

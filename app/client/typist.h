@@ -35,9 +35,10 @@ struct editor *typist_editor(const struct typist *typist);
 /* Says something on standard error, around the prompt; without a newline. Any thread. */
 void typist_say(struct typist *typist, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* From the callback of its name. NULL is accepted by these and all below. */
+/* From the callback of its name. NULL is accepted by these and all below. The connection's end returns whether it has
+ * cut a file off, which has been said. */
 void typist_writable(struct typist *typist);
-void typist_close(struct typist *typist);
+bool typist_close(struct typist *typist);
 
 /* The terminal's size may have changed. Any thread. */
 void typist_resize(struct typist *typist);

@@ -53,6 +53,30 @@ static void text_is_sent_with_its_escapes(void **state)
     expect_bytes(" /list", DO_SEND, " /list", 6);
 }
 
+static void text_is_sent_in_the_encoding(void **state)
+{
+    struct encoding *encoding = NULL;
+    struct command_line line;
+    char error[COMMAND_ERROR_BYTES_MAX] = "";
+
+    (void)state;
+    assert_int_equal(encoding_open("gbk", &encoding, error, sizeof(error)), 0);
+    assert_int_equal(command_parse("/all \xe4\xbd\xa0\\x41", AT_SERVE, encoding, &line, error), 0);
+    assert_int_equal(line.len, 3);
+    assert_memory_equal(line.bytes, "\xc4\xe3\x41", 3);
+    assert_true(line.is_text);
+    command_fini(&line);
+    assert_int_equal(command_parse("/hex 41", AT_SERVE, encoding, &line, error), 0);
+    assert_false(line.is_text);
+    command_fini(&line);
+    assert_int_equal(command_parse("/file \xe4\xbd\xa0", AT_SERVE, encoding, &line, error), 0);
+    assert_string_equal(line.name, "\xe4\xbd\xa0"); /* a file's name is not sent */
+    command_fini(&line);
+    assert_int_equal(command_parse("ok \xea\xb0\x80", AT_SERVE, encoding, &line, error), -EINVAL);
+    assert_string_equal(error, "\xea\xb0\x80: not a character of the encoding");
+    encoding_close(encoding);
+}
+
 static void two_slashes_are_text_with_one(void **state)
 {
     (void)state;
@@ -199,6 +223,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_sent_with_its_escapes),
+        cmocka_unit_test(text_is_sent_in_the_encoding),
         cmocka_unit_test(two_slashes_are_text_with_one),
         cmocka_unit_test(bad_escapes_are_named),
         cmocka_unit_test(hex_is_read_however_it_is_written),

@@ -75,6 +75,31 @@ static void lines_lose_their_newline(void **state)
     check(TYPED_LINES, "a\rb\n", "<a\rb>");
 }
 
+static void hex_lines_are_bytes(void **state)
+{
+    (void)state;
+    check(TYPED_HEX, "41 42\n4344\r\n", "ABCD");
+    check(TYPED_HEX, "\n \t\n0x41\n\n42", "A<B>");
+    check(TYPED_HEX, "41\n  ", "A");
+}
+
+static void a_line_that_is_not_hex_is_refused(void **state)
+{
+    static const char *const lines[] = { "4x\n", "123\n", "41 hello\n", "/hex 41\n" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        struct typed typed = { .form = TYPED_HEX };
+        struct weir_bytes bytes = { (const unsigned char *)"41\n", 3 };
+        struct weir_bytes message;
+        assert_int_equal(typed_take(&typed, &bytes, &message), 1);
+        bytes = (struct weir_bytes){ (const unsigned char *)lines[i], strlen(lines[i]) };
+        assert_int_equal(typed_take(&typed, &bytes, &message), -EBADMSG);
+        assert_int_equal(typed.lines, 2);
+        typed_fini(&typed);
+    }
+}
+
 static void a_line_has_a_bound(void **state)
 {
     struct typed typed = { .form = TYPED_LINES };
@@ -103,6 +128,8 @@ int main(void)
         cmocka_unit_test(bytes_stay_as_they_are),
         cmocka_unit_test(crlf_is_added_once),
         cmocka_unit_test(lines_lose_their_newline),
+        cmocka_unit_test(hex_lines_are_bytes),
+        cmocka_unit_test(a_line_that_is_not_hex_is_refused),
         cmocka_unit_test(a_line_has_a_bound),
     };
 

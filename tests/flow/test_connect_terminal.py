@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 
-from harness import WEIR, Process, Server, accept, listener, recv_all, recv_exactly, recv_until, wait_for
+from harness import WEIR, Process, Server, accept, listener, recv_all, recv_exactly, wait_for
 from screen import EDITED, IN_ORDER, Typing, attributes, wait_attributes
 from test_connect import free_port, port_of
 
@@ -165,6 +165,22 @@ def test_file_waits_for_a_slow_server_and_nothing_gets_between():
             client.wait_row("12,582,912 bytes of data sent")
             server.close()
             assert client.wait() == 0
+
+
+def test_server_that_goes_in_the_middle_of_things():
+    """What was not done is said."""
+    with listener() as sock, Client(port_of(sock), columns=120) as client, accept(sock) as server:
+        with open(os.path.join(client.home.name, "data"), "wb") as file:
+            file.truncate(64 << 20)
+        client.enter("/repeat 1000 5s ping")
+        assert recv_exactly(server, 5) == b"ping\n"
+        client.enter("/file data")
+        recv_exactly(server, 65536)
+        server.shutdown(socket.SHUT_WR)
+        client.wait_row("no longer repeated: 1 of 1000 sent")
+        client.wait_row(r"/file data: the connection has ended; [\d,]+ bytes of it were on the way at most")
+        assert client.wait() == 1
+        client.wait_row("weir: .* closed the connection before it had taken all that was sent")
 
 
 def test_quit_and_help():

@@ -4,7 +4,8 @@ what is typed in a session is typed on a terminal, and what the screen then show
 There is no way to leave a block out: what cannot be tried has no place in a README.
 
 A block that begins with `$ ` is a new terminal, a line in it that begins with `> ` is typed; a block of a session without
-`$ ` goes on in the server's terminal. A block of `sh` is commands, one a line. The block of `c` is examples/echo.c.
+`$ ` goes on in the server's terminal, where a line that begins with `#1> ` is typed. The client leaves when the server's
+terminal is to show that it did. A block of `sh` is commands, one a line. The block of `c` is examples/echo.c.
 
 They use port 8000, and run in a network of their own, so that nobody else does."""
 import ctypes
@@ -29,6 +30,7 @@ MAY_DIFFER = [
     (r"\broom for \d+ clients \(descriptor limit \d+\)", "room for N clients (descriptor limit N)"),
 ]
 PROMPT = re.compile(r"^(#\d+)?>$")  # the last line of a screen, where nothing has been typed yet
+TYPED = re.compile(r"^#\d+> (.+)$")  # at the server's prompt
 
 
 def read(name):
@@ -116,12 +118,15 @@ class Session:
     def __init__(self, clone):
         self.clone = clone
         self.server = None
+        self.client = None
         self.shown = []  # what the server's terminal should show by now
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, *_):
+        if self.client is not None:
+            self.client.__exit__(kind)
         if self.server is not None:
             if kind is None:
                 end_with_ctrl_c(self.server)
@@ -129,7 +134,7 @@ class Session:
 
     def block(self, lines):
         if not lines[0].startswith("$ "):
-            self._see(self.server, self.shown + lines)
+            self._go_on(lines)
         elif any(line.startswith("> ") for line in lines):
             self._client(lines[0][2:], lines[1:])
         else:
@@ -137,16 +142,36 @@ class Session:
             self.server, self.shown = self.clone.type(lines[0][2:]), lines[1:]
             self._see(self.server, self.shown)
 
+    def _go_on(self, lines):
+        """In the server's terminal."""
+        for line in lines:
+            typed = TYPED.match(line)
+            if typed:
+                self._see(self.server, self.shown)
+                self.clone.wait_for(lambda: PROMPT.match(screen_of(self.server)[-1]), "a prompt")
+                self.server.stdin.write(typed[1].encode() + b"\r")
+                continue
+            if " peer closed: " in line:
+                self._end_client()
+            self.shown.append(line)
+        self._see(self.server, self.shown)
+
     def _client(self, command, lines):
-        with self.clone.type(command) as client:
-            for at, line in enumerate(lines):
-                if line.startswith("> "):
-                    self._see(client, lines[:at])
-                    self.clone.wait_for(lambda: PROMPT.match(screen_of(client)[-1]), "a prompt")
-                    client.stdin.write(line[2:].encode() + b"\n")
-            self._see(client, lines)
-            client.stdin.write(b"\x04")
-            assert client.wait(self.clone.deadline) == 0, client.stdout.text()
+        assert self.client is None, "a second client, and no line between that shows how the first ends"
+        self.client = client = self.clone.type(command)
+        for at, line in enumerate(lines):
+            if line.startswith("> "):
+                self._see(client, lines[:at])
+                self.clone.wait_for(lambda: PROMPT.match(screen_of(client)[-1]), "a prompt")
+                client.stdin.write(line[2:].encode() + b"\n")
+        self._see(client, lines)
+
+    def _end_client(self):
+        self._see(self.server, self.shown)
+        self.client.stdin.write(b"\x04")
+        assert self.client.wait(self.clone.deadline) == 0, self.client.stdout.text()
+        self.client.__exit__(None)
+        self.client = None
 
     def _see(self, terminal, lines):
         """Waits until a terminal shows these lines, and nothing else."""
@@ -169,7 +194,7 @@ def end_with_ctrl_c(server):
 def try_server(clone, line):
     """It listens; where it has said where, somebody connects."""
     with clone.type(line) as server:
-        url = server.wait_stdout(r"^listening on ([^\s]+)\r$", clone.deadline)[1]
+        url = server.wait_stdout(r"listening on ([^\s]+)\r$", clone.deadline)[1]
         if url.startswith("tcp:"):
             connect(int(url.rsplit(":", 1)[1])).close()
         server.stdin.write(b"\x03")
@@ -181,7 +206,7 @@ def try_client(clone, line):
     """With the server of the session before it; what printf sends comes back."""
     sent = re.match(r"printf '([^']*)' \|", line)[1].replace("\\n", "\n")
     with clone.type("./dev run serve --frame line --reply echo") as server:
-        server.wait_stdout("^listening on ", clone.deadline)
+        server.wait_stdout("listening on ", clone.deadline)
         with clone.type(line + " >answers") as client:
             assert client.wait(clone.deadline) == 0, client.stdout.text()
         with open(os.path.join(clone.folder.name, "answers"), encoding="utf-8") as file:
