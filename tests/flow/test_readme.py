@@ -102,6 +102,10 @@ def screen_of(terminal):
     return rows
 
 
+def has_prompt(terminal):
+    return any(PROMPT.match(row) for row in screen_of(terminal)[-1:])
+
+
 def alike(lines):
     """The lines with all that may differ made the same, without a prompt at the end."""
     lines = list(lines)
@@ -148,7 +152,7 @@ class Session:
             typed = TYPED.match(line)
             if typed:
                 self._see(self.server, self.shown)
-                self.clone.wait_for(lambda: PROMPT.match(screen_of(self.server)[-1]), "a prompt")
+                self.clone.wait_for(lambda: has_prompt(self.server), "a prompt")
                 self.server.stdin.write(typed[1].encode() + b"\r")
                 continue
             if " peer closed: " in line:
@@ -162,7 +166,7 @@ class Session:
         for at, line in enumerate(lines):
             if line.startswith("> "):
                 self._see(client, lines[:at])
-                self.clone.wait_for(lambda: PROMPT.match(screen_of(client)[-1]), "a prompt")
+                self.clone.wait_for(lambda: has_prompt(client), "a prompt")
                 client.stdin.write(line[2:].encode() + b"\n")
         self._see(client, lines)
 
@@ -214,6 +218,20 @@ def try_client(clone, line):
         end_with_ctrl_c(server)
 
 
+def try_hex(clone, line):
+    """What is typed in hex comes back from a server that echoes, and is seen in hex."""
+    port = line.rsplit(" ", 1)[1]
+    with clone.type("./dev run serve %s --reply echo" % port) as server:
+        server.wait_stdout("listening on ", clone.deadline)
+        with clone.type(line) as client:
+            clone.wait_for(lambda: has_prompt(client), "a prompt")
+            client.stdin.write(b"01 03 00 ff\r")
+            clone.wait_for(lambda: any(row.startswith("01 03 00 ff  |") for row in screen_of(client)), "the answer")
+            client.stdin.write(b"\x04")
+            assert client.wait(clone.deadline) == 0, client.stdout.text()
+        end_with_ctrl_c(server)
+
+
 def try_echo(clone, line):
     """The example is compiled, and listens without a word."""
     def answer():
@@ -236,7 +254,8 @@ def try_help(clone, line):
 
 # The first whose pattern is found in a command tries it.
 TRIES = [(r"^\./dev run serve --help$", try_help), (r"^\./dev run( serve\b.*)?$", try_server),
-         (r"^printf .* \| \./dev run connect 8000$", try_client), (r"^cc examples/echo\.c .* && \./echo$", try_echo)]
+         (r"^printf .* \| \./dev run connect 8000$", try_client), (r"^\./dev run connect --hex \d+$", try_hex),
+         (r"^cc examples/echo\.c .* && \./echo$", try_echo)]
 
 
 def try_commands(clone, lines):
@@ -313,7 +332,7 @@ def test_what_is_printed_wrongly_is_noticed():
     enter_network()
     for old, new in (("listening on tcp://127.0.0.1:8000\n", "listening on tcp://127.0.0.1:8001\n"),
                      ("> hello\nhello\n", "> hello\nhallo\n"), (" #1 hello\n", " #2 hello\n"),
-                     ("13 bytes out\n", "13 bytes out\nand more\n")):
+                     ("34 bytes out\n", "34 bytes out\nand more\n"), ("#1> what do", "#1> what did")):
         expect_to_fail("session", old, new, "(?s)printed in the README:.*on the screen:")
 
 
