@@ -8,7 +8,8 @@
 #include "terminal/line.h"
 
 /* Adds a line for each option of `serve`: for each listener, and then for the server. Four columns: whose, the option,
- * where its value comes from, and the value, which alone may have blanks in it. */
+ * where its value comes from, and the value, which alone may have blanks in it (but for a file whose name has: it is in
+ * quotes). */
 void effect_add(struct line *line, const struct options *options);
 
 #endif
