@@ -320,14 +320,18 @@ static bool take_waiting(struct printer *printer, uint64_t *ret_lost)
 /* After a write has failed and cost so many lines. Returns false when it is not worth trying again. */
 static bool may_go_on(struct printer *printer, int err, uint64_t lost)
 {
+    uint64_t lost_before = 0;
     bool go_on = false;
 
-    complain(printer, err);
     pthread_mutex_lock(&printer->lock);
     printer->gone = is_final(err);
     printer->lost += lost;
-    /* Lost lines alone are no reason to try again at once: the next line is. */
-    while (!printer->gone && !printer->waiting.len && !printer->ending)
+    lost_before = printer->lost;
+    pthread_mutex_unlock(&printer->lock);
+    complain(printer, err);
+    pthread_mutex_lock(&printer->lock);
+    /* Lost lines alone are no reason to try again at once: the next line is, which is lost as well behind them. */
+    while (!printer->gone && !printer->waiting.len && printer->lost == lost_before && !printer->ending)
         pthread_cond_wait(&printer->changed, &printer->lock);
     go_on = !printer->gone && !printer->ending;
     pthread_mutex_unlock(&printer->lock);
@@ -344,7 +348,7 @@ static void *run(void *arg)
         int err = write_lines(printer, printer->writing.bytes, printer->writing.len, &unwritten);
         if (!err && lost) err = write_lost(printer, lost);
         if (err && !may_go_on(printer, err, unwritten + lost)) break;
-        if (!err) printer->complained = false;
+        if (!err && printer->writing.len) printer->complained = false;
         note_lost(printer, false);
     }
     note_lost(printer, true);

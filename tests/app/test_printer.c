@@ -310,6 +310,44 @@ static void a_full_disk_is_said_and_tried_again(void **state)
     close(full);
 }
 
+/* A disk that is full for a while: what comes after that is shown, and what was lost is counted. */
+static void a_disk_with_room_again_is_written_to(void **state)
+{
+    int ends[2];
+    char line[128];
+    const int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    const int output = dup(full);
+    int note_ends[2];
+    struct printer *notes = NULL;
+    struct printer *printer = NULL;
+
+    (void)state;
+    assert_true(full >= 0 && output >= 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, note_ends), 0);
+    notes = start(note_ends[1], NULL);
+    printer = start(output, notes);
+    printer_add(printer, "one\n", 4);
+    read_line(note_ends[0], line, sizeof(line));
+    assert_int_equal(dup2(ends[1], output), output);
+    printer_add(printer, "two\n", 4);
+    read_line(ends[0], line, sizeof(line));
+    assert_string_equal(line, "(2 lines not shown: the output is too slow)");
+    printer_add(printer, "three\n", 6);
+    read_line(ends[0], line, sizeof(line));
+    assert_string_equal(line, "three");
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    assert_true(printer_finish(notes, DEADLINE_MS));
+    printer_free(printer);
+    printer_free(notes);
+    close(full);
+    close(output);
+    for (size_t i = 0; i < 2; i++) {
+        close(ends[i]);
+        close(note_ends[i]);
+    }
+}
+
 static void in_brackets(struct line *line, const char *text, size_t len, void *user)
 {
     line_add_text(line, user);
@@ -380,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_line_longer_than_the_queue_is_whole),
         cmocka_unit_test(a_reader_that_is_gone_is_said_once),
         cmocka_unit_test(a_full_disk_is_said_and_tried_again),
+        cmocka_unit_test(a_disk_with_room_again_is_written_to),
         cmocka_unit_test(what_is_noted_is_a_line_like_the_others_there),
         cmocka_unit_test(finishing_does_not_wait_for_a_stopped_reader),
     };
