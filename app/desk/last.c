@@ -5,14 +5,11 @@
 #include "desk_internal.h"
 
 #include <errno.h>
-#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CACHE_LINE_BYTES = 64 };
-
 struct desk_last {
-    alignas(CACHE_LINE_BYTES) pthread_mutex_t lock;
+    pthread_mutex_t lock;
     uint64_t conn; /* 0: none has come yet */
     struct timespec time;
     struct timespec order; /* by the monotonic clock: which of the workers' is the last */
@@ -24,10 +21,9 @@ struct desk_last {
 
 int desk_last_new(unsigned workers, struct desk_last **ret)
 {
-    struct desk_last *const last = aligned_alloc(CACHE_LINE_BYTES, workers * sizeof(*last));
+    struct desk_last *const last = calloc(workers, sizeof(*last));
 
     if (!last) return -ENOMEM;
-    memset(last, 0, workers * sizeof(*last));
     for (unsigned i = 0; i < workers; i++)
         pthread_mutex_init(&last[i].lock, NULL);
     *ret = last;

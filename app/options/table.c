@@ -174,6 +174,7 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
         .usage = "[[--listen] URL]... [options]",
         .endpoints_max = SIZE_MAX,
         .about = "Accepts TCP clients, cuts what they send into messages, shows each message and answers it.\n"
+                 "On a terminal, what you type goes to the client that the prompt names; /help says more.\n"
                  "Ctrl-C stops it: answers that are owed leave first. A second one ends it at once.",
         .examples = "  weir serve                                    programs on this machine, port 8000\n"
                     "  weir serve :8000                              devices too: every address\n"

@@ -271,9 +271,8 @@ static void settle(struct editor *editor)
     int ours = 0;
 
     if (tty_take_stop()) suspend(editor);
-    if (tty_take_continue() &&
-        editor->shown) { /* others have used the terminal since; the cursor is where they left it */
-        erase_rows(editor, 0);
+    if (tty_take_continue() && editor->shown) {
+        erase_rows(editor, 0); /* others have used the terminal since, and the cursor is where they left it */
         editor->shown = false;
     }
     ours = tty_is_ours();
@@ -335,6 +334,7 @@ static int read_key(EditLine *el, wchar_t *ret)
         unsigned char byte = 0;
         bool is_key = false;
         ssize_t len = 0;
+        int error = 0;
 
         settle(editor);
         if (editor->over) return 0;
@@ -344,9 +344,9 @@ static int read_key(EditLine *el, wchar_t *ret)
         take_turn(editor);
         if (!is_key || tty_is_ours() != 1) continue;
         len = read(STDIN_FILENO, &byte, 1);
+        error = len < 0 ? errno : 0;
         if (len > 0 && take_byte(editor, byte, ret)) return 1;
-        if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR && tty_is_ours() == 1))
-            give_up(editor, len ? -errno : 0);
+        if (len == 0 || (error && error != EAGAIN && error != EINTR && tty_is_ours() == 1)) give_up(editor, -error);
     }
 }
 

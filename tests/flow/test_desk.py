@@ -22,9 +22,10 @@ class Desk(Typing, Server):
         super().__init__(*options, terminal=True, columns=columns, **process)
 
     def client(self, number):
-        """A client, which is this number, once the server shows it."""
+        """A client, which is this number, once the server shows it, and names it or another in the prompt."""
         sock = self.connect()
         self.wait_row(TIME + "#%d .* connected" % number)
+        wait_for(lambda: re.match(r"#\d+>", self.prompt()), "a prompt with a client")
         return sock
 
 
@@ -558,12 +559,11 @@ def test_input_that_is_no_terminal_is_not_read():
 
 def test_no_typing_where_not_everything_is_shown():
     for mode in ("json", "off"):
-        with Desk("--frame", "line", "--print", mode) as desk, desk.connect() as client:
-            desk.enter("hello")
-            if mode == "json":
-                desk.wait_stdout('"event":"open"')
-            assert attributes(desk) == IN_ORDER
+        with Desk("--frame", "line", "--reply", "echo", "--print", mode) as desk, desk.connect() as client:
             client.sendall(b"x\n")
+            assert recv_until(client, b"\n") == b"x\n"
+            desk.enter("hello")
+            assert attributes(desk) == IN_ORDER
             desk.begin_stop()
             assert recv_all(client) == b""
             client.close()
