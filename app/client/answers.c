@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "terminal/terminal.h"
+#include "terminal/utf8.h"
+
+enum { CUT_LINE_BYTES_MAX = 4096 };
 
 void answers_init(struct answers *answers, enum answer_mode mode, struct encoding *encoding)
 {
@@ -27,6 +30,7 @@ void answers_init(struct answers *answers, enum answer_mode mode, struct encodin
 void answers_fini(struct answers *answers)
 {
     line_fini(&answers->waiting);
+    line_fini(&answers->cut);
 }
 
 bool answers_are_rendered(const struct answers *answers)
@@ -78,16 +82,69 @@ static bool is_unframed_text(const struct answers *answers, struct weir_bytes me
     return answers->style.form == RENDER_AUTO && render_is_text(answers->style.encoding, message);
 }
 
-int answers_take(struct answers *answers, struct weir_bytes message)
+static void render(struct answers *answers, struct weir_bytes message)
 {
-    if (answers->is_off) return 0;
-    if (answers->is_raw) return write_all((const char *)message.data, message.len);
     if (is_unframed_text(answers, message)) {
         add_text_lines(answers, message);
     } else {
         render_bytes(&answers->waiting, &answers->style, message, 0);
         line_add_text(&answers->waiting, "\n");
     }
+}
+
+/* When the bytes end inside a character, its rest is on the way: so many bytes at the end wait for it, the line that it
+ * is in, or of a long one the character alone. */
+static size_t cut_len(struct encoding *encoding, struct weir_bytes bytes)
+{
+    size_t line_len = bytes.len;
+
+    while (bytes.len) {
+        const struct character character = encoding_decode(encoding, bytes);
+        if (character.result == UTF8_CUT) return line_len <= CUT_LINE_BYTES_MAX ? line_len : bytes.len;
+        bytes.data += character.len;
+        bytes.len -= character.len;
+        if (character.result == 0 && character.code == '\n') line_len = bytes.len;
+    }
+    return 0;
+}
+
+/* One read may end, and the next begin, anywhere: also inside a character. */
+static int take_unframed(struct answers *answers, struct weir_bytes bytes)
+{
+    struct line joined = { 0 };
+    size_t cut = 0;
+
+    if (answers->cut.len) {
+        line_add(&joined, answers->cut.bytes, answers->cut.len);
+        line_add(&joined, bytes.data, bytes.len);
+        line_clear(&answers->cut);
+        if (joined.failed) {
+            line_fini(&joined);
+            return -ENOMEM;
+        }
+        bytes = (struct weir_bytes){ (const unsigned char *)joined.bytes, joined.len };
+    }
+    if (is_unframed_text(answers, bytes)) cut = cut_len(answers->style.encoding, bytes);
+    if (cut) line_add(&answers->cut, bytes.data + bytes.len - cut, cut);
+    if (bytes.len > cut) render(answers, (struct weir_bytes){ bytes.data, bytes.len - cut });
+    line_fini(&joined);
+    return answers->waiting.failed || answers->cut.failed ? -ENOMEM : 0;
+}
+
+int answers_take(struct answers *answers, struct weir_bytes message)
+{
+    if (answers->is_off) return 0;
+    if (answers->is_raw) return write_all((const char *)message.data, message.len);
+    if (!answers->by_message) return take_unframed(answers, message);
+    render(answers, message);
+    return answers->waiting.failed ? -ENOMEM : 0;
+}
+
+int answers_end(struct answers *answers)
+{
+    if (answers->cut.len)
+        render(answers, (struct weir_bytes){ (const unsigned char *)answers->cut.bytes, answers->cut.len });
+    line_clear(&answers->cut);
     return answers->waiting.failed ? -ENOMEM : 0;
 }
 

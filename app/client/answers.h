@@ -21,6 +21,7 @@ struct answers {
     struct render_style style;
     struct editor *editor; /* somebody types on the terminal; NULL: nobody does */
     struct line waiting;
+    struct line cut; /* unframed text that ends inside a character, until the rest of it comes */
 };
 
 /* Encoding is that of what is shown, and must live as long. */
@@ -34,5 +35,8 @@ bool answers_are_rendered(const struct answers *answers);
  * for answers_flush. Returns 0 or a negative code. */
 int answers_take(struct answers *answers, struct weir_bytes message);
 int answers_flush(struct answers *answers);
+
+/* Nothing more will come: what was cut off is shown too, with the next answers_flush. Returns as above. */
+int answers_end(struct answers *answers);
 
 #endif

@@ -279,6 +279,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
     session->conn = NULL;
     silence_set_conn(&session->silence, NULL);
     session->is_cut_short |= typist_close(session->typist);
+    if (answers_end(&session->answers)) fail(session, "standard output: %s", weir_strerror(-ENOMEM));
     flush_answers(session);
     weir_stop(session->weir, 0);
     weir_conn_counters(conn, &counters);

@@ -57,6 +57,21 @@ def test_answers_that_come_unasked_do_not_break_the_line():
         assert recv_exactly(server, 12) == b"half a line\n"
 
 
+def test_character_that_comes_in_two_reads():
+    text = "\u4f60\u597d\u4e16\u754c"
+    with listener() as sock, Client(port_of(sock)) as client, accept(sock) as server:
+        for at in (1, 2, 4, 5):
+            server.sendall(b"piece %d\n" % at + text.encode()[:at])
+            client.wait_row("piece %d" % at)
+            server.sendall(text.encode()[at:] + b" %d\n" % at)
+            client.wait_row("%s %d" % (text, at))
+        server.sendall(b"the end \xe4\xbd")
+        server.close()
+        assert client.wait() == 0
+        assert client.rows()[1:10] == ["piece 1", text + " 1", "piece 2", text + " 2", "piece 4", text + " 4", "piece 5",
+                                       text + " 5", "the end \\xe4\\xbd"], client.rows()
+
+
 def test_history():
     with listener() as sock, Client(port_of(sock)) as client, accept(sock) as server:
         client.enter("first")
