@@ -44,29 +44,49 @@ static enum status run_command(enum command command, int argc, char **argv)
     return status;
 }
 
-static enum status fail_unknown(const char *word)
+static const char *nearest_command(const char *word)
 {
+    static const char *const others[] = { "--help", "--version", "help" };
     const char *nearest = NULL;
     size_t least = SIZE_MAX;
 
-    for (size_t i = 0; i < sizeof(later_commands) / sizeof(later_commands[0]); i++)
-        if (strcmp(word, later_commands[i]) == 0) {
-            fprintf(stderr, "weir: weir %s is not in this version yet\ntry: weir --help\n", word);
-            return STATUS_USAGE;
-        }
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        const size_t distance = value_distance(word, command_specs[i].name);
+    for (size_t i = 0; i < COMMAND_COUNT + sizeof(others) / sizeof(others[0]); i++) {
+        const char *const name = i < COMMAND_COUNT ? command_specs[i].name : others[i - COMMAND_COUNT];
+        const size_t distance = value_distance(word, name);
         if (distance >= least) continue;
         least = distance;
-        nearest = command_specs[i].name;
+        nearest = name;
     }
-    if (word[0] == '-')
-        fprintf(stderr, "weir: %s: a command comes first, as in: weir serve\ntry: weir --help\n", word);
-    else if (value_is_near(word, least))
-        fprintf(stderr, "weir: unknown command %s; the nearest is %s\ntry: weir --help\n", word, nearest);
-    else
-        fprintf(stderr, "weir: unknown command %s\ntry: weir --help\n", word);
-    return STATUS_USAGE;
+    return value_is_near(word, least) ? nearest : NULL;
+}
+
+static enum status fail_unknown(const char *word)
+{
+    const char *const nearest = nearest_command(word);
+    char text[OPTIONS_ERROR_BYTES_MAX];
+
+    snprintf(text, sizeof(text), "unknown command %s", word);
+    for (size_t i = 0; i < sizeof(later_commands) / sizeof(later_commands[0]); i++)
+        if (strcmp(word, later_commands[i]) == 0)
+            snprintf(text, sizeof(text), "weir %s is not in this version yet", word);
+    if (nearest && strcmp(word, nearest) != 0)
+        snprintf(text, sizeof(text), "unknown command %s; the nearest is %s", word, nearest);
+    else if (word[0] == '-')
+        snprintf(text, sizeof(text), "%s: a command comes first, as in: weir serve", word);
+    return status_no_command(text);
+}
+
+/* `weir help` and `weir help COMMAND`. */
+static enum status help(const char *word)
+{
+    for (size_t i = 0; word && i < COMMAND_COUNT; i++)
+        if (strcmp(word, command_specs[i].name) == 0) {
+            help_print_command(stdout, (enum command)i);
+            return status_stdout();
+        }
+    if (word) return fail_unknown(word);
+    help_print_program(stdout);
+    return status_stdout();
 }
 
 /* A descriptor 0, 1 or 2 that was not given would become a client's socket, and be printed to. */
@@ -88,10 +108,8 @@ int main(int argc, char **argv)
         help_print_program(stderr);
         return STATUS_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        help_print_program(stdout);
-        return (int)status_stdout();
-    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return (int)help(NULL);
+    if (strcmp(argv[1], "help") == 0) return (int)help(argv[2]);
     if (strcmp(argv[1], "--version") == 0) {
         version_print(stdout);
         return (int)status_stdout();

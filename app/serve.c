@@ -338,8 +338,13 @@ static void announce(struct serve *serve)
     line_fini(&line);
     weir_counters(serve->weir, &counters);
     getrlimit(RLIMIT_NOFILE, &limit);
-    log_say(serve->log, WEIR_LOG_INFO, "start", "room for %llu clients (descriptor limit %llu)",
-            (unsigned long long)counters.clients_max, (unsigned long long)limit.rlim_cur);
+    if (counters.clients_max >= limit.rlim_cur) /* as was asked for: a client more waits until one has gone */
+        log_say(serve->log, WEIR_LOG_WARNING, "start",
+                "room for fewer than %llu clients: the descriptor limit is %llu, whatever --max-clients asks for",
+                (unsigned long long)limit.rlim_cur, (unsigned long long)limit.rlim_cur);
+    else
+        log_say(serve->log, WEIR_LOG_INFO, "start", "room for %llu clients (descriptor limit %llu)",
+                (unsigned long long)counters.clients_max, (unsigned long long)limit.rlim_cur);
     if (serve->desk && isatty(STDERR_FILENO))
         log_say(serve->log, WEIR_LOG_INFO, "start",
                 "what you type goes to the client that the prompt names; /help says more");

@@ -19,6 +19,9 @@ enum status {
 /* Says what is wrong with a command line, and where to read how it is right. Returns STATUS_USAGE. */
 enum status status_usage(enum command command, const char *text);
 
+/* The same of a command line that names no command. */
+enum status status_no_command(const char *text);
+
 /* STATUS_FAILED, or STATUS_USAGE when err is one that the caller's words caused. */
 enum status status_of(int err);
 

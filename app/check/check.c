@@ -13,6 +13,7 @@
 #include "effect.h"
 #include "hex.h"
 #include "stream.h"
+#include "terminal/encoding.h"
 #include "terminal/terminal.h"
 
 enum { PIECE_BYTES_MAX = 64 * 1024 };
@@ -31,11 +32,26 @@ static enum status print(struct line *line)
 
 /* ---- What is in effect ---- */
 
+/* What serve would find wrong beyond the table. */
+static enum status check_encoding(const struct options *options)
+{
+    struct encoding *encoding = NULL;
+    char reason[256];
+    char error[OPTIONS_ERROR_BYTES_MAX];
+    const int err = options->encoding ? encoding_open(options->encoding, &encoding, reason, sizeof(reason)) : 0;
+
+    encoding_close(encoding);
+    if (!err) return STATUS_DONE;
+    snprintf(error, sizeof(error), "--encoding %s: %s", options->encoding, reason);
+    return status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error);
+}
+
 static enum status check_configuration(const struct options *options)
 {
     struct line line = { 0 };
-    enum status status = STATUS_DONE;
+    enum status status = check_encoding(options);
 
+    if (status != STATUS_DONE) return status;
     effect_add(&line, options);
     status = print(&line);
     line_fini(&line);

@@ -309,16 +309,30 @@ static const struct option_spec *find_type(enum command command, enum option_typ
     return NULL;
 }
 
-/* An address among the arguments. The first takes the place of all that the file has listed. */
+/* An address that outweighs the file takes the place of all that it has listed. */
+static void drop_file_listeners(struct options *options)
+{
+    if (options->listeners_are_of_file) options->endpoint_count = 0;
+    options->listeners_are_of_file = false;
+}
+
+/* The address in the environment: that of the only listener, where no argument names one. */
+static int set_only_url(struct parser *parser, const struct option_spec *option, const char *label, const char *url)
+{
+    char place[64];
+
+    drop_file_listeners(parser->options);
+    snprintf(place, sizeof(place), "%s: ", label);
+    return set_url(parser, option, place, url);
+}
+
+/* An address among the arguments. */
 static int add_endpoint(struct parser *parser, const char *url)
 {
     struct options *const options = parser->options;
     int err = 0;
 
-    if (options->listeners_are_of_file) {
-        options->listeners_are_of_file = false;
-        options->endpoint_count = 0;
-    }
+    drop_file_listeners(options);
     if (options->endpoint_count == command_specs[parser->command].endpoints_max)
         return parser_fail(parser, "%s: one address is enough", url);
     err = parser_begin_endpoint(parser, &options->common);
@@ -360,6 +374,8 @@ int parser_set(struct parser *parser, const struct option_spec *option, const ch
 {
     int err = 0;
 
+    if (option->type == OPTION_ENDPOINT && parser->source == SOURCE_ENVIRONMENT)
+        return set_only_url(parser, option, label, value);
     if (option->type == OPTION_ENDPOINT) return add_endpoint(parser, value);
     err = store(parser, option, label, value);
     if (err) return err;

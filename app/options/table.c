@@ -27,7 +27,7 @@
 
 /* clang-format off */
 const struct option_spec option_specs[] = {
-    { .name = "listen", .argument = "URL", .environment = NULL,
+    { .name = "listen", .argument = "URL", .environment = "WEIR_LISTEN",
       .help = "accept clients here: tcp://HOST:PORT, HOST:PORT, PORT, :PORT (every address), unix:PATH, fd:N; can be "
               "given again, and the word --listen left out",
       .default_text = "tcp://127.0.0.1:8000", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_ENDPOINT },

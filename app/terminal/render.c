@@ -14,7 +14,8 @@ enum {
     RUN_MIN = 4,               /* so many of one escaped byte in a row become one escape with a count */
     ESCAPED_BYTES_MAX = 8,     /* in one piece; no character has more */
     MARKS_MAX = 8,             /* characters without a column of their own in a row; more would grow a line for ever */
-    COLUMNS_MIN = 24,          /* of a message, however narrow the terminal */
+    COLUMNS_MIN = 16,          /* of a message, however narrow the terminal */
+    NARROW_COLUMNS = 40,       /* of a terminal: below, lines have no time */
     HEX_ROW_BYTES = 16,        /* of a message that is shown whole */
     LOOKED_AT_BYTES_MAX = 4096 /* of a message, to tell text from other bytes */
 };
@@ -266,27 +267,35 @@ static void add_coloured(struct line *line, const struct render_style *style, co
     if (style->colour) line_add_text(line, PLAIN);
 }
 
+/* "10:15:02.123 ". Returns its columns. */
+static size_t add_time(struct line *line, const struct render_style *style, const struct timespec *at)
+{
+    struct tm day = { 0 };
+    char time[40];
+
+    if (style->columns && style->columns < NARROW_COLUMNS) return 0;
+    localtime_r(&at->tv_sec, &day);
+    snprintf(time, sizeof(time), "%02d:%02d:%02d.%03ld", day.tm_hour, day.tm_min, day.tm_sec, at->tv_nsec / 1000000);
+    add_coloured(line, style, DIM, time);
+    line_add_text(line, " ");
+    return strlen(time) + 1;
+}
+
 /* "10:15:02.123 #3 ". Returns its columns. */
 static size_t add_head(struct line *line, const struct render_style *style, const struct conn_event *event)
 {
     /* Neighbours differ, so that two conversations can be told apart. Red is kept for what went wrong. */
     static const char *const colours[] = { "\033[36m", "\033[33m", "\033[35m", "\033[34m", "\033[96m", "\033[95m" };
-    struct tm day = { 0 };
-    char time[40];
+    const size_t time_columns = add_time(line, style, &event->time);
     char conn[24];
 
-    localtime_r(&event->time.tv_sec, &day);
-    snprintf(time, sizeof(time), "%02d:%02d:%02d.%03ld", day.tm_hour, day.tm_min, day.tm_sec,
-             event->time.tv_nsec / 1000000);
     if (event->conn)
         snprintf(conn, sizeof(conn), "#%llu", (unsigned long long)event->conn);
     else
         snprintf(conn, sizeof(conn), "all");
-    add_coloured(line, style, DIM, time);
-    line_add_text(line, " ");
     add_coloured(line, style, colours[event->conn % (sizeof(colours) / sizeof(colours[0]))], conn);
     line_add_text(line, " ");
-    return strlen(time) + strlen(conn) + 2;
+    return time_columns + strlen(conn) + 1;
 }
 
 void render_open(struct line *line, const struct render_style *style, const struct conn_event *event)

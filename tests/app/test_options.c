@@ -263,6 +263,29 @@ static void the_environment_comes_first(void **state)
     unsetenv("WEIR_WORKERS");
 }
 
+static void address_in_the_environment_is_the_only_listener(void **state)
+{
+    char error[OPTIONS_ERROR_BYTES_MAX];
+    char buffer[512];
+    struct options options;
+
+    (void)state;
+    setenv("WEIR_LISTEN", ":7000", 1);
+    assert_int_equal(parse(COMMAND_SERVE, "--frame line", buffer, &options, error), 0);
+    assert_int_equal(options.endpoint_count, 0);
+    assert_string_equal(options.common.url, ":7000");
+    assert_string_equal(options.common.service.frame, "line");
+    options_fini(&options);
+    assert_int_equal(parse(COMMAND_SERVE, "7001 7002", buffer, &options, error), 0);
+    assert_int_equal(options.endpoint_count, 2);
+    assert_string_equal(options.endpoints[0].url, "7001");
+    assert_string_equal(options.endpoints[1].url, "7002");
+    options_fini(&options);
+    setenv("WEIR_LISTEN", "tls://:7000", 1);
+    expect_error(COMMAND_SERVE, "", "WEIR_LISTEN: tls://:7000: tls:// is not in this version yet");
+    unsetenv("WEIR_LISTEN");
+}
+
 /* ---- The table itself ---- */
 
 static void names_are_unique_in_each_command(void **state)
@@ -359,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_setting_remembers_where_it_came_from),
         cmocka_unit_test(help_ends_the_reading),
         cmocka_unit_test(the_environment_comes_first),
+        cmocka_unit_test(address_in_the_environment_is_the_only_listener),
         cmocka_unit_test(names_are_unique_in_each_command),
         cmocka_unit_test(framings_are_those_of_the_library),
         cmocka_unit_test(environment_names_follow_from_names),

@@ -359,17 +359,17 @@ static void what_is_sent_is_marked(void **state)
 
 static void a_whole_message_is_shown_by_its_rows(void **state)
 {
-    static const struct render_style style = { .form = RENDER_AUTO, .columns = 24, .utf8 = true };
+    static const struct render_style style = { .form = RENDER_AUTO, .columns = 40, .utf8 = true };
     const struct weir_message_info info = { .seq = 5, .original_len = 17 };
     const struct weir_message_info truncated = { .seq = 6, .original_len = 90, .flags = WEIR_MESSAGE_TRUNCATED };
     struct line line = { 0 };
 
     (void)state;
-    render_whole(&line, &style, &event, BYTES("GET / HTTP/1.0\r\nA: longer than the terminal is\n\nrest\033[2J"),
-                 &info);
-    expect_line(&line, "08:00:00.007 #3 message 5, 56 bytes:\n"
+    render_whole(&line, &style, &event,
+                 BYTES("GET / HTTP/1.0\r\nA: longer than the terminal is, as such lines may be\n\nrest\033[2J"), &info);
+    expect_line(&line, "08:00:00.007 #3 message 5, 78 bytes:\n"
                        "  GET / HTTP/1.0\\r\\n\n"
-                       "  A: longer than the terminal is\\n\n"
+                       "  A: longer than the terminal is, as such lines may be\\n\n"
                        "  \\n\n"
                        "  rest\\x1b[2J\n");
     render_whole(&line, &style, &event, BYTES("\0\1\2\3\4\5\6\7\x08\x09\x0a\x0b\x0c\x0d\x0eZ\xff"), &info);
@@ -397,6 +397,23 @@ static void a_line_fits_the_terminal(void **state)
             data[i] = (unsigned char)('a' + next_random(&seed) % 26);
         render_message(&line, &style, &event, (struct weir_bytes){ data, sizeof(data) }, &info);
         assert_int_equal(line.bytes[line.len - 1], '\n');
+        assert_int_equal(measure(line.bytes, line.len - 1), columns);
+        line_fini(&line);
+    }
+}
+
+/* There the time, which can be done without, makes way. */
+static void a_line_fits_a_narrow_terminal(void **state)
+{
+    const struct weir_message_info info = { .seq = 1, .original_len = 2000 };
+    unsigned char data[2000];
+
+    (void)state;
+    memset(data, 'x', sizeof(data));
+    for (unsigned columns = 20; columns < 90; columns++) {
+        const struct render_style style = { .form = RENDER_AUTO, .columns = columns, .utf8 = true };
+        struct line line = { 0 };
+        render_message(&line, &style, &event, (struct weir_bytes){ data, sizeof(data) }, &info);
         assert_int_equal(measure(line.bytes, line.len - 1), columns);
         line_fini(&line);
     }
@@ -464,6 +481,7 @@ int main(void)
         cmocka_unit_test(what_is_sent_is_marked),
         cmocka_unit_test(a_whole_message_is_shown_by_its_rows),
         cmocka_unit_test(a_line_fits_the_terminal),
+        cmocka_unit_test(a_line_fits_a_narrow_terminal),
         cmocka_unit_test(colour_adds_codes_and_nothing_else),
     };
 
