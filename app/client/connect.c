@@ -277,7 +277,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
     struct weir_conn_counters counters;
 
     session->conn = NULL;
-    silence_set_conn(&session->silence, NULL);
+    silence_end(&session->silence);
     session->is_cut_short |= typist_close(session->typist);
     if (answers_end(&session->answers)) fail(session, "standard output: %s", weir_strerror(-ENOMEM));
     flush_answers(session);

@@ -48,3 +48,9 @@ void silence_break(struct silence *silence)
 {
     if (silence->limit_ms) silence->since_ms = now_ms();
 }
+
+void silence_end(struct silence *silence)
+{
+    silence->conn = NULL;
+    silence->limit_ms = INT64_MAX;
+}

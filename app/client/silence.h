@@ -21,9 +21,10 @@ struct silence {
 int silence_start(struct silence *silence, struct weir *weir, int64_t limit_ms, void (*on_silence)(void *user),
                   void *user);
 
-/* There is a connection, or, with NULL, none any more: then it is over. Something has come, which may have taken long
- * to be shown. On worker 0. */
+/* There is a connection; something has come, which may have taken long to be shown; the connection has ended, and
+ * on_silence is not called any more. On worker 0. */
 void silence_set_conn(struct silence *silence, struct weir_conn *conn);
 void silence_break(struct silence *silence);
+void silence_end(struct silence *silence);
 
 #endif
