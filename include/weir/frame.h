@@ -133,8 +133,8 @@ WEIR_PUBLIC void weir_frame_free(struct weir_frame *frame);
 WEIR_PUBLIC const struct weir_codec *weir_frame_codec(const struct weir_frame *frame);
 WEIR_PUBLIC const void *weir_frame_config(const struct weir_frame *frame);
 
-/* Not 0 when encode is the inverse of decode, so that what is sent in this framing arrives as the message it was. Any
- * thread. */
+/* Not 0 when encode is the inverse of decode, so that what is sent in this framing arrives as the message it was; with
+ * `line` and `delimiter` as long as it does not hold what ends a message. Any thread. */
 WEIR_PUBLIC int weir_frame_is_reversible(const struct weir_frame *frame);
 
 /* Not 0 when a service with this frame sends in it too, and when it can be a send_frame: what is sent arrives as one

@@ -324,7 +324,8 @@ WEIR_PUBLIC void weir_conn_release(struct weir_conn *conn);
 
 /* The id: 1, 2, 3 in the order of accepting and dialling, never reused; its worker is id % workers. */
 WEIR_PUBLIC uint64_t weir_conn_id(const struct weir_conn *conn);
-/* Writes the peer's address ("127.0.0.1:53412", "[2001:db8::1]:53412", "unix") to ret, and returns ret. */
+/* Writes the peer's address ("127.0.0.1:53412", "[2001:db8::1]:53412", "unix") to ret, and returns ret. "unknown" for a
+ * dialled connection none of whose addresses could even be tried. */
 WEIR_PUBLIC const char *weir_conn_peer(const struct weir_conn *conn, char ret[WEIR_ADDRESS_BYTES_MAX]);
 WEIR_PUBLIC unsigned weir_conn_worker(const struct weir_conn *conn);
 WEIR_PUBLIC struct weir *weir_conn_weir(const struct weir_conn *conn);
