@@ -18,7 +18,7 @@ FOLDER = os.path.join(sys.argv[1], "packaging", "completions")
 def complete(*words, folder=None):
     """What bash offers in place of the last word. bash parts --name=VALUE into three words."""
     if not shutil.which("bash"):
-        raise Skip("bash is not installed")
+        raise Skip("bash is not installed: apt-get install bash")
     script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _weir; printf "%s\\n" "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "--norc", "-c", script, "bash", os.path.join(FOLDER, "weir.bash"), "weir", *words],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, cwd=folder)
@@ -64,7 +64,7 @@ def bash_knows_files():
 
 def zsh_can_read_its_own():
     if not shutil.which("zsh"):
-        raise Skip("zsh is not installed")
+        raise Skip("zsh is not installed: apt-get install zsh")
     done = subprocess.run(["zsh", "-f", "-n", os.path.join(FOLDER, "_weir")], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done

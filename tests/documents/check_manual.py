@@ -15,12 +15,13 @@ from tap import Skip, run
 PAGE = os.path.join(sys.argv[1], "man", "weir.1")
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "VALUES", "FRAMING", "CONFIGURATION FILE", "ENVIRONMENT", "LOG",
             "SIGNALS", "EXIT STATUS", "FILES", "EXAMPLES", "SEE ALSO"]
+PACKAGES = {"groff": "groff-base", "man": "man-db", "mandoc": "mandoc"}
 
 
 def tool(*command, **environment):
     """Runs a formatter: (standard output, standard error)."""
     if not shutil.which(command[0]):
-        raise Skip(command[0] + " is not installed")
+        raise Skip("%s is not installed: apt-get install %s" % (command[0], PACKAGES[command[0]]))
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
                           env=dict(os.environ, LC_ALL="C.UTF-8", **environment))
     assert done.returncode == 0, (command, done.returncode, done.stdout, done.stderr)

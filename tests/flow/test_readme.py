@@ -348,9 +348,8 @@ def test_what_is_called_wrongly_is_noticed():
 
 
 def test_options_and_files_exist():
-    """Those that are named beside the blocks too. Of an option that is promised for this version, the promise is enough."""
-    promised = {"--config", "--encoding", "--hex", "--timeout"}
-    known = promised | {"--help", "--version"}
+    """Those that are named beside the blocks too."""
+    known = {"--help", "--version"}
     for command in ("serve", "connect"):
         known |= set(re.findall(r"--[a-z][a-z-]+", run_weir(command, "--help")[1]))
     for name in READMES:
