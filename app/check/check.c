@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "effect.h"
-#include "hex.h"
 #include "stream.h"
 #include "terminal/encoding.h"
+#include "terminal/hex.h"
 #include "terminal/terminal.h"
 
 enum { PIECE_BYTES_MAX = 64 * 1024 };

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "terminal/command.h"
+#include "terminal/hex.h"
 
 static int take_converted(struct typed *typed, struct weir_bytes *bytes, struct weir_bytes *ret)
 {
@@ -55,26 +55,17 @@ static int take_line(struct typed *typed, struct weir_bytes *bytes, struct weir_
 /* What a line of hex says. Returns 1, 0 for a line of blanks, or a negative code. */
 static int convert_hex(struct typed *typed, struct weir_bytes line, struct weir_bytes *ret)
 {
-    static const char command[] = "/hex ";
-    struct command_line hex;
-    char error[COMMAND_ERROR_BYTES_MAX];
-    int err = 0;
+    struct line *const converted = &typed->converted;
+    char error[HEX_ERROR_BYTES_MAX];
 
-    line_clear(&typed->converted);
-    line_add_text(&typed->converted, command);
-    line_add(&typed->converted, line.data, line.len);
-    line_add(&typed->converted, "", 1);
-    if (typed->converted.failed) return -ENOMEM;
-    if (strlen(typed->converted.bytes) != strlen(command) + line.len) return -EBADMSG;
-    if (strspn(typed->converted.bytes + strlen(command), " \t") == line.len) return 0;
-    err = command_parse(typed->converted.bytes, AT_CONNECT, NULL, &hex, error);
-    if (err) return err == -EINVAL ? -EBADMSG : err;
-    line_clear(&typed->converted);
-    line_add(&typed->converted, hex.bytes, hex.len);
-    command_fini(&hex);
-    if (typed->converted.failed) return -ENOMEM;
-    *ret = (struct weir_bytes){ (const unsigned char *)typed->converted.bytes, typed->converted.len };
-    return 1;
+    line_clear(converted);
+    line_add(converted, line.data, line.len);
+    line_add(converted, "", 1);
+    if (converted->failed) return -ENOMEM;
+    if (strlen(converted->bytes) != line.len) return -EBADMSG;
+    if (hex_parse(converted->bytes, (unsigned char *)converted->bytes, &converted->len, error)) return -EBADMSG;
+    *ret = (struct weir_bytes){ (const unsigned char *)converted->bytes, converted->len };
+    return converted->len > 0;
 }
 
 static int take_hex(struct typed *typed, struct weir_bytes *bytes, struct weir_bytes *ret)

@@ -207,50 +207,14 @@ struct typed_line {
     char text[];
 };
 
-/* Reads hex in place of text. */
-static int parse_hex(const char *text, struct command_line *ret, char error[COMMAND_ERROR_BYTES_MAX])
-{
-    struct line hex = { 0 };
-    int err = -ENOMEM;
-
-    line_add_text(&hex, "/hex ");
-    line_add(&hex, text, strlen(text) + 1);
-    if (hex.failed)
-        snprintf(error, COMMAND_ERROR_BYTES_MAX, "%s", weir_strerror(err));
-    else
-        err = command_parse(hex.bytes, AT_CONNECT, NULL, ret, error);
-    line_fini(&hex);
-    return err;
-}
-
-/* Reads a line. With --hex what would be text is hex. */
-static int parse(const struct typist *typist, const char *text, struct command_line *ret,
-                 char error[COMMAND_ERROR_BYTES_MAX])
-{
-    struct command_line hex;
-    int err = 0;
-
-    if (typist->config.is_hex && text[0] != '/') return parse_hex(text, ret, error);
-    err = command_parse(text, AT_CONNECT, typist->config.encoding, ret, error);
-    if (err || !typist->config.is_hex || !ret->is_text) return err;
-    err = parse_hex((const char *)ret->bytes, &hex, error); /* there is a NUL behind text */
-    if (!err) {
-        hex.kind = ret->kind;
-        hex.count = ret->count;
-        hex.interval_ms = ret->interval_ms;
-    }
-    command_fini(ret);
-    if (!err) *ret = hex;
-    return err;
-}
-
 static void do_line(struct typist *typist, const char *text)
 {
     struct command_line command;
     char error[COMMAND_ERROR_BYTES_MAX];
 
     if (typist->config.is_hex && !text[0]) return;
-    if (parse(typist, text, &command, error)) {
+    if (command_parse(text, typist->config.is_hex ? AT_CONNECT_IN_HEX : AT_CONNECT, typist->config.encoding, &command,
+                      error)) {
         typist_say(typist, "%s", error);
         return;
     }

@@ -13,6 +13,7 @@
 
 #include <weir/error.h>
 
+#include "hex.h"
 #include "options/values.h"
 #include "utf8.h"
 
@@ -78,52 +79,27 @@ static int parse_text(struct reading *reading, const char *text)
                 text + offset);
 }
 
-static int hex_digit(char character)
-{
-    if (character >= '0' && character <= '9') return character - '0';
-    if (character >= 'a' && character <= 'f') return character - 'a' + 10;
-    if (character >= 'A' && character <= 'F') return character - 'A' + 10;
-    return -1;
-}
-
-/* The bytes of one group: pairs of digits, or one digit. */
-static int take_hex_group(struct reading *reading, const char *group, size_t len)
-{
-    struct command_line *const line = reading->line;
-    const char *const digits = len > 2 && group[0] == '0' && (group[1] | 0x20) == 'x' ? group + 2 : group;
-    const size_t count = len - (size_t)(digits - group);
-
-    if (count != 1 && count % 2)
-        return fail(reading, "/hex %.*s: an odd number of digits; a byte is two, as in: /hex 01 03 ff",
-                    (int)(len < 40 ? len : 40), group);
-    for (size_t i = 0; i < count; i += count == 1 ? 1 : 2) {
-        const int high = count == 1 ? 0 : hex_digit(digits[i]);
-        const int low = hex_digit(digits[count == 1 ? i : i + 1]);
-        if (high < 0 || low < 0)
-            return fail(reading, "/hex %.*s: not hexadecimal; as in: /hex 01 03 ff", (int)(len < 40 ? len : 40), group);
-        line->bytes[line->len++] = (unsigned char)(high << 4 | low);
-    }
-    return 0;
-}
-
 static int parse_hex(struct reading *reading, const char *argument)
 {
-    int err = take_room(reading, strlen(argument));
+    struct command_line *const line = reading->line;
+    char reason[HEX_ERROR_BYTES_MAX];
 
-    while (!err && *argument) {
-        const size_t len = strcspn(argument, BLANKS ":,");
-        if (len) err = take_hex_group(reading, argument, len);
-        argument += len + (argument[len] != 0);
-    }
-    if (!err && !reading->line->len) err = fail(reading, "/hex which bytes? As in: /hex 01 03 ff");
-    return err;
+    if (take_room(reading, strlen(argument) / 2)) return -ENOMEM;
+    if (hex_parse(argument, line->bytes, &line->len, reason)) return fail(reading, "%s; as in: 01 03 ff", reason);
+    return line->len ? 0 : fail(reading, "which bytes? As in: 01 03 ff");
+}
+
+/* What is no command. */
+static int parse_plain(struct reading *reading, const char *text)
+{
+    return reading->place == AT_CONNECT_IN_HEX ? parse_hex(reading, text) : parse_text(reading, text);
 }
 
 /* What /repeat and /all send: what could be typed by itself to be sent. */
 static int parse_content(struct reading *reading, const char *text)
 {
-    if (text[0] != '/') return parse_text(reading, text);
-    if (text[1] == '/') return parse_text(reading, text + 1);
+    if (text[0] != '/') return parse_plain(reading, text);
+    if (text[1] == '/') return parse_plain(reading, text + 1);
     if (strncmp(text, "/hex", 4) == 0 && (!text[4] || strchr(BLANKS, text[4])))
         return parse_hex(reading, text + 4 + strspn(text + 4, BLANKS));
     return fail(reading, "%.40s: only text or /hex can be sent this way; text that begins with a slash has two: /%.40s",
@@ -305,9 +281,9 @@ int command_parse(const char *text, enum command_place place, struct encoding *e
     int err = 0;
 
     if (text[0] != '/')
-        err = parse_text(&reading, text);
+        err = parse_plain(&reading, text);
     else if (text[1] == '/')
-        err = parse_text(&reading, text + 1);
+        err = parse_plain(&reading, text + 1);
     else
         err = parse_command(&reading, text + 1);
     if (!err) {

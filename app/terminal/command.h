@@ -13,7 +13,7 @@
 #include "line.h"
 
 /* Where a line is typed: each has commands of its own. */
-enum command_place { AT_SERVE = 1, AT_CONNECT = 2 };
+enum command_place { AT_SERVE = 1, AT_CONNECT = 2, AT_CONNECT_IN_HEX = 2 | 4 /* what would be text is hex */ };
 
 enum command_kind {
     DO_SEND,       /* bytes; none for an empty line */

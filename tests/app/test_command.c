@@ -102,13 +102,13 @@ static void hex_is_read_however_it_is_written(void **state)
     expect_bytes("/hex 01:03:fF", DO_SEND, "\x01\x03\xff", 3);
     expect_bytes("/hex 0103ff", DO_SEND, "\x01\x03\xff", 3);
     expect_bytes("/hex 0x01, 0X03 0xff00", DO_SEND, "\x01\x03\xff\x00", 4);
-    expect_bytes("/hex   1\t3 ", DO_SEND, "\x01\x03", 2);
+    expect_bytes("/hex   01\t03 ", DO_SEND, "\x01\x03", 2);
     expect_bytes("/all /hex ab", DO_ALL, "\xab", 1);
-    expect_error("/hex", AT_SERVE, "/hex which bytes? As in: /hex 01 03 ff");
-    expect_error("/hex : ", AT_SERVE, "/hex which bytes? As in: /hex 01 03 ff");
-    expect_error("/hex 01 123", AT_SERVE, "/hex 123: an odd number of digits; a byte is two, as in: /hex 01 03 ff");
-    expect_error("/hex 01 g1", AT_SERVE, "/hex g1: not hexadecimal; as in: /hex 01 03 ff");
-    expect_error("/hex 0x", AT_SERVE, "/hex 0x: not hexadecimal; as in: /hex 01 03 ff");
+    expect_error("/hex", AT_SERVE, "which bytes? As in: 01 03 ff");
+    expect_error("/hex : ", AT_SERVE, "which bytes? As in: 01 03 ff");
+    expect_error("/hex 01 123", AT_SERVE, "it ends in the middle of a byte: a byte has two digits; as in: 01 03 ff");
+    expect_error("/hex 01 g1", AT_SERVE, "'g' at character 4 is no hex digit; as in: 01 03 ff");
+    expect_error("/hex 0x", AT_SERVE, "it ends in the middle of a byte: a byte has two digits; as in: 01 03 ff");
 }
 
 static void repeat_has_count_interval_and_text(void **state)

@@ -10,13 +10,13 @@
 
 #include <cmocka.h>
 
-#include "check/hex.h"
+#include "terminal/hex.h"
 
 static void what_people_copy_is_read(void **state)
 {
     static const char *const texts[] = {
-        "78 78 05 aB",         "787805AB",   " 78\t78\r\n05\nab ", "78:78:05:ab",
-        "0x78 0x78 0x05 0xab", "0x787805ab", "0X78 0X7805AB",      "0x78780x05ab",
+        "78 78 05 aB", "787805AB",      " 78\t78\r\n05\nab ", "78:78:05:ab",        "0x78 0x78 0x05 0xab",
+        "0x787805ab",  "0X78 0X7805AB", "0x78780x05ab",       "0x78,0x78, 0x05,ab",
     };
 
     (void)state;
@@ -49,7 +49,7 @@ static void a_slip_is_named_with_its_place(void **state)
         const char *text, *error;
     } cases[] = {
         { "78 7g", "'g' at character 5 is no hex digit" },
-        { "78, 78", "',' at character 3 is no hex digit" },
+        { "78; 78", "';' at character 3 is no hex digit" },
         { "zz", "'z' at character 1 is no hex digit" },
         { "78 7 05", "a digit alone at character 4: a byte has two" },
         { "78 7", "it ends in the middle of a byte: a byte has two digits" },

@@ -228,7 +228,7 @@ def test_crlf():
 
 def test_hex_lines():
     """Each line is bytes, with or without blanks between them; framed, each is a message."""
-    lines = b"01 03 00\xff\n".replace(b"\xff", b"ff") + b"\n  \n0A:0b,c\r\n0x10\n4142"
+    lines = b"01 03 00\xff\n".replace(b"\xff", b"ff") + b"\n  \n0A:0b,0c\r\n0x10\n4142"
     for options, wire in (((), b"\x01\x03\x00\xff\x0a\x0b\x0c\x10AB"),
                           (("--frame", "length:u8"), b"\x04\x01\x03\x00\xff\x03\x0a\x0b\x0c\x01\x10\x02AB")):
         with listener() as sock, weir("connect", "--hex", *options, str(port_of(sock)), stdin=True) as client:

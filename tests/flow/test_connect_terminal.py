@@ -110,9 +110,9 @@ def test_typed_hex():
             client.enter(line)
         client.wait_row("repeated: 2 of 2 sent")
         client.enter("zz")
-        client.wait_row(".*zz: not hexadecimal.*")
+        client.wait_row("'z' at character . is no hex digit.*")
         client.enter("/repeat 2 1ms ping")
-        client.wait_row(".*ping: not hexadecimal.*")
+        client.wait_row("'p' at character 1 is no hex digit.*")
         client.type(CTRL_D)
         assert sorted(recv_all(server)) == sorted(b"\x01\x03\x00\xff\x10ababA")
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/check/hex.c: reads bytes written in hex, as they are copied from a manual, a log or another program. Must never
- * guess: a digit alone is an error, not a byte. */
+ * app/terminal/hex.c: reads bytes written in hex, as they are copied from a manual, a log or another program. Must
+ * never guess: a digit alone is an error, not a byte. */
 #include "hex.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define SEPARATORS " \t\r\n:,"
 
 static int digit_value(char digit)
 {
@@ -22,7 +24,7 @@ static size_t skip_separators(const char *text)
     size_t len = 0;
 
     for (;;) {
-        len += strspn(text + len, " \t\r\n:");
+        len += strspn(text + len, SEPARATORS);
         if (text[len] != '0' || (text[len + 1] != 'x' && text[len + 1] != 'X')) return len;
         len += 2;
         /* 0x stands before a byte: two in a row, or a separator behind one, are a slip. */
@@ -36,7 +38,7 @@ static int fail_at(const char *text, size_t offset, char error[HEX_ERROR_BYTES_M
 
     if (!letter)
         snprintf(error, HEX_ERROR_BYTES_MAX, "it ends in the middle of a byte: a byte has two digits");
-    else if (offset && digit_value(text[offset - 1]) >= 0 && strchr(" \t\r\n:", letter))
+    else if (offset && digit_value(text[offset - 1]) >= 0 && strchr(SEPARATORS, letter))
         snprintf(error, HEX_ERROR_BYTES_MAX, "a digit alone at character %zu: a byte has two", offset);
     else if (letter > ' ' && letter < 0x7f)
         snprintf(error, HEX_ERROR_BYTES_MAX, "'%c' at character %zu is no hex digit", letter, offset + 1);
