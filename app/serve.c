@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,8 @@ struct serve_listener {
     struct desk *desk; /* NULL: nobody types */
     struct desk_listener for_desk;
     struct reply reply;
+    struct log *log;
+    atomic_bool is_unsendable_told;
     const char *shown_url; /* as in show.h: NULL where it goes without saying */
     const char *missing;   /* of a message that has not ended: what */
     bool hints;            /* what comes may be lines that nobody has asked to see as messages */
@@ -80,17 +83,28 @@ static enum status fail(struct serve *serve, int err, const char *text)
 
 /* ---- Connections: what happens on them. On the workers ---- */
 
+/* An answer that the framing cannot carry ends its connection; once for each listener somebody is told why. */
+static int answer(struct serve_listener *listener, struct weir_conn *conn, struct weir_bytes bytes)
+{
+    const int result = reply_send(conn, bytes);
+
+    if ((result == -EMSGSIZE || result == -EINVAL) && !atomic_exchange(&listener->is_unsendable_told, true))
+        log_say(listener->log, WEIR_LOG_WARNING, "reply",
+                "#%llu is closed: its answer cannot be sent in this framing (%s); this is said once",
+                (unsigned long long)weir_conn_id(conn), weir_strerror(result));
+    return result;
+}
+
 static void on_message_echo(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    (void)user;
-    reply_send(conn, message);
+    answer(user, conn, message);
 }
 
 static void on_message_reply(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    const struct serve_listener *const listener = user;
+    struct serve_listener *const listener = user;
 
-    reply_send(conn, reply_to(&listener->reply, message));
+    answer(listener, conn, reply_to(&listener->reply, message));
 }
 
 static void on_open_shown(struct weir_conn *conn, void *user)
@@ -102,14 +116,14 @@ static void on_open_shown(struct weir_conn *conn, void *user)
 
 static void on_message_shown(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    const struct serve_listener *const listener = user;
-    struct weir_bytes answer;
+    struct serve_listener *const listener = user;
+    struct weir_bytes bytes;
 
     show_message(listener->show, conn, listener->shown_url, message);
     if (listener->hints) show_hint_if_lines(listener->show, conn, message);
     if (listener->reply.kind == REPLY_NONE) return;
-    answer = reply_to(&listener->reply, message);
-    if (reply_send(conn, answer) >= 0) show_sent(listener->show, conn, listener->shown_url, answer);
+    bytes = reply_to(&listener->reply, message);
+    if (answer(listener, conn, bytes) >= 0) show_sent(listener->show, conn, listener->shown_url, bytes);
 }
 
 static void on_close_shown(struct weir_conn *conn, enum weir_reason reason, void *user)
@@ -258,7 +272,7 @@ static int prepare_desk(struct serve *serve)
     return 0;
 }
 
-/* Whether what is sent leaves as it is, because no framing was asked for or none that can be reversed. */
+/* Whether what is sent leaves as it is, because no framing was asked for or none that can be sent in. */
 static bool sends_raw(const struct weir_service *service)
 {
     const char *const send_frame = service->send_frame;
@@ -267,7 +281,7 @@ static bool sends_raw(const struct weir_service *service)
     bool raw = true;
 
     if (!spec || strcmp(spec, "raw") == 0 || weir_frame_new(spec, &frame, NULL, 0)) return true;
-    raw = !weir_frame_is_reversible(frame);
+    raw = !weir_frame_is_sendable(frame);
     weir_frame_free(frame);
     return raw;
 }
@@ -281,11 +295,13 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
     char text[OPTIONS_ERROR_BYTES_MAX];
     int err = reply_init(&listener->reply, options->reply, reason, sizeof(reason));
 
+    if (!err) err = reply_check(&listener->reply, &service, reason, sizeof(reason));
     if (err) {
         snprintf(text, sizeof(text), "--reply %s: %s", options->reply, reason);
         return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
     }
     listener->show = serve->show;
+    listener->log = serve->log;
     choose_hints(serve, listener, service.frame);
     listener->desk = serve->desk;
     listener->for_desk.sends_raw = sends_raw(&service);

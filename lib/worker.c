@@ -177,7 +177,7 @@ static int init_events(struct weir__worker *worker)
     worker->mailbox_event = event_new(worker->base, worker->mailbox.eventfd, EV_READ | EV_PERSIST, on_mailbox, worker);
     worker->stop_event = evtimer_new(worker->base, on_stop_deadline, worker);
     if (worker->mailbox_event == NULL || worker->stop_event == NULL) return -ENOMEM;
-    if (event_add(worker->mailbox_event, NULL) != 0) return -ENOMEM;
+    if (event_add(worker->mailbox_event, NULL) != 0 || weir__log_init(worker) != 0) return -ENOMEM;
     return weir__timeouts_init(&worker->timeouts, worker->base, on_timeouts, worker, weir__clock_ms());
 }
 
@@ -220,6 +220,7 @@ void weir__worker_free(struct weir__worker *worker)
 {
     if (worker == NULL) return;
     weir__timeouts_fini(&worker->timeouts);
+    weir__log_fini(worker);
     if (worker->stop_event != NULL) event_free(worker->stop_event);
     if (worker->mailbox_event != NULL) event_free(worker->mailbox_event);
     if (worker->base != NULL) event_base_free(worker->base);
@@ -237,6 +238,7 @@ static void retire(struct weir__worker *worker)
 {
     run_mail(worker, weir__mailbox_retire(&worker->mailbox));
     weir__turn_end(worker);
+    weir__log_finish(worker);
 }
 
 /* EVLOOP_ONCE waits for events, runs their callbacks once, and returns: one turn. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clients/reply.h"
 #include "effect.h"
 #include "stream.h"
 #include "terminal/encoding.h"
@@ -32,25 +33,50 @@ static enum status print(struct line *line)
 
 /* ---- What is in effect ---- */
 
-/* What serve would find wrong beyond the table. */
-static enum status check_encoding(const struct options *options)
+/* ---- What serve would find wrong beyond the table ---- */
+
+static enum status open_encoding(const struct options *options, struct encoding **ret)
 {
-    struct encoding *encoding = NULL;
     char reason[256];
     char error[OPTIONS_ERROR_BYTES_MAX];
-    const int err = options->encoding ? encoding_open(options->encoding, &encoding, reason, sizeof(reason)) : 0;
+    const int err = options->encoding ? encoding_open(options->encoding, ret, reason, sizeof(reason)) : 0;
 
-    encoding_close(encoding);
     if (!err) return STATUS_DONE;
     snprintf(error, sizeof(error), "--encoding %s: %s", options->encoding, reason);
     return status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error);
 }
 
+static enum status check_reply(const struct endpoint_options *endpoint)
+{
+    struct reply reply;
+    char reason[256];
+    char error[OPTIONS_ERROR_BYTES_MAX];
+    int err = reply_init(&reply, endpoint->reply, reason, sizeof(reason));
+
+    if (!err) err = reply_check(&reply, &endpoint->service, reason, sizeof(reason));
+    reply_fini(&reply);
+    if (!err) return STATUS_DONE;
+    snprintf(error, sizeof(error), "--reply %s: %s", endpoint->reply, reason);
+    return status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error);
+}
+
+static enum status check_replies(const struct options *options)
+{
+    enum status status = options->endpoint_count ? STATUS_DONE : check_reply(&options->common);
+
+    for (size_t i = 0; i < options->endpoint_count && status == STATUS_DONE; i++)
+        status = check_reply(&options->endpoints[i]);
+    return status;
+}
+
 static enum status check_configuration(const struct options *options)
 {
     struct line line = { 0 };
-    enum status status = check_encoding(options);
+    struct encoding *encoding = NULL;
+    enum status status = open_encoding(options, &encoding);
 
+    encoding_close(encoding);
+    if (status == STATUS_DONE) status = check_replies(options);
     if (status != STATUS_DONE) return status;
     effect_add(&line, options);
     status = print(&line);
@@ -126,7 +152,7 @@ static enum status add_file(struct stream *stream, const char *path, struct line
     return status;
 }
 
-static struct render_style choose_style(int print_mode)
+static struct render_style choose_style(int print_mode, struct encoding *encoding)
 {
     static const enum render_form forms[] = {
         [PRINT_AUTO] = RENDER_AUTO, [PRINT_OFF] = RENDER_AUTO,  [PRINT_TEXT] = RENDER_TEXT,
@@ -136,12 +162,13 @@ static struct render_style choose_style(int print_mode)
 
     return (struct render_style){ .form = forms[print_mode],
                                   .columns = is_terminal ? terminal_columns(STDOUT_FILENO) : 0,
-                                  .utf8 = !is_terminal || terminal_has_utf8() };
+                                  .utf8 = !is_terminal || terminal_has_utf8(),
+                                  .encoding = encoding };
 }
 
-static enum status check_stream(const struct options *options)
+static enum status check_stream_in(const struct options *options, struct encoding *encoding)
 {
-    const struct render_style style = choose_style(options->print);
+    const struct render_style style = choose_style(options->print, encoding);
     struct line line = { 0 };
     struct stream *stream = NULL;
     enum status status = STATUS_DONE;
@@ -161,6 +188,16 @@ static enum status check_stream(const struct options *options)
     if (status == STATUS_DONE && state != STREAM_GOES_ON) status = STATUS_FAILED;
     stream_free(stream);
     line_fini(&line);
+    return status;
+}
+
+static enum status check_stream(const struct options *options)
+{
+    struct encoding *encoding = NULL;
+    enum status status = open_encoding(options, &encoding);
+
+    if (status == STATUS_DONE) status = check_stream_in(options, encoding);
+    encoding_close(encoding);
     return status;
 }
 

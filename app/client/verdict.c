@@ -63,6 +63,12 @@ static bool loopback_answers(const struct weir_url *url, unsigned port)
     return (any || strcmp(url->host, "::1") == 0) && answers((const struct sockaddr *)&v6, sizeof(v6));
 }
 
+/* Where a server on this machine alone would do. */
+static bool is_loopback(const struct weir_url *url)
+{
+    return strncmp(url->host, "127.", 4) == 0 || strcmp(url->host, "localhost") == 0;
+}
+
 /* A server that stored its port without htons listens on the port with its two bytes swapped. */
 static enum status refused(const struct weir_url *url, const char *target, char *ret)
 {
@@ -74,8 +80,8 @@ static enum status refused(const struct weir_url *url, const char *target, char 
                  url->port, swapped, url->port);
     else if (url->kind == WEIR_URL_TCP)
         snprintf(ret, VERDICT_BYTES_MAX,
-                 "connection refused: nothing listens on %s; start a server there with: weir serve :%u", target,
-                 url->port);
+                 "connection refused: nothing listens on %s; start a server there with: weir serve %s%u", target,
+                 is_loopback(url) ? "" : ":", url->port);
     else
         snprintf(ret, VERDICT_BYTES_MAX,
                  "connection refused: nothing listens on %s; start a server there with: weir serve %s", target, target);

@@ -21,6 +21,10 @@ struct reply {
 int reply_init(struct reply *reply, const char *spec, char *error, size_t error_size);
 void reply_fini(struct reply *reply);
 
+/* Whether an answer that is always the same can be sent in the service's framing: better told now than by closing every
+ * client. Returns 0, or -EINVAL or -ENOMEM with a sentence in error. */
+int reply_check(const struct reply *reply, const struct weir_service *service, char *error, size_t error_size);
+
 /* The answer to that message; it lives as long as both. Not for NONE. */
 struct weir_bytes reply_to(const struct reply *reply, struct weir_bytes message);
 

@@ -35,7 +35,7 @@ const struct option_spec option_specs[] = {
     { .name = "frame", .argument = "SPEC", .environment = "WEIR_FRAME",
       .help = "where messages begin and end: raw, line, line:crlf, delimiter:\\x03, fixed:128[,pad=BYTE], "
               "length:u16be[,offset=N][,adjust=N][,strip=N] (or u8 u16le u24be u24le u32be u32le u64be u64le), varint, "
-              "octet-count, netstring, between:START,END[,escape=BYTE[,map=FROM:TO...|,xor=BYTE]], slip",
+              "octet-count, netstring, between:START,END[,escape=BYTE[[,map=FROM:TO]...|,xor=BYTE]], slip",
       .default_text = "raw", .commands = SERVE | CONNECT, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
       .target = SERVICE(frame) },
     { .name = "send-frame", .argument = "SPEC", .environment = "WEIR_SEND_FRAME",
@@ -195,7 +195,8 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
         .usage = "[[--listen] URL]... [options]",
         .endpoints_max = SIZE_MAX,
         .about = "Accepts TCP clients, cuts what they send into messages, shows each message and answers it.\n"
-                 "On a terminal, what you type goes to the client that the prompt names; /help says more.\n"
+                 "On a terminal, what you type goes to the client that the prompt names; /help says more. There is no\n"
+                 "typing where nothing is shown there: with --print off or json, or with output that goes to a file.\n"
                  "Ctrl-C stops it: answers that are owed leave first. A second one ends it at once.",
         .examples = "  weir serve                                    programs on this machine, port 8000\n"
                     "  weir serve :8000                              devices too: every address\n"

@@ -82,8 +82,8 @@ WEIR_PUBLIC int weir_reason_is_error(enum weir_reason reason);
 
 enum weir_log_level { WEIR_LOG_ERROR = 1, WEIR_LOG_WARNING, WEIR_LOG_INFO, WEIR_LOG_DEBUG };
 
-/* What a log line is about; each kind has at most one line a second a worker, and the next line says how many were
- * swallowed. */
+/* What a log line is about; each kind has at most one line a second a worker. How many were swallowed the next line
+ * says, or a line of its own a second later, or at the end. */
 enum weir_log_kind {
     WEIR_LOG_ACCEPT,   /* accepting failed, paused or resumed */
     WEIR_LOG_LIMIT,    /* a client was refused for a limit */

@@ -20,7 +20,7 @@ ROOMS = {
     "app/terminal": ["app/terminal", "app/options/values.h"],
     "app/clients": ["app/clients"],
     "app/desk": ["app/desk", "app/clients", "app/terminal"],
-    "app/check": ["app/check", "app/options", "app/terminal", "app/status.h"],
+    "app/check": ["app/check", "app/clients", "app/options", "app/terminal", "app/status.h"],
     "app/documents": ["app/documents", "app/options"],
     "app/client": ["app/client", "app/options", "app/terminal", "app/status.h"],
 }

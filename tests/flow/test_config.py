@@ -187,3 +187,10 @@ def test_check_whose_output_cannot_be_written_fails():
         with open("/dev/full", "wb") as full:
             status, _, stderr = run_weir(*arguments, stdout=full)
         assert (status, stderr.lower()) == (1, "weir: standard output: no space left on device\n"), (arguments, stderr)
+
+
+def test_bytes_are_shown_in_their_encoding():
+    status, stdout, stderr = run_weir("check", "--frame", "line", "--encoding", "gbk", "--hex", "cec2b6c80a")
+    assert (status, stderr) == (0, "") and "\u6e29\u5ea6" in stdout, (stdout, stderr)
+    status, _, stderr = run_weir("check", "--encoding", "klingon")
+    assert status == 2 and "--encoding klingon: " in stderr, stderr

@@ -296,7 +296,7 @@ def test_refused():
         status, stdout, stderr = run_weir("connect", str(port_of(sock)))
         assert (status, stdout) == (3, ""), (status, stderr)
         assert stderr == "weir: connection refused: nothing listens on tcp://127.0.0.1:%d; start a server there with: " \
-            "weir serve :%d\n" % (port_of(sock), port_of(sock)), stderr
+            "weir serve %d\n" % (port_of(sock), port_of(sock)), stderr
 
 
 def swapped_pair():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every bound of the engine, hit."""
+import re
 import socket
 import struct
 import threading
@@ -47,6 +48,33 @@ def test_clients_max_closes_further_clients_at_once():
             assert len(lab.wait_events("close", 4)) == 4  # those that never opened have no on_close
 
 
+def refusals(lab):
+    """What the log says of refused clients: (how many a line tells of, the line)."""
+    found = []
+    for line in lab.stderr.text().splitlines():
+        more = re.search(r"\(and (\d+) more like this\)|(\d+) more lines? about refused clients", line)
+        if "a client was refused" in line:
+            found.append((1 + int(more[1] if more else 0), line))
+        elif more:
+            found.append((int(more[2]), line))
+    return found
+
+
+def test_refused_clients_that_no_next_line_tells_of_are_told_by_themselves():
+    with Lab(frame="line", clients_max=1) as lab, lab.connect():
+        lab.wait_events("open")
+        for _ in range(20):
+            assert ended(lab.connect())
+        wait_for(lambda: sum(count for count, _ in refusals(lab)) == 20, "all to be told of")
+        assert len(refusals(lab)) <= 3, refusals(lab)
+        for _ in range(5):
+            assert ended(lab.connect())
+        wait_for(lambda: lab.counters()["closed"]["too many clients"] == 25, "the count")
+        lab.tell("stop", 5000)  # the end does not wait for the second to be over
+        lab.end()
+        assert sum(count for count, _ in refusals(lab)) == 25, refusals(lab)
+
+
 def test_refused_clients_are_logged_once_a_second_and_counted():
     with Lab(frame="line", clients_max=1, linger_timeout_ms=100) as lab, lab.connect():
         lab.wait_events("open")
@@ -54,10 +82,10 @@ def test_refused_clients_are_logged_once_a_second_and_counted():
         refused = 0
 
         def lines():
-            return [line for line in lab.stderr.text().splitlines() if "a client was refused" in line]
+            return refusals(lab)
 
         def told():
-            return sum(1 + (int(line.rsplit("(and ", 1)[1].split()[0]) if "(and " in line else 0) for line in lines())
+            return sum(count for count, _ in lines())
         # Who is refused after a line is told of in the next, so that with a line that we see at once all are told of.
         while len(lines()) < 3 or told() < refused:
             assert ended(lab.connect())

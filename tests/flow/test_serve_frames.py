@@ -357,3 +357,25 @@ def test_bad_spec_names_what_is_wrong():
         status, stdout, stderr = run_weir("serve", "--listen", "127.0.0.1:0", "--frame", spec)
         assert (status, stdout) == (2, ""), (spec, status, stderr)
         assert "--frame" in stderr and word in stderr, (spec, stderr)
+
+
+def test_answer_that_its_framing_can_never_carry_is_refused_at_the_start():
+    for options, why in ((("--frame", "fixed:4,pad=0", "--reply", "text:toolong"), "fixed: it is too long"),
+                         (("--frame", r"between:\x02,\x03", "--reply", r"text:\x03"), "between: it could not be read back"),
+                         (("--frame", "line", "--send-frame", "length:u8", "--reply", "text:" + 300 * "x"),
+                          "length: it is too long")):
+        for command in ("serve", "check"):
+            status, _, stderr = run_weir(command, *options, "127.0.0.1:0")
+            assert status == 2 and "cannot be sent in the framing " + why in stderr, (command, options, stderr)
+
+
+def test_answer_that_cannot_be_sent_closes_its_client_and_says_why():
+    with Server("--frame", "length:u16be", "--send-frame", "fixed:2,pad=0x20", "--reply", "echo") as server:
+        for _ in range(3):
+            with server.connect() as client:
+                client.sendall(b"\x00\x02ok")
+                assert recv_exactly(client, 2) == b"ok"
+                client.sendall(b"\x00\x03toolong")
+                assert recv_all(client) == b""
+        server.wait_stderr(r"^warning: #1 is closed: its answer cannot be sent in this framing \(message too long\)")
+        assert server.stderr.text().count("cannot be sent") == 1, server.stderr.text()
