@@ -271,6 +271,19 @@ static void on_writable(struct weir_conn *conn, void *user)
     send_rest(session);
 }
 
+/* Part of a message is never shown: that there was one is not to be missed. */
+static enum status say_left_over(struct session *session, uint64_t left_bytes)
+{
+    char target[TARGET_BYTES_MAX];
+    char count[COUNT_TEXT_BYTES_MAX];
+
+    verdict_target(&session->url, target);
+    count_text(left_bytes, "byte", count);
+    snprintf(session->sentence, sizeof(session->sentence), "%s ended inside a message: %s %s left over", target, count,
+             left_bytes == 1 ? "was" : "were");
+    return STATUS_FAILED;
+}
+
 static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
     struct session *const session = user;
@@ -286,6 +299,8 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
     session->is_cut_short |= session->blocked || counters.output_bytes;
     if (session->failed) return;
     session->status = verdict(reason, weir_conn_error(conn), &session->url, session->sentence);
+    if (reason == WEIR_REASON_PEER_CLOSED && answers_are_rendered(&session->answers) && counters.input_bytes)
+        session->status = say_left_over(session, counters.input_bytes);
 }
 
 /* ---- From start to end ---- */

@@ -39,6 +39,8 @@ void desk_tell_unsent(struct desk *desk, uint64_t id, int err)
         desk_tell(desk, "#%llu has left; nothing was sent", number);
     else if (err == WEIR_ECLOSING)
         desk_tell(desk, "#%llu is about to leave; nothing was sent", number);
+    else if (err == -EBUSY)
+        desk_tell(desk, "a file is still on its way to #%llu; nothing was sent between", number);
     else if (err == -ENOBUFS)
         desk_tell(desk, "#%llu reads too slowly, and too much waits for it already; nothing was sent", number);
     else if (err == -EMSGSIZE)

@@ -96,7 +96,8 @@ int desk_file_new(struct desk *desk, struct desk_file **ret);
 /* Begins to send what is in a file. */
 void desk_file_start(struct desk_file *file, uint64_t id, const struct desk_listener *listener, const char *name);
 
-/* Whether a file's bytes are on their way to that client, between which nothing else may come. */
+/* Whether a file's bytes are on their way to that client, between which nothing else may come. Only on its worker the
+ * answer holds until what is sent there is on its way; elsewhere a file may begin behind it. */
 bool desk_file_is_between(struct desk_file *file, uint64_t id);
 
 /* News of a client. On its worker. */

@@ -126,13 +126,24 @@ static void send_message(struct desk_file *file, int fd)
 
 /* ---- As bytes ---- */
 
+/* On the client's worker. None can begin while the file is on its way: only the first chunk may find one. */
+static bool is_repeating(const struct weir_conn *conn)
+{
+    const struct desk_client *const client = weir_conn_user(conn);
+
+    return client && client->repeat;
+}
+
 /* On the client's worker. */
 static void deliver_chunk(struct weir_conn *conn, void *arg)
 {
     struct desk_file *const file = arg;
     int result = -ENOENT;
 
-    if (conn) result = weir_conn_send(conn, (struct weir_bytes){ file->chunk, file->chunk_len });
+    if (conn && is_repeating(conn))
+        result = -EBUSY;
+    else if (conn)
+        result = weir_conn_send(conn, (struct weir_bytes){ file->chunk, file->chunk_len });
     pthread_mutex_lock(&file->lock);
     file->result = result;
     file->posted = false;
@@ -192,6 +203,8 @@ static void send_bytes(struct desk_file *file, int fd)
     if (is_stopping(file)) return; /* all connections are about to end, and say how much has left */
     if (len < 0)
         desk_tell(file->desk, "/file %s: %s; nothing more was sent", file->name, weir_strerror((int)len));
+    else if (err == -EBUSY)
+        desk_tell(file->desk, "a repeat to #%llu is running; /repeat off ends it", (unsigned long long)file->id);
     else if (err == -ENOENT || err == WEIR_ECLOSING)
         tell_cut(file, sent, "has left");
     else if (err)

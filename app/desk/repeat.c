@@ -63,6 +63,7 @@ static void start(struct weir_conn *conn, void *arg)
     struct desk_client *const client = conn ? weir_conn_user(conn) : NULL;
     int err = client ? 0 : -ENOENT;
 
+    if (!err && desk_file_is_between(repeat->desk->file, repeat->id)) err = -EBUSY;
     if (!err)
         err = weir_timer_start(repeat->desk->weir, weir_conn_worker(conn), 0, repeat->interval_ms, on_timer, repeat,
                                &repeat->timer);

@@ -51,8 +51,12 @@ static void deliver(struct weir_conn *conn, void *arg)
 {
     struct parcel *const parcel = arg;
     const struct weir_bytes message = { parcel->bytes, parcel->len };
-    const int result = conn ? weir_conn_send(conn, message) : -ENOENT;
+    int result = -ENOENT;
 
+    if (conn && desk_file_is_between(parcel->desk->file, parcel->id)) /* it has begun since this was typed */
+        result = -EBUSY;
+    else if (conn)
+        result = weir_conn_send(conn, message);
     if (result < 0)
         desk_tell_unsent(parcel->desk, parcel->id, result);
     else if (parcel->note[0])
@@ -85,11 +89,7 @@ static const struct desk_listener *find_target(const struct typed_line *typed)
 
     if (listener && !desk_file_is_between(typed->desk->file, typed->target)) return listener;
     if (typed->command->kind == DO_SEND) show_line(typed);
-    if (listener)
-        desk_tell(typed->desk, "a file is still on its way to #%llu; nothing was sent between",
-                  (unsigned long long)typed->target);
-    else
-        desk_tell_unsent(typed->desk, typed->target, -ENOENT);
+    desk_tell_unsent(typed->desk, typed->target, listener ? -EBUSY : -ENOENT);
     return NULL;
 }
 
@@ -122,17 +122,22 @@ static void do_repeat_off(const struct typed_line *typed)
 struct shout {
     struct desk *desk;
     atomic_ullong clients;
+    atomic_ullong busy; /* the client that was left out, as it is in the middle of a file; 0: none */
     size_t len;
     unsigned char bytes[];
 };
 
+/* On the client's worker: a file that begins now comes behind what is sent here. */
 static int count_client(struct weir_conn *conn, void *user)
 {
     struct shout *const shout = user;
+    const uint64_t id = weir_conn_id(conn);
 
     if (!weir_conn_user(conn)) return 0; /* it could not be opened for want of memory */
     atomic_fetch_add(&shout->clients, 1);
-    return 1;
+    if (!desk_file_is_between(shout->desk->file, id)) return 1;
+    atomic_store(&shout->busy, id);
+    return 0;
 }
 
 /* On the worker that is done last. */
@@ -140,12 +145,16 @@ static void on_shouted(uint64_t sent, void *user)
 {
     struct shout *const shout = user;
     const unsigned long long clients = atomic_load(&shout->clients);
+    const unsigned long long busy = atomic_load(&shout->busy);
     char count[COUNT_TEXT_BYTES_MAX];
-    char note[COUNT_TEXT_BYTES_MAX + 40];
+    char note[COUNT_TEXT_BYTES_MAX + 100];
 
     count_text(clients, "client", count);
     if (sent == clients)
         snprintf(note, sizeof(note), "(%s)", count);
+    else if (busy)
+        snprintf(note, sizeof(note), "(%llu of %s; #%llu is in the middle of a file)", (unsigned long long)sent, count,
+                 busy);
     else
         snprintf(note, sizeof(note), "(%llu of %s)", (unsigned long long)sent, count);
     if (clients)

@@ -218,8 +218,8 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
                  "and waits for the rest. Piped input is sent byte for byte, and what the server sends goes to\n"
                  "standard output as it is, and nothing else does. With --frame each line is one message.\n"
                  "\n"
-                 "Exit status: 0 the server closed, 1 failed, 2 wrong usage, 3 refused, 4 reset, 5 timed out,\n"
-                 "6 no such host or route.",
+                 "Exit status: 0 the server closed, 1 failed (also: closed inside a message), 2 wrong usage,\n"
+                 "3 refused, 4 reset, 5 timed out, 6 no such host or route.",
         .examples = "  weir connect 8000                             a server on this machine\n"
                     "  weir connect plc.local:5023                   one elsewhere\n"
                     "  printf 'GET / HTTP/1.0\\n\\n' | weir connect -C example.org:80\n"

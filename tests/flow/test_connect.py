@@ -336,6 +336,25 @@ def test_reset():
         assert client.stderr.text().startswith("weir: connection reset: tcp://127.0.0.1:%d" % port_of(sock))
 
 
+def test_end_inside_a_message():
+    """Only where answers are read as messages, and the framing has no use for the rest."""
+    for options, answer, shown, left in (
+            (("--frame", "length:u16be", "--print", "text"), b"\0\3one\0\5hel", b"one\n", "5 bytes were"),
+            (("--frame", "length:u16be", "--print", "hex"), b"\0", b"", "1 byte was"),
+            (("--frame", "length:u16be", "--print", "text"), b"\0\3one", b"one\n", None),
+            (("--frame", "length:u16be", "--print", "raw"), b"\0\5hel", b"\0\5hel", None),
+            (("--frame", "line", "--print", "text"), b"one\ntw", b"one\ntw\n", None),
+            (("--print", "text"), b"\0\5hel", b"\\0\\x05hel\n", None)):
+        with listener() as sock, weir("connect", *options, str(port_of(sock)), stdin=True) as client:
+            feed(client, b"x\n")
+            with accept(sock) as server:
+                recv_all(server)
+                server.sendall(answer)
+            said = "weir: tcp://127.0.0.1:%d ended inside a message: %s left over\n" % (port_of(sock), left)
+            assert (client.wait(), client.stderr.text()) == ((1, said) if left else (0, "")), (options, answer)
+            assert client.stdout.bytes() == shown, (options, client.stdout.bytes())
+
+
 def fill_queue(sock):
     """Clients that a listener does not accept, enough for it to answer no more. The first is in the queue for certain
     before the others try."""

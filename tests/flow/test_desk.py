@@ -349,6 +349,52 @@ def test_raw_file_waits_for_a_slow_client():
             assert recv_exactly(client, 5) == b"after"
 
 
+def test_all_leaves_out_who_is_in_the_middle_of_a_file():
+    with Desk("--output-limit", "128KiB", columns=120) as desk:
+        data = os.urandom(1024) * 16 * 1024
+        write_file(desk, "large.bin", data)
+        with connect(desk.port, receive_buffer=16384) as one:
+            desk.wait_prompt("#1>")
+            with desk.client(2) as two:
+                desk.enter("/file large.bin")
+                received = recv_exactly(one, 1)
+                desk.enter("/all shout")
+                desk.wait_row(TIME + r"all < shout \(1 of 2 clients; #1 is in the middle of a file\)")
+                assert recv_exactly(two, 5) == b"shout"
+                received += recv_exactly(one, len(data) - 1)
+                assert received == data
+                desk.wait_row(TIME + r"#1 < \(large\.bin, 16,777,216 bytes\)")
+                desk.enter("/all after")
+                assert recv_exactly(one, 5) == recv_exactly(two, 5) == b"after"
+
+
+def test_raw_file_does_not_begin_while_something_is_repeated():
+    with Desk(columns=120) as desk, desk.client(1) as client:
+        data = b"x" * 1000
+        write_file(desk, "small.bin", data)
+        desk.enter("/repeat 1000000 5ms tick")
+        assert recv_exactly(client, 8) == b"ticktick"
+        desk.enter("/file small.bin")
+        desk.wait_row("a repeat to #1 is running; /repeat off ends it")
+        desk.enter("/repeat off")
+        desk.wait_row(r"#1: no longer repeated; \d+ of 1000000 sent")
+        desk.enter("/file small.bin")
+        assert re.fullmatch(b"(tick)*" + data, recv_until(client, data))
+        desk.wait_row(TIME + r"#1 < \(small\.bin, 1,000 bytes\)")
+
+
+def test_file_that_is_a_message_may_come_between_what_is_repeated():
+    with Desk("--frame", "line", columns=120) as desk, desk.client(1) as client:
+        write_file(desk, "small.bin", b"from a file")
+        desk.enter("/repeat 1000000 5ms tick")
+        assert recv_until(client, b"\n") == b"tick\n"
+        desk.enter("/file small.bin")
+        line = b"tick\n"
+        while line == b"tick\n":
+            line = recv_until(client, b"\n")
+        assert line == b"from a file\n"
+
+
 def test_raw_file_whose_client_leaves_says_how_far_it_came():
     with Desk("--output-limit", "64KiB", columns=120) as desk:
         write_file(desk, "large.bin", b"x" * 16 * 1024 * 1024)
