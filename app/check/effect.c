@@ -63,8 +63,25 @@ static void add_origin(struct line *line, const struct options *options, const s
     }
 }
 
-static const char *value_text(const struct option_spec *option, const struct option_setting *setting)
+/* Whether messages can be sent in the framing that they are received in. */
+static bool is_sendable(const char *spec)
 {
+    struct weir_frame *frame = NULL;
+    bool sendable = false;
+
+    if (!spec || weir_frame_new(spec, &frame, NULL, 0)) return false;
+    sendable = weir_frame_is_sendable(frame) && weir_frame_codec(frame)->encode;
+    weir_frame_free(frame);
+    return sendable;
+}
+
+static const char *value_text(const struct option_spec *option, const struct option_setting *setting,
+                              const struct endpoint_options *endpoint)
+{
+    /* The same, where that cannot be, is what the library makes of it. */
+    if (option->sendable && endpoint && (!setting->text || strcmp(setting->text, "same") == 0) &&
+        !is_sendable(endpoint->service.frame))
+        return "raw";
     if (setting->text) return setting->text;
     if (option->default_text) return option->default_text;
     return option->type == OPTION_FLAG ? "off" : "none";
@@ -121,7 +138,7 @@ static void add_scope(struct line *line, const struct options *options, const st
         else
             line_add_text(&row.whose, "server");
         add_origin(&row.origin, options, option, setting);
-        add_plain(&row.value, value_text(option, setting), true);
+        add_plain(&row.value, value_text(option, setting, endpoint), true);
         add_row(line, &row, widths, is_measuring);
         line_fini(&row.whose);
         line_fini(&row.origin);

@@ -194,3 +194,11 @@ def test_bytes_are_shown_in_their_encoding():
     assert (status, stderr) == (0, "") and "\u6e29\u5ea6" in stdout, (stdout, stderr)
     status, _, stderr = run_weir("check", "--encoding", "klingon")
     assert status == 2 and "--encoding klingon: " in stderr, stderr
+
+
+def test_framing_of_what_is_sent_is_the_one_in_effect():
+    for options, expected in (((), "raw"), (("--frame", "line"), "same"), (("--frame", "length:u16be,offset=2"), "raw"),
+                              (("--frame", "fixed:4"), "raw"), (("--frame", "fixed:4,pad=0"), "same"),
+                              (("--frame", "fixed:4", "--send-frame", "line"), "line")):
+        status, stdout, stderr = run_weir("check", *options)
+        assert status == 0 and re.search(r"send-frame +\S+ +(\S+)", stdout)[1] == expected, (options, stdout, stderr)
