@@ -13,6 +13,7 @@ The environment, set by meson or by ./dev:
   WEIR_TEST_WORKERS   when set, servers get this many workers, unless the test says how many
   WEIR_TEST_PATIENCE  what every deadline is multiplied by, for slow tools (default 1)
 """
+import ctypes
 import fcntl
 import functools
 import json
@@ -376,6 +377,22 @@ def run_weir(*arguments, deadline=None, **process):
     with weir(*arguments, **process) as command:
         status = command.wait(deadline)
         return status, command.stdout.text(), command.stderr.text()
+
+
+def enter_network():
+    """Gives this process a network in which nothing but itself and what it starts is to be reached."""
+    new_user, new_network = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET (sched.h)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(new_network) and libc.unshare(new_user | new_network):
+        skip("no network of its own is to be had here: " + os.strerror(ctypes.get_errno()))
+    set_loopback(up=True)
+
+
+def set_loopback(up):
+    """In a network of one's own: ip link set lo up, or down."""
+    siocsifflags, iff_up = 0x8914, 1  # netdevice(7)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, siocsifflags, struct.pack("16sH14x", b"lo", iff_up if up else 0))
 
 
 def connect(port, host="127.0.0.1", receive_buffer=None, source=None):

@@ -8,15 +8,12 @@ A block that begins with `$ ` is a new terminal, a line in it that begins with `
 terminal is to show that it did. A block of `sh` is commands, one a line. The block of `c` is examples/echo.c.
 
 They use port 8000, and run in a network of their own, so that nobody else does."""
-import ctypes
-import fcntl
 import os
 import re
-import socket
-import struct
 import tempfile
 
-from harness import (DEADLINE, FLAVOUR, PATIENCE, ROOT, WEIR, Process, connect, recv_exactly, run_weir, skip, wait_for)
+from harness import (DEADLINE, FLAVOUR, PATIENCE, ROOT, WEIR, Process, connect, enter_network, recv_exactly, run_weir,
+                     skip, wait_for)
 from screen import Screen
 
 COLUMNS = 100
@@ -49,17 +46,6 @@ def sections(text):
 
 
 # ---- A network and a clone of one's own ----
-
-
-def enter_network():
-    """Gives this process a network in which nothing but itself and what it starts is to be reached."""
-    new_user, new_network = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET (sched.h)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(new_network) and libc.unshare(new_user | new_network):
-        skip("no network of its own is to be had here: " + os.strerror(ctypes.get_errno()))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:  # ip link set lo up
-        siocsifflags, iff_up = 0x8914, 1
-        fcntl.ioctl(sock, siocsifflags, struct.pack("16sH14x", b"lo", iff_up))
 
 
 class Clone:

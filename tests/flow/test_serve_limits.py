@@ -9,7 +9,8 @@ import socket
 import subprocess
 import time
 
-from harness import DEADLINE, FLAVOUR, Server, connect, in_time, recv_exactly, recv_until, skip, wait_for, within
+from harness import DEADLINE, FLAVOUR, Server, connect, enter_network, in_time, recv_exactly, recv_until, set_loopback, \
+    skip, wait_for, within
 
 SLOW = 1 if FLAVOUR == "release" else 3
 
@@ -317,3 +318,16 @@ def test_half_closed_client_is_answered_and_does_not_linger():
             wait_for(lambda: server.descriptors() == descriptors, "its descriptors back")
             for client in clients:
                 client.close()
+
+
+def test_peer_that_vanishes_is_lost():
+    """Its machine is off, or the cable is out: nothing says so, and only keepalive's questions find it out."""
+    enter_network()
+    with Server("--frame", "line", "--reply", "echo", "--keepalive", "1s,1s,2", "--print", "json") as server, \
+            server.connect() as client:
+        echoes(client)
+        start = time.monotonic()
+        set_loopback(up=False)
+        close = server.wait_events("close")[0]
+        assert close["reason"] == "peer lost" and close["messages_in"] == 1, close
+        assert time.monotonic() - start > 0.9, "before it was asked"
