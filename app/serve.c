@@ -19,6 +19,7 @@
 #include <event2/event.h>
 
 #include "announce.h"
+#include "clients/framing.h"
 #include "clients/reply.h"
 #include "desk/desk.h"
 #include "log.h"
@@ -272,18 +273,13 @@ static int prepare_desk(struct serve *serve)
     return 0;
 }
 
-/* Whether what is sent leaves as it is, because no framing was asked for or none that can be sent in. */
+/* Whether what is sent leaves as it is. */
 static bool sends_raw(const struct weir_service *service)
 {
-    const char *const send_frame = service->send_frame;
-    const char *const spec = send_frame && strcmp(send_frame, "same") != 0 ? send_frame : service->frame;
-    struct weir_frame *frame = NULL;
-    bool raw = true;
+    struct weir_frame *const frame = framing_of_sent(service);
 
-    if (!spec || strcmp(spec, "raw") == 0 || weir_frame_new(spec, &frame, NULL, 0)) return true;
-    raw = !weir_frame_is_sendable(frame);
     weir_frame_free(frame);
-    return raw;
+    return !frame;
 }
 
 static enum status start_listener(struct serve *serve, const struct endpoint_options *options, size_t index)

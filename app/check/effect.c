@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "clients/framing.h"
 #include "terminal/json.h"
 #include "terminal/utf8.h"
 
@@ -63,25 +64,19 @@ static void add_origin(struct line *line, const struct options *options, const s
     }
 }
 
-/* Whether messages can be sent in the framing that they are received in. */
-static bool is_sendable(const char *spec)
+/* Whether what is sent leaves as it is, whatever it should be `the same` as. */
+static bool sends_raw(const struct endpoint_options *endpoint)
 {
-    struct weir_frame *frame = NULL;
-    bool sendable = false;
+    struct weir_frame *const frame = framing_of_sent(&endpoint->service);
 
-    if (!spec || weir_frame_new(spec, &frame, NULL, 0)) return false;
-    sendable = weir_frame_is_sendable(frame) && weir_frame_codec(frame)->encode;
     weir_frame_free(frame);
-    return sendable;
+    return !frame;
 }
 
 static const char *value_text(const struct option_spec *option, const struct option_setting *setting,
                               const struct endpoint_options *endpoint)
 {
-    /* The same, where that cannot be, is what the library makes of it. */
-    if (option->sendable && endpoint && (!setting->text || strcmp(setting->text, "same") == 0) &&
-        !is_sendable(endpoint->service.frame))
-        return "raw";
+    if (option->sendable && endpoint && sends_raw(endpoint)) return "raw";
     if (setting->text) return setting->text;
     if (option->default_text) return option->default_text;
     return option->type == OPTION_FLAG ? "off" : "none";

@@ -7,11 +7,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "terminal/thread.h"
 
 enum { CHUNK_BYTES = 64 * 1024 };
 
@@ -88,19 +89,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-static int start_thread(struct input *input)
-{
-    sigset_t all;
-    sigset_t before;
-    int err = 0;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    err = pthread_create(&input->thread, NULL, run, input);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -err;
-}
-
 bool input_is_left(const struct input *input)
 {
     struct pollfd ready = { .events = POLLIN };
@@ -135,7 +123,7 @@ int input_start(int fd, struct weir *weir, uint64_t conn_id, input_callback *cal
     pthread_mutex_init(&input->lock, NULL);
     pthread_cond_init(&input->changed, NULL);
     input->wake_fd = eventfd(0, EFD_CLOEXEC);
-    err = input->wake_fd < 0 ? -errno : start_thread(input);
+    err = input->wake_fd < 0 ? -errno : thread_start(&input->thread, run, input);
     if (err) {
         input_free(input);
         return err;

@@ -5,10 +5,11 @@
 #include "reply.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "framing.h"
 
 static int init_text(struct reply *reply, const char *text, char *error, size_t error_size)
 {
@@ -43,23 +44,10 @@ int reply_init(struct reply *reply, const char *spec, char *error, size_t error_
     return -EINVAL;
 }
 
-/* The framing of what is sent, or NULL where bytes leave as they are. */
-static struct weir_frame *sending_frame(const struct weir_service *service)
-{
-    const bool same = !service->send_frame || strcmp(service->send_frame, "same") == 0;
-    const char *const spec = same ? service->frame : service->send_frame;
-    struct weir_frame *frame = NULL;
-
-    if (!spec || weir_frame_new(spec, &frame, NULL, 0)) return NULL; /* a wrong one is another's to tell of */
-    if (weir_frame_is_sendable(frame) && weir_frame_codec(frame)->encode) return frame;
-    weir_frame_free(frame);
-    return NULL;
-}
-
 int reply_check(const struct reply *reply, const struct weir_service *service, char *error, size_t error_size)
 {
     const struct weir_bytes answer = { reply->bytes, reply->len };
-    struct weir_frame *const frame = reply->kind == REPLY_TEXT ? sending_frame(service) : NULL;
+    struct weir_frame *const frame = reply->kind == REPLY_TEXT ? framing_of_sent(service) : NULL;
     const struct weir_codec *const codec = frame ? weir_frame_codec(frame) : NULL;
     const void *const config = frame ? weir_frame_config(frame) : NULL;
     const size_t room = codec ? codec->encoded_bytes_max(config, answer.len) : 0;

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/clients/framing.h: in what framing clients are sent to. */
+#ifndef APP_CLIENTS_FRAMING_H
+#define APP_CLIENTS_FRAMING_H
+
+#include <weir/weir.h>
+
+/* The framing of what a listener with that service sends, to be freed with weir_frame_free; NULL where bytes leave as
+ * they are, because no framing was asked for or none that messages can be sent in. A SPEC that is wrong is another's to
+ * tell of. */
+struct weir_frame *framing_of_sent(const struct weir_service *service);
+
+#endif
