@@ -67,6 +67,7 @@ struct editor {
     History *history;
     FILE *out;
     FILE *complaints; /* libedit's, which nobody wants to read */
+    int keys_fd;      /* the terminal, opened anew so that it need not block; -1: it could not be */
 
     /* The thread's own. */
     bool over; /* the line is given up: there is nothing more to come */
@@ -343,7 +344,8 @@ static int read_key(EditLine *el, wchar_t *ret)
         is_key = wait_for_key(editor, is_key);
         take_turn(editor);
         if (!is_key || tty_is_ours() != 1) continue;
-        len = read(STDIN_FILENO, &byte, 1);
+        /* Ctrl-C throws away what was typed before it: a key that poll has seen may be gone. */
+        len = read(editor->keys_fd < 0 ? STDIN_FILENO : editor->keys_fd, &byte, 1);
         error = len < 0 ? errno : 0;
         if (len > 0 && take_byte(editor, byte, ret)) return 1;
         if (len == 0 || (error && error != EAGAIN && error != EINTR && tty_is_ours() == 1)) give_up(editor, -error);
@@ -417,6 +419,8 @@ static void close_editing(struct editor *editor)
     if (editor->history) history_end(editor->history);
     if (editor->out) fclose(editor->out);
     if (editor->complaints) fclose(editor->complaints);
+    if (editor->keys_fd >= 0) close(editor->keys_fd);
+    editor->keys_fd = -1;
     editor->history = NULL;
     editor->out = editor->complaints = NULL;
 }
@@ -447,6 +451,7 @@ static bool open_editing(struct editor *editor)
 
     if (!terminal_is_capable(STDOUT_FILENO) || tty_remember()) return false;
     editor->out = open_copy(STDOUT_FILENO);
+    editor->keys_fd = open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     editor->complaints = fopen("/dev/null", "we");
     editor->history = history_init();
     tty_will_change();
@@ -565,6 +570,7 @@ int editor_new(const struct editor_config *config, const char *prompt, uint64_t 
     struct editor *const editor = calloc(1, sizeof(*editor));
 
     if (!editor) return -ENOMEM;
+    editor->keys_fd = -1;
     editor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (editor->wake_fd < 0) {
         const int err = -errno;
