@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/journal.c: between the workers and the writer. A worker fills a batch, and hands it over at the end of its
+ * turn; when the batch is on disk it comes back to the same worker, which acknowledges what it holds, in the order in
+ * which it came. So acknowledgements leave in order and without gaps, and no lock is taken for a message.
+ *
+ * What waits for the disk is bounded. At half of the bound those who have more than their share waiting are not read
+ * from; at the bound nobody is. Must never drop a message, acknowledge one that is not stored, or touch a client whose
+ * records are still on their way. */
+#include "journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "journal/crc32c.h"
+#include "journal/record.h"
+#include "journal/writer.h"
+#include "terminal/utf8.h"
+
+enum {
+    QUEUE_BYTES_MAX = 64 * 1024 * 1024,
+    SHARE_BYTES_MIN = 64 * 1024, /* that may always wait for one client */
+    OWED_MAX = 4096,             /* acknowledgements for one client */
+    BATCH_BYTES = 256 * 1024,
+    SPARE_BATCHES_MAX = 8,
+    ACK_BYTES_USUAL = 256
+};
+
+struct journal_client {
+    struct head head;       /* the writer's while records are on their way */
+    struct weir_conn *conn; /* NULL: it has gone */
+    struct journal *journal;
+    const struct journal_listener *listener;
+    unsigned worker;
+    bool is_paused;
+    bool is_muted;           /* an acknowledgement could not leave: no further one may */
+    uint32_t owed;           /* acknowledgements; the connection is held for each */
+    uint32_t records;        /* on their way */
+    size_t bytes;            /* of them */
+    TAILQ_ENTRY(journal_client) paused;
+};
+
+/* A worker's own, but for what comes back to it. */
+struct outbox {
+    struct journal *journal;
+    struct batch *filling; /* NULL: nothing yet this turn */
+    struct batch *spares;  /* to fill */
+    unsigned spare_count;
+    int64_t time_us; /* of this turn; 0: nobody has asked yet */
+    TAILQ_HEAD(, journal_client) paused;
+
+    pthread_mutex_t lock;
+    struct batch *returned, **returned_last; /* stored, and not gone through; locked */
+};
+
+struct journal {
+    struct journal_config config;
+    struct writer *writer;
+    struct weir *weir; /* NULL: it does not run */
+    struct outbox *outboxes;
+    uint64_t first_id;
+    size_t queue_bytes_max;
+    _Atomic size_t queue_bytes; /* handed to the writer, and not back */
+    _Atomic unsigned clients;
+    atomic_bool is_full;    /* all input is paused for the queue */
+    atomic_bool is_failing; /* and for the store */
+};
+
+/* ---- How much may wait ---- */
+
+static size_t share_of(const struct journal *journal)
+{
+    const unsigned clients = atomic_load_explicit(&journal->clients, memory_order_relaxed);
+    const size_t share = journal->queue_bytes_max / (clients ? clients : 1);
+
+    return share < SHARE_BYTES_MIN ? SHARE_BYTES_MIN : share;
+}
+
+static size_t queue_bytes(const struct journal *journal)
+{
+    return atomic_load_explicit(&journal->queue_bytes, memory_order_relaxed);
+}
+
+/* What one client has waiting is looked at, at each of its messages, and what all have at the end of the turn. */
+static void pause_if_over(struct journal_client *client)
+{
+    struct journal *const journal = client->journal;
+    const bool has_more_than_its_share =
+        client->bytes > SHARE_BYTES_MIN && queue_bytes(journal) > journal->queue_bytes_max / 2 &&
+        client->bytes > share_of(journal);
+
+    if (client->is_paused || !client->conn || (!has_more_than_its_share && client->owed < OWED_MAX)) return;
+    client->is_paused = true;
+    weir_conn_pause(client->conn);
+    TAILQ_INSERT_TAIL(&journal->outboxes[client->worker].paused, client, paused);
+}
+
+static void unlist_paused(struct journal_client *client)
+{
+    if (!client->is_paused) return;
+    client->is_paused = false;
+    TAILQ_REMOVE(&client->journal->outboxes[client->worker].paused, client, paused);
+}
+
+static void resume_clients(struct journal *journal, struct outbox *outbox)
+{
+    const bool has_room = queue_bytes(journal) <= journal->queue_bytes_max / 2;
+    const size_t share = share_of(journal);
+    struct journal_client *client = TAILQ_FIRST(&outbox->paused);
+
+    while (client) {
+        struct journal_client *const next = TAILQ_NEXT(client, paused);
+
+        if ((has_room || client->bytes <= share / 2) && client->owed <= OWED_MAX / 2) {
+            unlist_paused(client);
+            weir_conn_resume(client->conn);
+        }
+        client = next;
+    }
+}
+
+static void set_input(struct journal *journal, atomic_bool *why, bool is_stopped)
+{
+    if (!journal->weir || atomic_exchange(why, is_stopped) == is_stopped) return;
+    if (is_stopped)
+        weir_input_pause(journal->weir);
+    else
+        weir_input_resume(journal->weir);
+}
+
+/* ---- Records ---- */
+
+static int64_t now_us(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
+static void hand_over(struct journal *journal, struct outbox *outbox)
+{
+    const size_t bytes = outbox->filling->len;
+
+    writer_put(journal->writer, outbox->filling);
+    outbox->filling = NULL;
+    if (atomic_fetch_add_explicit(&journal->queue_bytes, bytes, memory_order_relaxed) + bytes >
+        journal->queue_bytes_max)
+        set_input(journal, &journal->is_full, true);
+}
+
+static struct batch *empty_batch(struct outbox *outbox, unsigned worker, size_t room)
+{
+    struct batch *const batch = outbox->spares;
+
+    if (!batch || room > BATCH_BYTES) return batch_new(worker, room > BATCH_BYTES ? room : BATCH_BYTES);
+    outbox->spares = batch->next;
+    outbox->spare_count--;
+    batch->len = 0;
+    batch->count = 0;
+    return batch;
+}
+
+static void keep_spare(struct outbox *outbox, struct batch *batch)
+{
+    if (batch->room != BATCH_BYTES || outbox->spare_count >= SPARE_BATCHES_MAX) {
+        free(batch);
+        return;
+    }
+    batch->next = outbox->spares;
+    outbox->spares = batch;
+    outbox->spare_count++;
+}
+
+/* A record with len bytes to fill in; NULL for want of memory. */
+static struct record *add_record(struct journal_client *client, enum record_kind kind, size_t len)
+{
+    struct journal *const journal = client->journal;
+    struct outbox *const outbox = &journal->outboxes[client->worker];
+    struct record *record = outbox->filling ? batch_add(outbox->filling, len) : NULL;
+
+    if (!record) {
+        if (outbox->filling) hand_over(journal, outbox);
+        outbox->filling = empty_batch(outbox, client->worker, record_bytes(len));
+        if (!outbox->filling) return NULL;
+        record = batch_add(outbox->filling, len);
+    }
+    if (!outbox->time_us) outbox->time_us = now_us();
+    *record = (struct record){
+        .head = &client->head, .time_us = outbox->time_us, .original_len = len, .len = (uint32_t)len, .kind = kind
+    };
+    client->records++;
+    client->bytes += record_bytes(len);
+    return record;
+}
+
+/* Most messages are ASCII, and seen to be in a loop without a branch. */
+static bool is_plain(struct weir_bytes bytes)
+{
+    unsigned char odd = 0;
+
+    for (size_t i = 0; i < bytes.len; i++)
+        odd |= (unsigned char)((unsigned char)(bytes.data[i] - ' ') > '~' - ' ');
+    return !odd;
+}
+
+/* Readable in whatever shows it, and harmless there: printable UTF-8, tabs and line ends. */
+static bool is_text(struct weir_bytes bytes)
+{
+    if (is_plain(bytes)) return true;
+    while (bytes.len > 0) {
+        uint32_t character = 0;
+        const int len = utf8_decode(bytes, &character);
+
+        if (len < 0) return false;
+        if (character != '\t' && character != '\n' && character != '\r' && utf8_columns(character) < 0) return false;
+        bytes.data += len;
+        bytes.len -= (size_t)len;
+    }
+    return true;
+}
+
+static struct record *add_bytes(struct journal_client *client, enum record_kind kind, struct weir_bytes bytes)
+{
+    struct record *const record = add_record(client, kind, bytes.len);
+
+    if (!record) return NULL;
+    if (bytes.len > 0) memcpy(record->bytes, bytes.data, bytes.len);
+    record->crc32c = crc32c(record->bytes, bytes.len);
+    if (is_text(bytes)) record->flags |= RECORD_TEXT;
+    return record;
+}
+
+static void give_up(struct journal_client *client)
+{
+    client->is_muted = true;
+    if (client->conn) weir_conn_abort(client->conn, WEIR_REASON_MEMORY);
+}
+
+/* ---- Acknowledgements ---- */
+
+static struct journal_client *client_of(struct head *head)
+{
+    return (struct journal_client *)(void *)head; /* its first member */
+}
+
+/* Leaves, or ends the connection: a stream of acknowledgements must not have a hole. */
+static void acknowledge(struct journal_client *client, const struct record *record)
+{
+    const struct template *const ack = client->listener->ack;
+    const struct template_values values = { .seq = record->seq,
+                                            .id = record->id,
+                                            .conn = client->head.connection,
+                                            .time_us = record->time_us,
+                                            .message = { record->bytes, record->len } };
+    unsigned char small[ACK_BYTES_USUAL];
+    const size_t room = template_bytes_max(ack);
+    unsigned char *const bytes = room <= sizeof(small) ? small : malloc(room);
+    const struct weir_bytes message = { bytes, bytes ? template_write(ack, &values, bytes) : 0 };
+    const int result = bytes ? weir_conn_send(client->conn, message) : -ENOMEM;
+
+    if (result < 0) {
+        client->is_muted = true;
+        if (result != WEIR_ECLOSING) weir_conn_abort(client->conn, result == -ENOBUFS  ? WEIR_REASON_SLOW_READER
+                                                                : result == -ENOMEM ? WEIR_REASON_MEMORY
+                                                                                    : WEIR_REASON_FAILED);
+    } else if (client->listener->store_replies) {
+        journal_sent(client, message, true);
+    }
+    if (bytes != small) free(bytes);
+}
+
+static void pay(struct journal_client *client, const struct record *record)
+{
+    client->owed--;
+    if (!client->conn) return;
+    if (!client->is_muted) acknowledge(client, record);
+    weir_conn_release(client->conn);
+}
+
+static void go_through(struct batch *batch)
+{
+    for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record)) {
+        struct journal_client *const client = client_of(record->head);
+
+        client->records--;
+        client->bytes -= record_bytes(record->len);
+        if (record->is_owed) pay(client, record);
+        if (!client->conn && client->records == 0) free(client);
+    }
+}
+
+static struct batch *take_returned(struct outbox *outbox)
+{
+    struct batch *batch = NULL;
+
+    pthread_mutex_lock(&outbox->lock);
+    batch = outbox->returned;
+    outbox->returned = NULL;
+    outbox->returned_last = &outbox->returned;
+    pthread_mutex_unlock(&outbox->lock);
+    return batch;
+}
+
+static void go_through_returned(struct journal *journal, struct outbox *outbox)
+{
+    struct batch *batch = take_returned(outbox);
+
+    if (!batch) return;
+    while (batch) {
+        struct batch *const next = batch->next;
+
+        atomic_fetch_sub_explicit(&journal->queue_bytes, batch->len, memory_order_relaxed);
+        go_through(batch);
+        keep_spare(outbox, batch);
+        batch = next;
+    }
+    if (queue_bytes(journal) <= journal->queue_bytes_max / 2) set_input(journal, &journal->is_full, false);
+}
+
+/* The end of the way for whatever has come back, also when its mail could not be sent. */
+static void on_mail(struct weir *weir, void *user)
+{
+    struct outbox *const outbox = user;
+
+    (void)weir;
+    go_through_returned(outbox->journal, outbox);
+}
+
+/* ---- On the writer's thread ---- */
+
+static void on_stored(struct batch *batch, void *user)
+{
+    struct journal *const journal = user;
+    struct outbox *const outbox = &journal->outboxes[batch->worker];
+
+    batch->next = NULL;
+    pthread_mutex_lock(&outbox->lock);
+    *outbox->returned_last = batch;
+    outbox->returned_last = &batch->next;
+    pthread_mutex_unlock(&outbox->lock);
+    weir_post(journal->weir, batch->worker, on_mail, outbox); /* a full mailbox has a turn to come, which looks too */
+}
+
+static void on_trouble(const char *text, void *user)
+{
+    struct journal *const journal = user;
+    const struct journal_config *const config = &journal->config;
+
+    set_input(journal, &journal->is_failing, text != NULL);
+    config->on_state(!text, text, config->user);
+}
+
+/* ---- Clients ---- */
+
+static struct record *add_opening(struct journal_client *client)
+{
+    const struct journal_listener *const listener = client->listener;
+    char peer[WEIR_ADDRESS_BYTES_MAX];
+    const char *const texts[] = { listener->url, listener->frame, weir_conn_peer(client->conn, peer) };
+    const size_t len = strlen(texts[0]) + strlen(texts[1]) + strlen(texts[2]) + 3;
+    struct record *const record = add_record(client, RECORD_OPEN, len);
+    unsigned char *at = record ? record->bytes : NULL;
+
+    for (size_t i = 0; record && i < sizeof(texts) / sizeof(texts[0]); i++) {
+        memcpy(at, texts[i], strlen(texts[i]) + 1);
+        at += strlen(texts[i]) + 1;
+    }
+    return record;
+}
+
+struct journal_client *journal_open(struct journal *journal, struct weir_conn *conn,
+                                    const struct journal_listener *listener)
+{
+    struct journal_client *const client = calloc(1, sizeof(*client));
+
+    if (!client) return NULL;
+    *client = (struct journal_client){ .head.connection = weir_conn_id(conn),
+                                       .conn = conn,
+                                       .journal = journal,
+                                       .listener = listener,
+                                       .worker = weir_conn_worker(conn) };
+    if (!add_opening(client)) {
+        free(client);
+        return NULL;
+    }
+    atomic_fetch_add_explicit(&journal->clients, 1, memory_order_relaxed);
+    return client;
+}
+
+static void owe(struct journal_client *client, struct record *record)
+{
+    const struct journal_listener *const listener = client->listener;
+
+    if (!listener->ack || record->flags & RECORD_UNFINISHED) return;
+    if (record->flags & RECORD_TRUNCATED && !listener->ack_truncated) return;
+    if (listener->ack_when == ACK_WHEN_RECEIVED) {
+        if (!client->is_muted) acknowledge(client, record);
+        return;
+    }
+    record->is_owed = true;
+    client->owed++;
+    weir_conn_hold(client->conn);
+}
+
+void journal_message(struct journal_client *client, struct weir_bytes message)
+{
+    struct record *const record = add_bytes(client, RECORD_MESSAGE, message);
+    struct weir_message_info info;
+
+    if (!record) {
+        give_up(client);
+        return;
+    }
+    weir_conn_message(client->conn, &info);
+    record->seq = info.seq;
+    record->original_len = info.flags & WEIR_MESSAGE_TRUNCATED ? info.original_len : message.len;
+    if (info.flags & WEIR_MESSAGE_TRUNCATED) record->flags |= RECORD_TRUNCATED;
+    if (info.flags & WEIR_MESSAGE_UNFINISHED) record->flags |= RECORD_UNFINISHED;
+    owe(client, record);
+    pause_if_over(client);
+}
+
+void journal_sent(struct journal_client *client, struct weir_bytes message, bool is_answer)
+{
+    struct record *record = NULL;
+
+    if (is_answer && !client->listener->store_replies) return;
+    record = add_bytes(client, RECORD_SENT, message);
+    if (!record)
+        give_up(client);
+    else if (is_answer)
+        record->flags |= RECORD_ANSWER;
+}
+
+void journal_close(struct journal_client *client, enum weir_reason reason)
+{
+    const char *const text = weir_reason_text(reason);
+    struct record *const record = add_record(client, RECORD_CLOSE, strlen(text));
+
+    if (record) memcpy(record->bytes, text, strlen(text));
+    unlist_paused(client);
+    atomic_fetch_sub_explicit(&client->journal->clients, 1, memory_order_relaxed);
+    client->conn = NULL;
+    if (client->records == 0) free(client);
+}
+
+void journal_turn(struct journal *journal, unsigned worker)
+{
+    struct outbox *const outbox = &journal->outboxes[worker];
+
+    outbox->time_us = 0;
+    go_through_returned(journal, outbox);
+    if (outbox->filling) hand_over(journal, outbox);
+    if (!TAILQ_EMPTY(&outbox->paused)) resume_clients(journal, outbox);
+}
+
+/* ---- From start to end ---- */
+
+int journal_new(const struct journal_config *config, struct journal **ret, char error[STORE_ERROR_BYTES_MAX])
+{
+    struct journal *const journal = calloc(1, sizeof(*journal));
+    struct outbox *const outboxes = calloc(config->workers, sizeof(*outboxes));
+    const struct writer_config writer = {
+        .path = config->path, .on_stored = on_stored, .on_trouble = on_trouble, .user = journal
+    };
+    int err = -ENOMEM;
+
+    if (!journal || !outboxes) {
+        snprintf(error, STORE_ERROR_BYTES_MAX, "%s", strerror(ENOMEM));
+        goto failed;
+    }
+    err = writer_new(&writer, &journal->writer, error);
+    if (err) goto failed;
+    journal->config = *config;
+    journal->queue_bytes_max = config->queue_bytes_max ? config->queue_bytes_max : QUEUE_BYTES_MAX;
+    journal->first_id = writer_next_connection(journal->writer);
+    journal->outboxes = outboxes;
+    for (unsigned i = 0; i < config->workers; i++) {
+        outboxes[i].journal = journal;
+        outboxes[i].returned_last = &outboxes[i].returned;
+        TAILQ_INIT(&outboxes[i].paused);
+        pthread_mutex_init(&outboxes[i].lock, NULL);
+    }
+    *ret = journal;
+    return 0;
+
+failed:
+    free(outboxes);
+    free(journal);
+    return err;
+}
+
+uint64_t journal_first_id(const struct journal *journal)
+{
+    return journal->first_id;
+}
+
+int journal_start(struct journal *journal, struct weir *weir)
+{
+    journal->weir = weir;
+    return writer_start(journal->writer);
+}
+
+uint64_t journal_stop(struct journal *journal)
+{
+    uint64_t left = 0;
+
+    for (unsigned i = 0; i < journal->config.workers; i++)
+        if (journal->outboxes[i].filling) hand_over(journal, &journal->outboxes[i]);
+    left = writer_stop(journal->writer);
+    for (unsigned i = 0; i < journal->config.workers; i++)
+        go_through_returned(journal, &journal->outboxes[i]);
+    return left;
+}
+
+static void free_batches(struct batch *batch)
+{
+    while (batch) {
+        struct batch *const next = batch->next;
+
+        free(batch);
+        batch = next;
+    }
+}
+
+void journal_free(struct journal *journal)
+{
+    if (!journal) return;
+    writer_free(journal->writer);
+    for (unsigned i = 0; i < journal->config.workers; i++) {
+        free(journal->outboxes[i].filling);
+        free_batches(journal->outboxes[i].spares);
+        free_batches(journal->outboxes[i].returned);
+        pthread_mutex_destroy(&journal->outboxes[i].lock);
+    }
+    free(journal->outboxes);
+    free(journal);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/record.c: records one behind the other, each on a boundary that its members need. */
+#include "record.h"
+
+#include <stdlib.h>
+
+struct batch *batch_new(unsigned worker, size_t room)
+{
+    struct batch *const batch = malloc(sizeof(*batch) + room);
+
+    if (!batch) return NULL;
+    *batch = (struct batch){ .worker = worker, .room = room };
+    return batch;
+}
+
+size_t record_bytes(size_t len)
+{
+    const size_t grain = _Alignof(struct record);
+
+    return (sizeof(struct record) + len + grain - 1) / grain * grain;
+}
+
+struct record *batch_add(struct batch *batch, size_t len)
+{
+    const size_t bytes = record_bytes(len);
+    struct record *const record = (struct record *)(void *)(batch->bytes + batch->len);
+
+    if (bytes > batch->room - batch->len) return NULL;
+    batch->len += bytes;
+    batch->count++;
+    record->len = (uint32_t)len;
+    return record;
+}
+
+struct record *batch_next(struct batch *batch, const struct record *before)
+{
+    const size_t at =
+        before ? (size_t)((const unsigned char *)before - batch->bytes) + record_bytes(before->len) : 0;
+
+    return at < batch->len ? (struct record *)(void *)(batch->bytes + at) : NULL;
+}

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/store.c: rows in, and a word about each transaction. SQLite does the rest: a transaction is a stretch of
+ * the write-ahead log with checksums, and counts once its last frame is there; with synchronous=FULL the log is synced
+ * before COMMIT returns. Nothing here, or elsewhere in the process, may open or close the database's files by another
+ * route: closing any descriptor of such a file drops all of the process's locks on it (fcntl(2)). */
+#include "store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include "journal/schema.h"
+
+enum {
+    CACHE_KIB = 16 * 1024,
+    NUMBERS_AHEAD = 1000, /* connections' numbers that are taken in one go */
+    TEXT_BYTES_MAX = 400
+};
+
+enum statement {
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    ADD_MESSAGE,
+    ADD_SECOND,
+    ADD_CONNECTION,
+    CLOSE_CONNECTION,
+    SET_HEAD,
+    SET_META,
+    DATA_VERSION,
+    FIND_MESSAGE,
+    STATEMENT_COUNT
+};
+
+static const char *const statement_texts[STATEMENT_COUNT] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [ADD_MESSAGE] = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [ADD_SECOND] = "INSERT OR IGNORE INTO second VALUES (?, ?)",
+    [ADD_CONNECTION] = "INSERT INTO connection (id, listener, frame, peer, opened) VALUES (?, ?, ?, ?, ?)",
+    [CLOSE_CONNECTION] = "UPDATE connection SET closed = ?, reason = ?, last_message = ? WHERE id = ?",
+    [SET_HEAD] = "UPDATE connection SET last_message = ? WHERE id = ?",
+    [SET_META] = "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+    [DATA_VERSION] = "PRAGMA data_version",
+    [FIND_MESSAGE] = "SELECT connection, seq, crc32c FROM message WHERE id = ?",
+};
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    uint64_t last_message;    /* stored */
+    uint64_t next_message;    /* ahead of last_message + 1 inside a transaction */
+    int64_t last_second;      /* that has its row, or will with this transaction */
+    int64_t seconds_stored;   /* last_second before the transaction */
+    uint64_t next_connection; /* the number after the highest one seen */
+    uint64_t numbers_taken;   /* no connection has a number of at least this; stored */
+    int64_t data_version;     /* changes when somebody else has written */
+    int log_pages;
+    int page_bytes;
+    char text[TEXT_BYTES_MAX];
+};
+
+/* ---- What SQLite says ---- */
+
+static void __attribute__((format(printf, 2, 3))) say(struct store *store, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(store->text, sizeof(store->text), format, arguments);
+    va_end(arguments);
+}
+
+/* Whether a failed call leaves no doubt that nothing was stored: SQLite knew it before it wrote, or has undone it. */
+static bool is_refusal(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_NOMEM:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_TOOBIG:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Ends the transaction, and says why. */
+static enum store_outcome fail(struct store *store, int code)
+{
+    const int system = sqlite3_system_errno(store->db);
+
+    say(store, "%s%s%s", sqlite3_errmsg(store->db), system ? ": " : "", system ? strerror(system) : "");
+    if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    store->next_message = store->last_message + 1;
+    store->last_second = store->seconds_stored;
+    return is_refusal(code) ? STORE_REFUSED : STORE_UNKNOWN;
+}
+
+/* Runs a statement whose parameters are bound. */
+static enum store_outcome run(struct store *store, enum statement which)
+{
+    sqlite3_stmt *const statement = store->statements[which];
+    const int code = sqlite3_step(statement);
+    enum store_outcome outcome = STORE_STORED;
+
+    if (code != SQLITE_DONE && code != SQLITE_ROW) outcome = fail(store, code);
+    sqlite3_reset(statement);
+    return outcome;
+}
+
+/* ---- Opening ---- */
+
+/* A pragma is a wish: what became of it is read back. */
+static int set_pragma(struct store *store, const char *name, const char *value, const char *expected)
+{
+    sqlite3_stmt *statement = NULL;
+    char text[128];
+    int code = SQLITE_OK;
+
+    snprintf(text, sizeof(text), "PRAGMA %s = %s", name, value);
+    code = sqlite3_exec(store->db, text, NULL, NULL, NULL);
+    snprintf(text, sizeof(text), "PRAGMA %s", name);
+    if (code == SQLITE_OK) code = sqlite3_prepare_v2(store->db, text, -1, &statement, NULL);
+    if (code == SQLITE_OK) code = sqlite3_step(statement);
+    if (code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), expected) != 0) {
+        say(store, "cannot set %s to %s here: it is %s", name, value, sqlite3_column_text(statement, 0));
+        code = SQLITE_MISUSE;
+    }
+    sqlite3_finalize(statement);
+    return code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+/* The page size counts for a new database only. Checkpoints are ours: one that a commit runs into holds it up. */
+static int set_pragmas(struct store *store)
+{
+    static const struct {
+        const char *name, *value, *expected;
+    } pragmas[] = {
+        { "journal_mode", "WAL", "wal" },
+        { "synchronous", "FULL", "2" },
+        { "wal_autocheckpoint", "0", "0" },
+        { "locking_mode", "NORMAL", "normal" },
+        { "foreign_keys", "0", "0" },
+        { "cell_size_check", "1", "1" },
+    };
+    char cache[32];
+    int code = sqlite3_exec(store->db, "PRAGMA page_size = 8192", NULL, NULL, NULL);
+
+    for (size_t i = 0; i < sizeof(pragmas) / sizeof(pragmas[0]) && code == SQLITE_OK; i++)
+        code = set_pragma(store, pragmas[i].name, pragmas[i].value, pragmas[i].expected);
+    snprintf(cache, sizeof(cache), "-%d", CACHE_KIB);
+    return code == SQLITE_OK ? set_pragma(store, "cache_size", cache, cache) : code;
+}
+
+static int prepare_statements(struct store *store)
+{
+    int code = SQLITE_OK;
+
+    for (int i = 0; i < STATEMENT_COUNT && code == SQLITE_OK; i++)
+        code = sqlite3_prepare_v3(store->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i],
+                                  NULL);
+    return code;
+}
+
+static int read_number(struct store *store, const char *sql, int64_t *ret)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
+
+    if (code == SQLITE_OK) code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) *ret = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
+static int read_state(struct store *store)
+{
+    int64_t message = 0, second = 0, connection = 0, taken = 0, page_bytes = 0;
+    int code = read_number(store, "SELECT coalesce(max(id), 0) FROM message", &message);
+
+    if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(max(time), 0) FROM second", &second);
+    if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(max(id), 0) FROM connection", &connection);
+    if (code == SQLITE_OK)
+        code = read_number(store, "SELECT coalesce((SELECT value FROM meta WHERE key = 'numbers_taken'), 1)", &taken);
+    if (code == SQLITE_OK) code = read_number(store, "PRAGMA page_size", &page_bytes);
+    if (code == SQLITE_OK) code = read_number(store, "PRAGMA data_version", &store->data_version);
+    if (code != SQLITE_OK) return code;
+    store->last_message = (uint64_t)message;
+    store->next_message = store->last_message + 1;
+    store->last_second = store->seconds_stored = second;
+    store->next_connection = (uint64_t)(connection + 1 > taken ? connection + 1 : taken);
+    store->page_bytes = (int)page_bytes;
+    return SQLITE_OK;
+}
+
+static enum store_outcome set_meta(struct store *store, const char *key, int64_t value)
+{
+    sqlite3_stmt *const statement = store->statements[SET_META];
+
+    sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, value);
+    return run(store, SET_META);
+}
+
+/* Numbers are taken before they are given, so that a kill cannot give one twice. */
+static enum store_outcome reserve_numbers(struct store *store)
+{
+    if (store->numbers_taken > store->next_connection + NUMBERS_AHEAD / 2) return STORE_STORED;
+    store->numbers_taken = store->next_connection + NUMBERS_AHEAD;
+    return set_meta(store, "numbers_taken", (int64_t)store->numbers_taken);
+}
+
+/* The heads of a second at most are behind after a kill. */
+static int rebuild_heads(struct store *store)
+{
+    static const char text[] =
+        "UPDATE connection SET last_message = newer.id FROM"
+        " (SELECT connection, max(id) AS id FROM message"
+        "  WHERE id > coalesce((SELECT value FROM meta WHERE key = 'heads_until'), 0) GROUP BY connection) AS newer"
+        " WHERE connection.id = newer.connection";
+
+    return sqlite3_exec(store->db, text, NULL, NULL, NULL);
+}
+
+static int on_commit(void *user, sqlite3 *db, const char *name, int pages)
+{
+    struct store *const store = user;
+
+    (void)db;
+    (void)name;
+    store->log_pages = pages;
+    return SQLITE_OK;
+}
+
+static int prepare(struct store *store)
+{
+    int code = sqlite3_extended_result_codes(store->db, 1);
+
+    sqlite3_wal_hook(store->db, on_commit, store);
+
+    if (code == SQLITE_OK) code = set_pragmas(store);
+    if (code == SQLITE_OK) code = schema_prepare(store->db, store->text, sizeof(store->text));
+    if (code == SQLITE_OK) code = rebuild_heads(store);
+    if (code == SQLITE_OK) code = read_state(store);
+    if (code == SQLITE_OK) code = prepare_statements(store);
+    return code;
+}
+
+int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTES_MAX])
+{
+    struct store *const store = calloc(1, sizeof(*store));
+    int code = SQLITE_NOMEM;
+
+    if (!store) goto failed;
+    code = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK) code = prepare(store);
+    if (code == SQLITE_OK) code = reserve_numbers(store) == STORE_STORED ? SQLITE_OK : SQLITE_ERROR;
+    if (code != SQLITE_OK) goto failed;
+    *ret = store;
+    return 0;
+
+failed:
+    snprintf(error, STORE_ERROR_BYTES_MAX, "store %s: %s", path,
+             store && store->text[0] ? store->text
+             : store && store->db    ? sqlite3_errmsg(store->db)
+                                     : strerror(ENOMEM));
+    store_close(store);
+    return code == SQLITE_NOMEM ? -ENOMEM : code == SQLITE_FULL ? -ENOSPC : -EIO;
+}
+
+void store_close(struct store *store)
+{
+    if (!store) return;
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(store->statements[i]);
+    sqlite3_close(store->db);
+    free(store);
+}
+
+uint64_t store_next_connection(const struct store *store)
+{
+    return store->next_connection;
+}
+
+int64_t store_log_bytes(const struct store *store)
+{
+    return (int64_t)store->log_pages * store->page_bytes;
+}
+
+const char *store_text(const struct store *store)
+{
+    return store->text;
+}
+
+uint64_t store_last_message(const struct store *store)
+{
+    return store->last_message;
+}
+
+/* ---- A transaction ---- */
+
+/* Somebody else's commit since ours: what we know of the tables may be wrong. */
+static enum store_outcome check_foreign_writer(struct store *store)
+{
+    sqlite3_stmt *const statement = store->statements[DATA_VERSION];
+    const int code = sqlite3_step(statement);
+    const int64_t version = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : store->data_version;
+
+    sqlite3_reset(statement);
+    if (code != SQLITE_ROW) return fail(store, code);
+    if (version == store->data_version) return STORE_STORED;
+    fail(store, SQLITE_ERROR);
+    say(store, "another program has written to it");
+    return STORE_UNKNOWN;
+}
+
+enum store_outcome store_begin(struct store *store)
+{
+    const enum store_outcome outcome = run(store, BEGIN);
+
+    return outcome == STORE_STORED ? check_foreign_writer(store) : outcome;
+}
+
+/* A row a second says where reading by time begins. */
+static enum store_outcome note_second(struct store *store, int64_t time_us, uint64_t id)
+{
+    sqlite3_stmt *const statement = store->statements[ADD_SECOND];
+    const int64_t second = time_us / 1000000;
+
+    if (second <= store->last_second) return STORE_STORED; /* also a clock that was set back: order is by id */
+    store->last_second = second;
+    sqlite3_bind_int64(statement, 1, second);
+    sqlite3_bind_int64(statement, 2, (int64_t)id);
+    return run(store, ADD_SECOND);
+}
+
+static enum store_outcome add_message(struct store *store, struct record *record)
+{
+    sqlite3_stmt *const statement = store->statements[ADD_MESSAGE];
+    struct head *const head = record->head;
+    enum store_outcome outcome = STORE_STORED;
+
+    record->id = store->next_message++;
+    record->previous = head->last_message;
+    sqlite3_bind_int64(statement, 1, (int64_t)record->id);
+    sqlite3_bind_int64(statement, 2, (int64_t)head->connection);
+    sqlite3_bind_int(statement, 3, record->kind == RECORD_SENT);
+    sqlite3_bind_int64(statement, 4, (int64_t)record->seq);
+    sqlite3_bind_int64(statement, 5, record->time_us);
+    sqlite3_bind_int64(statement, 6, (int64_t)record->previous);
+    sqlite3_bind_int(statement, 7, record->flags);
+    if (record->original_len == record->len)
+        sqlite3_bind_null(statement, 8);
+    else
+        sqlite3_bind_int64(statement, 8, (int64_t)record->original_len);
+    sqlite3_bind_int64(statement, 9, record->crc32c);
+    sqlite3_bind_blob(statement, 10, record->bytes, (int)record->len, SQLITE_STATIC);
+    outcome = run(store, ADD_MESSAGE);
+    if (outcome != STORE_STORED) return outcome;
+    head->last_message = record->id;
+    return note_second(store, record->time_us, record->id);
+}
+
+static enum store_outcome add_connection(struct store *store, const struct record *record)
+{
+    sqlite3_stmt *const statement = store->statements[ADD_CONNECTION];
+    const char *const listener = (const char *)record->bytes;
+    const char *const frame = listener + strlen(listener) + 1;
+    const char *const peer = frame + strlen(frame) + 1;
+    const uint64_t number = record->head->connection;
+    enum store_outcome outcome = STORE_STORED;
+
+    sqlite3_bind_int64(statement, 1, (int64_t)number);
+    sqlite3_bind_text(statement, 2, listener, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 3, frame, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 4, peer, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 5, record->time_us);
+    outcome = run(store, ADD_CONNECTION);
+    if (outcome != STORE_STORED) return outcome;
+    if (number >= store->next_connection) store->next_connection = number + 1;
+    return reserve_numbers(store);
+}
+
+static enum store_outcome close_connection(struct store *store, const struct record *record)
+{
+    sqlite3_stmt *const statement = store->statements[CLOSE_CONNECTION];
+
+    sqlite3_bind_int64(statement, 1, record->time_us);
+    sqlite3_bind_text(statement, 2, (const char *)record->bytes, (int)record->len, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 3, (int64_t)record->head->last_message);
+    sqlite3_bind_int64(statement, 4, (int64_t)record->head->connection);
+    return run(store, CLOSE_CONNECTION);
+}
+
+enum store_outcome store_add(struct store *store, struct record *record)
+{
+    switch ((enum record_kind)record->kind) {
+    case RECORD_OPEN:
+        return add_connection(store, record);
+    case RECORD_CLOSE:
+        return close_connection(store, record);
+    case RECORD_MESSAGE:
+    case RECORD_SENT:
+        break;
+    }
+    return add_message(store, record);
+}
+
+enum store_outcome store_set_head(struct store *store, const struct head *head)
+{
+    sqlite3_stmt *const statement = store->statements[SET_HEAD];
+
+    sqlite3_bind_int64(statement, 1, (int64_t)head->last_message);
+    sqlite3_bind_int64(statement, 2, (int64_t)head->connection);
+    return run(store, SET_HEAD);
+}
+
+enum store_outcome store_set_heads_until(struct store *store)
+{
+    return set_meta(store, "heads_until", (int64_t)store->next_message - 1);
+}
+
+enum store_outcome store_commit(struct store *store)
+{
+    enum store_outcome outcome = run(store, COMMIT);
+
+    if (outcome != STORE_STORED) return outcome;
+    store->last_message = store->next_message - 1;
+    store->seconds_stored = store->last_second;
+    return outcome;
+}
+
+enum store_outcome store_seal(struct store *store)
+{
+    enum store_outcome outcome = store_begin(store);
+
+    if (outcome == STORE_STORED) outcome = store_set_heads_until(store);
+    if (outcome == STORE_STORED) outcome = set_meta(store, "numbers_taken", (int64_t)store->next_connection);
+    return outcome == STORE_STORED ? store_commit(store) : outcome;
+}
+
+bool store_has(struct store *store, const struct record *record)
+{
+    sqlite3_stmt *const statement = store->statements[FIND_MESSAGE];
+    bool has = false;
+
+    sqlite3_bind_int64(statement, 1, (int64_t)record->id);
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        has = sqlite3_column_int64(statement, 0) == (int64_t)record->head->connection &&
+              sqlite3_column_int64(statement, 1) == (int64_t)record->seq &&
+              sqlite3_column_int64(statement, 2) == record->crc32c;
+    sqlite3_reset(statement);
+    return has;
+}
+
+void store_rollback(struct store *store)
+{
+    run(store, ROLLBACK);
+    store->next_message = store->last_message + 1;
+    store->last_second = store->seconds_stored;
+}
+
+enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left)
+{
+    int pages = 0, moved = 0;
+    const int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
+
+    if (code != SQLITE_OK) return fail(store, code);
+    *ret_left = (int64_t)(pages - moved) * store->page_bytes;
+    if (pages == moved) store->log_pages = 0;
+    return STORE_STORED;
+}

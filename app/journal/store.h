@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/store.h: the store, an SQLite database with a write-ahead log (https://www.sqlite.org/wal.html), as
+ * whoever writes to it sees it. There is one such connection in the world, and one thread that uses it: all functions
+ * here are that thread's.
+ *
+ * What became of a transaction has three answers. STORED: the commit returned after its fsync. REFUSED: nothing was
+ * stored (the disk is full, somebody holds a lock); it may be tried again as it is. UNKNOWN: an I/O error says neither
+ * that it was stored nor that it was not; the store has to be closed, opened and asked. */
+#ifndef APP_JOURNAL_STORE_H
+#define APP_JOURNAL_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "journal/record.h"
+
+struct store;
+
+enum store_outcome { STORE_STORED, STORE_REFUSED, STORE_UNKNOWN };
+
+enum { STORE_ERROR_BYTES_MAX = 600 };
+
+/* Opens the store at path, or makes it; the folder is there and the lock is held (journal/folder.h). The settings that
+ * durability rests on are set and read back. Returns 0, and *ret is the caller's, for store_close; or a negative code
+ * with a sentence in error. */
+int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTES_MAX]);
+
+/* NULL is accepted. What was not committed is not stored. */
+void store_close(struct store *store);
+
+/* The first number that no connection of this store has had. */
+uint64_t store_next_connection(const struct store *store);
+
+/* The id of the newest message that is stored; 0: none. */
+uint64_t store_last_message(const struct store *store);
+
+/* One transaction: begin, any number of adds, commit. After anything but STORED the transaction is gone, and
+ * store_text says why. add gives a message its id, counting on from the last one stored. */
+enum store_outcome store_begin(struct store *store);
+enum store_outcome store_add(struct store *store, struct record *record);
+enum store_outcome store_commit(struct store *store);
+
+/* After STORED from all of begin and add: gives the transaction up, as if it had never begun. */
+void store_rollback(struct store *store);
+
+/* Inside a transaction: writes where a connection's chain of messages begins, and up to which message all such heads
+ * are written. What is behind after a kill, opening the store makes good. */
+enum store_outcome store_set_head(struct store *store, const struct head *head);
+enum store_outcome store_set_heads_until(struct store *store);
+
+/* A transaction of its own: the last one, with all heads written. */
+enum store_outcome store_seal(struct store *store);
+
+/* Whether the message that was added with this id is stored. */
+bool store_has(struct store *store, const struct record *record);
+
+/* Moves what is in the log to the database and syncs both, as far as no reader is in the way; the log begins anew after
+ * that. *ret_left: bytes of the log that were left. */
+enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left);
+
+/* The log's length, bytes. */
+int64_t store_log_bytes(const struct store *store);
+
+/* The sentence of the last outcome that was not STORED. */
+const char *store_text(const struct store *store);
+
+#endif

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/writer.c: takes all that waits, stores it in transactions of a bounded size, and says so. While one
+ * transaction is synced the next one gathers, so the more comes, the more share a sync: nothing waits for company.
+ * Must never hold its lock while it uses the store, and never call a batch stored that may not be. */
+#include "writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    TRANSACTION_RECORDS_MAX = 32768,
+    TRANSACTION_BYTES_MAX = 4 * 1024 * 1024,
+    HEADS_EVERY_MS = 1000,
+    RETRY_MS = 1000,
+    LOG_BYTES_IDLE = 1024 * 1024,    /* a log as long as this is moved when nothing waits */
+    LOG_BYTES_MAX = 16 * 1024 * 1024 /* and as long as this in any case */
+};
+
+struct writer {
+    struct writer_config config;
+    struct store *store; /* NULL: it failed, and has to be opened */
+    pthread_t thread;
+    bool is_running;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wakes;
+    struct batch *first, **last; /* put and not taken; locked */
+    bool is_stopping;            /* locked */
+
+    /* The thread's own. */
+    struct batch *taken, **taken_last;
+    TAILQ_HEAD(, head) stale; /* the store has an older word of them */
+    int64_t heads_written_ms;
+    bool is_in_trouble;
+    char text[STORE_ERROR_BYTES_MAX];
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* ---- What waits ---- */
+
+static void wait_until(struct writer *writer, int64_t deadline_ms)
+{
+    const struct timespec time = { .tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000 };
+
+    pthread_cond_timedwait(&writer->wakes, &writer->lock, &time);
+}
+
+/* Takes all that was put, behind what was taken before. Waits for it, but not longer than until heads are due. Returns
+ * whether to go on: no, once all is done and we are to stop. */
+static bool take(struct writer *writer)
+{
+    bool goes_on = true;
+
+    pthread_mutex_lock(&writer->lock);
+    while (!writer->first && !writer->taken && !writer->is_stopping) {
+        if (TAILQ_EMPTY(&writer->stale)) {
+            pthread_cond_wait(&writer->wakes, &writer->lock);
+        } else {
+            wait_until(writer, writer->heads_written_ms + HEADS_EVERY_MS);
+            if (now_ms() >= writer->heads_written_ms + HEADS_EVERY_MS) break;
+        }
+    }
+    if (writer->first) {
+        *writer->taken_last = writer->first;
+        writer->taken_last = writer->last;
+        writer->first = NULL;
+        writer->last = &writer->first;
+    }
+    goes_on = writer->taken || !writer->is_stopping;
+    pthread_mutex_unlock(&writer->lock);
+    return goes_on;
+}
+
+static bool is_anything_put(struct writer *writer)
+{
+    bool is = false;
+
+    pthread_mutex_lock(&writer->lock);
+    is = writer->first != NULL;
+    pthread_mutex_unlock(&writer->lock);
+    return is;
+}
+
+void writer_put(struct writer *writer, struct batch *batch)
+{
+    bool was_empty = false;
+
+    batch->next = NULL;
+    pthread_mutex_lock(&writer->lock);
+    was_empty = !writer->first;
+    *writer->last = batch;
+    writer->last = &batch->next;
+    pthread_mutex_unlock(&writer->lock);
+    if (was_empty) pthread_cond_signal(&writer->wakes);
+}
+
+/* ---- Trouble ---- */
+
+static void begin_trouble(struct writer *writer, const char *text)
+{
+    if (writer->is_in_trouble && strcmp(writer->text, text) == 0) return;
+    writer->is_in_trouble = true;
+    snprintf(writer->text, sizeof(writer->text), "%s", text);
+    writer->config.on_trouble(writer->text, writer->config.user);
+}
+
+static void end_trouble(struct writer *writer)
+{
+    if (!writer->is_in_trouble) return;
+    writer->is_in_trouble = false;
+    writer->config.on_trouble(NULL, writer->config.user);
+}
+
+/* Waits a second before the next try. Returns whether there is to be one: not when we are to stop. */
+static bool wait_for_retry(struct writer *writer)
+{
+    const int64_t deadline_ms = now_ms() + RETRY_MS;
+    bool goes_on = false;
+
+    pthread_mutex_lock(&writer->lock);
+    while (!writer->is_stopping && now_ms() < deadline_ms)
+        wait_until(writer, deadline_ms);
+    goes_on = !writer->is_stopping;
+    pthread_mutex_unlock(&writer->lock);
+    return goes_on;
+}
+
+/* What came of the last transaction cannot be told, so all that SQLite remembers goes, and the file is asked. Moving
+ * the log to the database then writes and syncs again what a failed sync may have left in memory only: what is read
+ * after that is on disk. */
+static bool reopen(struct writer *writer)
+{
+    char error[STORE_ERROR_BYTES_MAX];
+    int64_t left = 0;
+
+    store_close(writer->store);
+    writer->store = NULL;
+    if (store_open(writer->config.path, &writer->store, error)) {
+        begin_trouble(writer, error);
+        return false;
+    }
+    if (store_checkpoint(writer->store, &left) == STORE_STORED && left == 0) return true;
+    begin_trouble(writer, left ? "its log cannot be moved to the database: something reads it" : store_text(writer->store));
+    store_close(writer->store);
+    writer->store = NULL;
+    return false;
+}
+
+/* ---- Storing ---- */
+
+static enum store_outcome add_batch(struct writer *writer, struct batch *batch)
+{
+    enum store_outcome outcome = STORE_STORED;
+
+    for (struct record *record = batch_next(batch, NULL); record && outcome == STORE_STORED;
+         record = batch_next(batch, record))
+        outcome = store_add(writer->store, record);
+    return outcome;
+}
+
+/* Up to the bounds of a transaction, but one batch at least. *ret_end: the first that is not in it. */
+static enum store_outcome add_batches(struct writer *writer, struct batch **ret_end)
+{
+    enum store_outcome outcome = store_begin(writer->store);
+    struct batch *batch = writer->taken;
+    size_t records = 0, bytes = 0;
+
+    while (batch && outcome == STORE_STORED && records < TRANSACTION_RECORDS_MAX && bytes < TRANSACTION_BYTES_MAX) {
+        outcome = add_batch(writer, batch);
+        records += batch->count;
+        bytes += batch->len;
+        batch = batch->next;
+    }
+    *ret_end = batch;
+    return outcome;
+}
+
+/* A transaction that did not come about has moved heads all the same: each goes back to where its first record found
+ * it. */
+static void restore_heads(struct writer *writer, const struct batch *end)
+{
+    for (struct batch *batch = writer->taken; batch != end; batch = batch->next) {
+        for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record)) {
+            if (record->kind != RECORD_MESSAGE && record->kind != RECORD_SENT) continue;
+            if (record->id && record->previous < record->head->last_message)
+                record->head->last_message = record->previous;
+            record->id = 0;
+        }
+    }
+}
+
+/* A closed connection's head was written with its close, and goes with the batch. */
+static void note_heads(struct writer *writer, struct batch *batch)
+{
+    for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record)) {
+        struct head *const head = record->head;
+
+        if (record->kind == RECORD_CLOSE) {
+            if (head->is_stale) TAILQ_REMOVE(&writer->stale, head, stale);
+            head->is_stale = false;
+        } else if (!head->is_stale && record->kind != RECORD_OPEN) {
+            TAILQ_INSERT_TAIL(&writer->stale, head, stale);
+            head->is_stale = true;
+        }
+    }
+}
+
+static void hand_back(struct writer *writer, const struct batch *end)
+{
+    while (writer->taken != end) {
+        struct batch *const batch = writer->taken;
+
+        writer->taken = batch->next;
+        note_heads(writer, batch);
+        writer->config.on_stored(batch, writer->config.user);
+    }
+    if (!writer->taken) writer->taken_last = &writer->taken;
+}
+
+/* The last message of a transaction that may have been stored; NULL: it had none. */
+static const struct record *last_message(struct writer *writer, const struct batch *end)
+{
+    const struct record *last = NULL;
+
+    for (struct batch *batch = writer->taken; batch != end; batch = batch->next)
+        for (const struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record))
+            if (record->kind == RECORD_MESSAGE || record->kind == RECORD_SENT) last = record;
+    return last;
+}
+
+/* Returns whether the transaction is stored after all. A transaction is stored whole or not at all, so its last message
+ * stands for it; one without messages is tried again. */
+static bool ask_again(struct writer *writer, const struct batch *end)
+{
+    const struct record *const last = last_message(writer, end);
+
+    return last && last->id && store_has(writer->store, last);
+}
+
+/* Stores some of what was taken. Returns whether it is to be tried again at once, or had to be given up. */
+static bool store_some(struct writer *writer)
+{
+    struct batch *end = NULL;
+    enum store_outcome outcome = add_batches(writer, &end);
+
+    if (outcome == STORE_STORED) outcome = store_commit(writer->store);
+    if (outcome != STORE_STORED) begin_trouble(writer, store_text(writer->store));
+    while (outcome == STORE_UNKNOWN && !reopen(writer))
+        if (!wait_for_retry(writer)) return false;
+    if (outcome == STORE_STORED || (outcome == STORE_UNKNOWN && ask_again(writer, end))) {
+        end_trouble(writer);
+        hand_back(writer, end);
+        return true;
+    }
+    restore_heads(writer, end);
+    return wait_for_retry(writer);
+}
+
+static void write_heads(struct writer *writer)
+{
+    enum store_outcome outcome = store_begin(writer->store);
+    struct head *head = NULL;
+
+    writer->heads_written_ms = now_ms();
+    TAILQ_FOREACH(head, &writer->stale, stale)
+        if (outcome == STORE_STORED) outcome = store_set_head(writer->store, head);
+    if (outcome == STORE_STORED) outcome = store_set_heads_until(writer->store);
+    if (outcome == STORE_STORED) outcome = store_commit(writer->store);
+    if (outcome != STORE_STORED) return; /* opening the store makes it good, and so does the next second */
+    while ((head = TAILQ_FIRST(&writer->stale))) {
+        TAILQ_REMOVE(&writer->stale, head, stale);
+        head->is_stale = false;
+    }
+}
+
+/* What a commit should not have to wait for. */
+static void tidy(struct writer *writer)
+{
+    int64_t left = 0;
+
+    if (!TAILQ_EMPTY(&writer->stale) && now_ms() >= writer->heads_written_ms + HEADS_EVERY_MS) write_heads(writer);
+    if (store_log_bytes(writer->store) < (is_anything_put(writer) ? LOG_BYTES_MAX : LOG_BYTES_IDLE)) return;
+    if (store_checkpoint(writer->store, &left) != STORE_STORED) begin_trouble(writer, store_text(writer->store));
+}
+
+static void *run(void *user)
+{
+    struct writer *const writer = user;
+
+    while (take(writer)) {
+        bool goes_on = true;
+
+        while (writer->taken && goes_on)
+            goes_on = store_some(writer);
+        if (!goes_on) break;
+        tidy(writer);
+    }
+    return NULL;
+}
+
+/* ---- From start to end ---- */
+
+static int init_locks(struct writer *writer)
+{
+    pthread_condattr_t attributes;
+    int err = pthread_condattr_init(&attributes);
+
+    if (err) return -err;
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    err = pthread_cond_init(&writer->wakes, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (!err) err = pthread_mutex_init(&writer->lock, NULL);
+    return -err;
+}
+
+int writer_new(const struct writer_config *config, struct writer **ret, char error[STORE_ERROR_BYTES_MAX])
+{
+    struct writer *const writer = calloc(1, sizeof(*writer));
+    int err = writer ? init_locks(writer) : -ENOMEM;
+
+    if (err) {
+        free(writer);
+        snprintf(error, STORE_ERROR_BYTES_MAX, "%s", strerror(-err));
+        return err;
+    }
+    writer->config = *config;
+    writer->last = &writer->first;
+    writer->taken_last = &writer->taken;
+    TAILQ_INIT(&writer->stale);
+    err = store_open(config->path, &writer->store, error);
+    if (err) {
+        writer_free(writer);
+        return err;
+    }
+    *ret = writer;
+    return 0;
+}
+
+uint64_t writer_next_connection(const struct writer *writer)
+{
+    return store_next_connection(writer->store);
+}
+
+int writer_start(struct writer *writer)
+{
+    const int err = pthread_create(&writer->thread, NULL, run, writer);
+
+    writer->is_running = err == 0;
+    return -err;
+}
+
+static uint64_t count_left(struct batch *batch)
+{
+    uint64_t count = 0;
+
+    for (; batch; batch = batch->next)
+        count += batch->count;
+    return count;
+}
+
+uint64_t writer_stop(struct writer *writer)
+{
+    int64_t left = 0;
+
+    if (writer->is_running) {
+        pthread_mutex_lock(&writer->lock);
+        writer->is_stopping = true;
+        pthread_mutex_unlock(&writer->lock);
+        pthread_cond_signal(&writer->wakes);
+        pthread_join(writer->thread, NULL);
+        writer->is_running = false;
+    }
+    if (writer->store && store_seal(writer->store) == STORE_STORED) store_checkpoint(writer->store, &left);
+    store_close(writer->store);
+    writer->store = NULL;
+    return count_left(writer->taken) + count_left(writer->first);
+}
+
+static void free_batches(struct batch *batch)
+{
+    while (batch) {
+        struct batch *const next = batch->next;
+
+        free(batch);
+        batch = next;
+    }
+}
+
+void writer_free(struct writer *writer)
+{
+    if (!writer) return;
+    store_close(writer->store);
+    free_batches(writer->taken);
+    free_batches(writer->first);
+    pthread_cond_destroy(&writer->wakes);
+    pthread_mutex_destroy(&writer->lock);
+    free(writer);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/writer.h: the thread that writes to the store. Batches are handed to it from any thread; it commits what
+ * waits as one transaction, and hands each batch back once its records are on disk. It never gives one back that is
+ * not: while the store refuses, it keeps what it has and tries again each second. */
+#ifndef APP_JOURNAL_WRITER_H
+#define APP_JOURNAL_WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "journal/record.h"
+#include "journal/store.h"
+
+struct writer;
+
+struct writer_config {
+    const char *path; /* of the store; must outlive the writer */
+
+    /* On the writer's thread: all of the batch is on disk, and the batch is the callee's. */
+    void (*on_stored)(struct batch *batch, void *user);
+    /* On the writer's thread: the store has begun to fail, with the reason; or text is NULL: it works again. */
+    void (*on_trouble)(const char *text, void *user);
+    void *user;
+};
+
+/* Opens the store (store_open's codes and sentences), and starts nothing yet. */
+int writer_new(const struct writer_config *config, struct writer **ret, char error[STORE_ERROR_BYTES_MAX]);
+
+/* Before writer_start: see store_next_connection. */
+uint64_t writer_next_connection(const struct writer *writer);
+
+int writer_start(struct writer *writer);
+
+/* Any thread. The batch is the writer's until on_stored. */
+void writer_put(struct writer *writer, struct batch *batch);
+
+/* Waits until all that was put is stored, and closes the store. While the store is failing it tries once more and gives
+ * up. Returns the records that were not stored. */
+uint64_t writer_stop(struct writer *writer);
+
+/* After writer_stop, or without writer_start. NULL is accepted. */
+void writer_free(struct writer *writer);
+
+#endif
