@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/folder.c: folders, and the lock. The lock is a file of its own and not the database: whoever closes any
+ * descriptor of a database drops all locks that his process has on it (fcntl(2)). It is flock(2), which goes with the
+ * process however that ends, and the file stays: one that is taken away while another process waits for it would be
+ * two. */
+#include "folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* In no header of Debian 12. */
+enum { CIFS_MAGIC = 0xff534d42, CEPH_MAGIC = 0x00c36400, LUSTRE_MAGIC = 0x0bd00bd0 };
+
+static const struct {
+    long type;
+    const char *name;
+} network_file_systems[] = {
+    { NFS_SUPER_MAGIC, "NFS" },     { (long)(unsigned)CIFS_MAGIC, "CIFS" },
+    { (long)SMB2_SUPER_MAGIC, "SMB" }, { SMB_SUPER_MAGIC, "SMB" },
+    { CEPH_MAGIC, "Ceph" },         { V9FS_MAGIC, "9P" },
+    { AFS_SUPER_MAGIC, "AFS" },     { LUSTRE_MAGIC, "Lustre" },
+};
+
+int folder_default(const char *name, char ret[FOLDER_PATH_BYTES_MAX], char error[FOLDER_ERROR_BYTES_MAX])
+{
+    const char *const state = getenv("STATE_DIRECTORY");
+    const char *const xdg = getenv("XDG_STATE_HOME");
+    const char *const home = getenv("HOME");
+    int len = 0;
+
+    if (state && *state == '/')
+        len = snprintf(ret, FOLDER_PATH_BYTES_MAX, "%.*s/%s", (int)strcspn(state, ":"), state, name);
+    else if (xdg && *xdg == '/')
+        len = snprintf(ret, FOLDER_PATH_BYTES_MAX, "%s/weir/%s", xdg, name);
+    else if (home && *home == '/')
+        len = snprintf(ret, FOLDER_PATH_BYTES_MAX, "%s/.local/state/weir/%s", home, name);
+    if (len == 0) {
+        snprintf(error, FOLDER_ERROR_BYTES_MAX,
+                 "no place for the store: HOME is not set; name one with --store PATH, or do without: --store none");
+        return -ENOENT;
+    }
+    if (len < FOLDER_PATH_BYTES_MAX) return 0;
+    snprintf(error, FOLDER_ERROR_BYTES_MAX, "the store's path is too long; name another with --store PATH");
+    return -ENAMETOOLONG;
+}
+
+/* The folder that a path lies in; "." when it names none. */
+static void parent_of(const char *path, char ret[FOLDER_PATH_BYTES_MAX])
+{
+    const char *const slash = strrchr(path, '/');
+    const size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
+
+    if (len == 0)
+        strcpy(ret, ".");
+    else
+        snprintf(ret, FOLDER_PATH_BYTES_MAX, "%.*s", (int)len, path);
+}
+
+static int sync_folder(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err = fd < 0 ? -errno : 0;
+
+    if (!err && fsync(fd) != 0) err = -errno;
+    if (fd >= 0) close(fd);
+    return err;
+}
+
+/* Makes one folder, and those it lies in. */
+static int make_folder(const char *path)
+{
+    char parent[FOLDER_PATH_BYTES_MAX];
+    struct stat status;
+    int err = 0;
+
+    if (stat(path, &status) == 0) return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
+    if (errno != ENOENT) return -errno;
+    parent_of(path, parent);
+    err = make_folder(parent);
+    if (!err && mkdir(path, 0700) != 0 && errno != EEXIST) err = -errno;
+    return err ? err : sync_folder(parent);
+}
+
+static int check_file_system(const char *folder, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    struct statfs status;
+
+    if (statfs(folder, &status) != 0) return -errno;
+    for (size_t i = 0; i < sizeof(network_file_systems) / sizeof(network_file_systems[0]); i++) {
+        if (((long)status.f_type & 0xffffffffL) != (network_file_systems[i].type & 0xffffffffL)) continue;
+        snprintf(error, FOLDER_ERROR_BYTES_MAX,
+                 "store in %.300s: this is a network file system (%s), where locks and syncs are not to be relied on; name "
+                 "a local one with --store PATH, or ask for it with --store-on-network",
+                 folder, network_file_systems[i].name);
+        return -EOPNOTSUPP;
+    }
+    return 0;
+}
+
+int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    char folder[FOLDER_PATH_BYTES_MAX];
+    int err = 0;
+
+    if (strlen(path) >= FOLDER_PATH_BYTES_MAX) return -ENAMETOOLONG;
+    parent_of(path, folder);
+    error[0] = '\0';
+    err = make_folder(folder);
+    if (!err && !allow_network) err = check_file_system(folder, error);
+    if (err && !error[0]) snprintf(error, FOLDER_ERROR_BYTES_MAX, "folder %.500s: %s", folder, strerror(-err));
+    return err;
+}
+
+/* Who has the lock, as he wrote it there: 0 when he has not yet. */
+static long read_holder(int lock)
+{
+    char text[32] = "";
+
+    return pread(lock, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static int write_holder(int lock)
+{
+    char text[32];
+    const int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+
+    return ftruncate(lock, 0) == 0 && pwrite(lock, text, (size_t)len, 0) == len ? 0 : -errno;
+}
+
+int folder_lock(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    char name[FOLDER_PATH_BYTES_MAX + sizeof(".lock")];
+    int lock = -1, err = 0;
+
+    snprintf(name, sizeof(name), "%s.lock", path);
+    lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock < 0) err = -errno;
+    if (!err && flock(lock, LOCK_EX | LOCK_NB) != 0) err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+    if (!err) {
+        write_holder(lock); /* for people; on a full disk the lock holds all the same */
+        return lock;
+    }
+    if (err == -EBUSY && read_holder(lock) > 0)
+        snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.400s: in use by process %ld; name another with --store PATH",
+                 path, read_holder(lock));
+    else
+        snprintf(error, FOLDER_ERROR_BYTES_MAX, "%s %.400s: %s", err == -EBUSY ? "store" : "lock of store", path,
+                 err == -EBUSY ? "in use by another process" : strerror(-err));
+    if (lock >= 0) close(lock);
+    return err;
+}
+
+void folder_unlock(int lock)
+{
+    if (lock >= 0) close(lock);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/folder.h: where a store lies, and that nobody else writes to it. */
+#ifndef APP_JOURNAL_FOLDER_H
+#define APP_JOURNAL_FOLDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { FOLDER_PATH_BYTES_MAX = 1024, FOLDER_ERROR_BYTES_MAX = 600 };
+
+/* The path of a store that nobody has named: of that name ("8000.db") in $STATE_DIRECTORY (systemd.exec(5); the first
+ * of several), else in weir/ below $XDG_STATE_HOME or ~/.local/state (XDG Base Directory Specification). Returns 0, or
+ * -ENOENT with a sentence when there is no home to go to, or -ENAMETOOLONG. */
+int folder_default(const char *name, char ret[FOLDER_PATH_BYTES_MAX], char error[FOLDER_ERROR_BYTES_MAX]);
+
+/* Makes the folders on the way to path that do not exist, each with mode 0700, and syncs the one that each is in: what
+ * is stored in a folder that a power cut takes away is not stored. Refuses a network file system, where locks and
+ * syncs cannot be relied on, unless allow_network. Returns 0, or a negative code with a sentence. */
+int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR_BYTES_MAX]);
+
+/* Takes the lock of the store at path, which is a file of its own beside it, until folder_unlock or the process's end.
+ * Returns its descriptor; -EBUSY, with a sentence that names the process that has it; or another negative code. */
+int folder_lock(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
+void folder_unlock(int lock);
+
+#endif
