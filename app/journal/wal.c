@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/wal.c: walks the frames as SQLite does when it recovers, and then goes on. Reads only. */
+#include "wal.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HEADER_BYTES = 32,
+    FRAME_HEADER_BYTES = 24,
+    SALT_BYTES = 8,
+    CHECKED_BYTES = 8, /* of a frame's header: page number and size of the database; its checksum spans these and the page */
+    PAGE_BYTES_MIN = 512,
+    PAGE_BYTES_MAX = 65536
+};
+
+static const uint32_t magic = 0x377f0682; /* the last bit says whether checksums read words big-endian */
+
+struct sum {
+    uint32_t a, b;
+};
+
+struct wal {
+    FILE *file;
+    unsigned char header[HEADER_BYTES];
+    unsigned char *frame; /* header and page */
+    size_t frame_bytes;
+    bool is_big_endian;
+    struct sum sum; /* up to the last whole frame */
+};
+
+static uint32_t big_endian(const unsigned char *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+static uint32_t little_endian(const unsigned char *bytes)
+{
+    return (uint32_t)bytes[3] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[1] << 8 | bytes[0];
+}
+
+static struct sum add_to_sum(struct sum sum, bool is_big_endian, const unsigned char *bytes, size_t len)
+{
+    for (size_t i = 0; i + 8 <= len; i += 8) {
+        sum.a += (is_big_endian ? big_endian(bytes + i) : little_endian(bytes + i)) + sum.b;
+        sum.b += (is_big_endian ? big_endian(bytes + i + 4) : little_endian(bytes + i + 4)) + sum.a;
+    }
+    return sum;
+}
+
+static bool is_sum(struct sum sum, const unsigned char *bytes)
+{
+    return sum.a == big_endian(bytes) && sum.b == big_endian(bytes + 4);
+}
+
+/* Returns 1 when there is a log, 0 when none can be made out: its header is the first thing that is synced, so before
+ * that nothing was stored in it. */
+static int read_header(struct wal *wal)
+{
+    const unsigned char *const header = wal->header;
+    uint32_t page_bytes = 0;
+
+    if (fread(wal->header, HEADER_BYTES, 1, wal->file) != 1) return ferror(wal->file) ? -EIO : 0;
+    if ((big_endian(header) | 1) != (magic | 1)) return 0;
+    wal->is_big_endian = big_endian(header) & 1;
+    wal->sum = add_to_sum((struct sum){ 0, 0 }, wal->is_big_endian, header, HEADER_BYTES - 8);
+    if (!is_sum(wal->sum, header + HEADER_BYTES - 8)) return 0;
+    page_bytes = big_endian(header + 8);
+    if (page_bytes < PAGE_BYTES_MIN || page_bytes > PAGE_BYTES_MAX || page_bytes & (page_bytes - 1)) return 0;
+    wal->frame_bytes = FRAME_HEADER_BYTES + page_bytes;
+    wal->frame = malloc(wal->frame_bytes);
+    return wal->frame ? 1 : -ENOMEM;
+}
+
+/* Written since the log last began anew; what is older has other salts. */
+static bool is_of_this_log(const struct wal *wal)
+{
+    return memcmp(wal->frame + 8, wal->header + 16, SALT_BYTES) == 0;
+}
+
+static bool ends_transaction(const struct wal *wal)
+{
+    return big_endian(wal->frame + 4) != 0;
+}
+
+static bool is_whole(struct wal *wal)
+{
+    struct sum sum = wal->sum;
+
+    if (!is_of_this_log(wal) || big_endian(wal->frame) == 0) return false;
+    sum = add_to_sum(sum, wal->is_big_endian, wal->frame, CHECKED_BYTES);
+    sum = add_to_sum(sum, wal->is_big_endian, wal->frame + FRAME_HEADER_BYTES, wal->frame_bytes - FRAME_HEADER_BYTES);
+    if (!is_sum(sum, wal->frame + 16)) return false;
+    wal->sum = sum;
+    return true;
+}
+
+static void walk(struct wal *wal, struct wal_report *report)
+{
+    int64_t offset = HEADER_BYTES;
+    bool is_behind_lost_end = false;
+
+    for (; fread(wal->frame, wal->frame_bytes, 1, wal->file) == 1; offset += (int64_t)wal->frame_bytes) {
+        if (report->bad_offset < 0 && is_whole(wal)) {
+            report->frames++;
+            report->transactions += ends_transaction(wal);
+            continue;
+        }
+        if (report->bad_offset < 0) report->bad_offset = offset;
+        if (!is_of_this_log(wal)) continue;
+        report->lost_frames++;
+        report->is_damaged |= is_behind_lost_end;
+        report->lost_transactions += ends_transaction(wal);
+        is_behind_lost_end |= ends_transaction(wal);
+    }
+}
+
+int wal_walk(const char *path, struct wal_report *ret)
+{
+    struct wal wal = { .file = fopen(path, "rbe") };
+    int result = 0;
+
+    *ret = (struct wal_report){ .bad_offset = -1 };
+    if (!wal.file) return errno == ENOENT ? 0 : -errno;
+    result = read_header(&wal);
+    if (result > 0) walk(&wal, ret);
+    if (result > 0 && ferror(wal.file)) result = -EIO;
+    free(wal.frame);
+    fclose(wal.file);
+    return result < 0 ? result : 0;
+}

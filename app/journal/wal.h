@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/wal.h: is the write-ahead log whole? SQLite reads it up to the first frame whose checksum is wrong, and
+ * takes what is behind for the torn end of a transaction that never was. After a power cut that is right. After a bit
+ * that flipped in the middle it silently drops transactions that were stored. The two can be told apart: one transaction
+ * at most was not synced, so where frames of a further one follow, the wrong one was once right.
+ * (The format: https://www.sqlite.org/fileformat2.html#walformat.) */
+#ifndef APP_JOURNAL_WAL_H
+#define APP_JOURNAL_WAL_H
+
+#include <stdint.h>
+
+struct wal_report {
+    uint64_t frames;            /* whole ones, up to the end or the first bad one */
+    uint64_t transactions;      /* whole ones in these */
+    uint64_t lost_frames;       /* of this log, behind the first bad one and with it */
+    uint64_t lost_transactions; /* whose end is behind the first bad one; 1 may be one that never was */
+    int64_t bad_offset;         /* of the first bad frame, bytes; -1: none is */
+    int is_damaged;             /* not 0: more is lost than a power cut can tear */
+};
+
+/* Walks the log at path; nothing of the process may have the database open, since the file is opened and closed. A log
+ * that is not there or empty is whole. Returns 0, -ENOMEM, or the code of a call that failed. */
+int wal_walk(const char *path, struct wal_report *ret);
+
+#endif
