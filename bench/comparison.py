@@ -31,6 +31,14 @@ class Pair:
     at_least: float = None
     is_difference: bool = False
 
+    @property
+    def bound(self):
+        if self.at_most is not None:
+            return "at most %g" % self.at_most
+        if self.at_least is not None:
+            return "at least %g" % self.at_least
+        return ""
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -52,22 +60,18 @@ class Row:
         return True
 
     @property
-    def bound(self):
-        if self.pair.at_most is not None:
-            return "at most %g" % self.pair.at_most
-        if self.pair.at_least is not None:
-            return "at least %g" % self.pair.at_least
-        return ""
-
-    @property
     def verdict(self):
-        if not self.bound:
+        if not self.pair.bound:
             return ""
         return "met" if self.is_met else "MISSED"
 
     @property
     def name(self):
-        return "%s %s %s" % (self.pair.over, "-" if self.pair.is_difference else "/", self.under)
+        return pair_name(self.pair, self.under)
+
+
+def pair_name(pair, under):
+    return "%s %s %s" % (pair.over, "-" if pair.is_difference else "/", under)
 
 
 def figures(rounds, server, key):
@@ -94,3 +98,10 @@ def compare(rounds, pairs, key):
                   for over, under in zip(figures(rounds, pair.over, key), figures(rounds, under, key))]
         rows.append(Row(pair, under, *median_interval(values)))
     return rows
+
+
+def unmeasured(rows, pairs):
+    """The names of pairs that have a bound and no row: one of the two could not run."""
+    measured = [row.pair for row in rows]
+    return [pair_name(pair, pair.under if isinstance(pair.under, str) else " or ".join(pair.under))
+            for pair in pairs if pair.bound and pair not in measured]

@@ -17,7 +17,7 @@ import time
 
 import comparison
 import machine
-from processes import LOAD_CORE, SERVER_CORE, BenchError, CannotRun
+from processes import LOAD_CORE, SERVER_CORE, CannotRun
 from workloads import GROWTHS, WARM_UP_SECONDS, WORKLOADS, Bench, measure_growth, server_command
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -147,7 +147,9 @@ def print_workload(workload, result):
     print("  %-28s %8s   %-26s %s" % (workload.columns[0].heading, "median", "interval", "bound"))
     for row in rows:
         interval = (form + " to " + form + " (%.0f %%)") % (row.low, row.high, 100 * row.coverage)
-        print("  %-28s %8s   %-26s %s %s" % (row.name, form % row.median, interval, row.bound, row.verdict))
+        print("  %-28s %8s   %-26s %s %s" % (row.name, form % row.median, interval, row.pair.bound, row.verdict))
+    for name in comparison.unmeasured(rows, workload.pairs):
+        print("  %-28s not measured" % name)
     sys.stdout.flush()
     return all(row.is_met for row in rows)
 
@@ -182,8 +184,8 @@ def run_all(names, args):
         try:
             result = take(workload, args, progress)
             is_met = (print_growth if workload.name in GROWTHS else print_workload)(workload, result)
-        except (BenchError, OSError) as error:
-            say("%s FAILED: %s" % (workload.name, error))
+        except Exception as error:  # of whatever kind: the other workloads are worth having
+            say("%s FAILED: %s: %s" % (workload.name, type(error).__name__, error))
             failed.append(workload.name)
             continue
         write_result(args.results, result)

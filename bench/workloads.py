@@ -318,8 +318,8 @@ class Growth:
 
 
 GROWTHS = {growth.name: growth for growth in [
-    Growth("growth-connections", "The echo with one message of 128 bytes in flight on each connection, from 1 to 19,000 "
-           "connections.", "connections", GROWTH_CONNECTIONS, {"message_bytes": 128}),
+    Growth("growth-connections", "The echo with one message of 128 bytes in flight on each connection, from 1 to "
+           "19,000 connections.", "connections", GROWTH_CONNECTIONS, {"message_bytes": 128}),
     Growth("growth-bytes", "The echo on 100 connections, from 16 bytes to 64 KiB a message.", "message_bytes",
            GROWTH_BYTES, {"connections": 100}),
 ]}
