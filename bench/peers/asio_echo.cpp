@@ -53,7 +53,7 @@ static void accept(tcp::acceptor &acceptor)
 
 int main(int argc, char **argv)
 {
-    asio::io_context context(ASIO_CONCURRENCY_HINT_UNSAFE);
+    asio::io_context context(1);
     tcp::acceptor acceptor(context, tcp::v4(), bench_listen(argc, argv));
     accept(acceptor);
     context.run();
