@@ -52,7 +52,7 @@ class Progress:
 
 
 def measurement_cost(workload, args):
-    return args.seconds + WARM_UP_SECONDS + START_COST_SECONDS + getattr(workload, "cost", 2)
+    return args.seconds + WARM_UP_SECONDS + START_COST_SECONDS + workload.cost
 
 
 def round_count(workload, args):
@@ -60,8 +60,7 @@ def round_count(workload, args):
 
 
 def planned_cost(workload, args):
-    count = len(workload.servers) * len(getattr(workload, "values", [0]))
-    return count * round_count(workload, args) * measurement_cost(workload, args)
+    return len(workload.servers) * workload.point_count * round_count(workload, args) * measurement_cost(workload, args)
 
 
 class Run:

@@ -79,7 +79,11 @@ class Workload:
     settings: dict = dataclasses.field(default_factory=dict)
     prepare: typing.Callable = lambda bench, settings: {}  # further settings, found out once before the rounds
     rounds_max: int = 1000
-    cost: float = 1.0       # seconds of one measurement beyond --seconds, for the time left
+    cost: float = 0.2       # seconds of one measurement beyond --seconds, for the time left
+
+    @property
+    def point_count(self):
+        return 1
 
 
 # ---- CPU time a message ----
@@ -315,6 +319,11 @@ class Growth:
     servers: dict = dataclasses.field(
         default_factory=lambda: {label: p for label, p in WITH_BUFFEREVENT.items() if label != AGAIN})
     rounds_max: int = 5
+    cost: float = 0.6
+
+    @property
+    def point_count(self):
+        return len(self.values)
 
 
 GROWTHS = {growth.name: growth for growth in [
