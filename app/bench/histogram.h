@@ -44,8 +44,8 @@ void histogram_merge(struct histogram *histogram, const struct histogram *other)
  * percentile. */
 void histogram_since(const struct histogram *now, const struct histogram *before, struct histogram *ret);
 
-/* The value that percent of all (0 to 100) are at or under: 99.9. 0 when nothing was counted; 100 is the maximum. */
-uint64_t histogram_percentile(const struct histogram *histogram, double percent);
+/* The value that so many of a thousand are at or under: 999 is p99.9, 1000 the maximum. 0 when nothing was counted. */
+uint64_t histogram_percentile(const struct histogram *histogram, unsigned permille);
 
 double histogram_mean_ns(const struct histogram *histogram);
 
