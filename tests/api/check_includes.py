@@ -22,6 +22,7 @@ ROOMS = {
     "app/desk": ["app/desk", "app/clients", "app/terminal"],
     "app/check": ["app/check", "app/clients", "app/options", "app/terminal", "app/status.h"],
     "app/documents": ["app/documents", "app/options"],
+    "app/bench": ["app/bench", "app/client/verdict.h", "app/options", "app/status.h"],
     "app/client": ["app/client", "app/options", "app/terminal", "app/status.h"],
 }
 
