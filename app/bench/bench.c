@@ -130,6 +130,7 @@ static enum status make_plan(struct bench *bench)
 
     plan->service = *given;
     plan->service.linger_timeout_ms = WEIR_OFF; /* all that was to come has come */
+    plan->service.keepalive_idle_ms = WEIR_OFF; /* who does not answer is noticed without */
     plan->by_bytes = !given->frame || strcmp(given->frame, "raw") == 0;
     plan->one_way = asked->one_way != 0;
     plan->depth = asked->depth ? (uint32_t)asked->depth : 1;

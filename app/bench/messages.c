@@ -11,7 +11,7 @@
 
 #include "clients/framing.h"
 
-/* Made-up messages are repeated up to so many bytes: a window that stays in the processor's cache. */
+/* In one send; made-up messages are repeated up to that many. */
 enum { TOGETHER_BYTES = 16 * 1024, FILE_BYTES_MAX = 1 << 30 };
 
 /* ---- Adding one ---- */
@@ -101,6 +101,7 @@ int messages_make(struct messages *messages, const struct weir_service *service,
         text[i] = (unsigned char)('a' + i % 26);
     while (!err && (!messages->count || messages->len + messages->ends[0] <= TOGETHER_BYTES))
         err = add(messages, frame, (struct weir_bytes){ text, bytes });
+    messages->are_alike = true;
     free(text);
     weir_frame_free(frame);
     snprintf(what, sizeof(what), "messages of %zu bytes", bytes);
@@ -191,7 +192,7 @@ struct weir_bytes messages_take(const struct messages *messages, size_t *cursor,
 
     while (last + 1 < messages->count && last + 1 - first < count && messages->ends[last + 1] - begin <= TOGETHER_BYTES)
         last++;
-    *cursor = last + 1 < messages->count ? last + 1 : 0;
+    *cursor = last + 1 < messages->count && !messages->are_alike ? last + 1 : 0;
     *ret_count = last + 1 - first;
     return (struct weir_bytes){ messages->bytes + begin, messages->ends[last] - begin };
 }
