@@ -59,6 +59,7 @@ struct bench_options {
     const char *from;          /* ADDR or ADDR-ADDR: local addresses, taken in turn; NULL: the system's choice */
     const char *fail_if;       /* conditions that make a run a failure; NULL: none */
     const char *misbehave;     /* the fault to commit, and its share; NULL: none */
+    int64_t seed;              /* of what a fault does at random; 0: made up */
     int one_way;
     int json;
 };

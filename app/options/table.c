@@ -224,6 +224,9 @@ const struct option_spec option_specs[] = {
       .help = "that share of the connections, or all, does one thing wrong, and what the server did about it is told: "
               "split, half, reset, silent, slow-read or garbage",
       .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = BENCHED(misbehave) },
+    { .name = "seed", .argument = "N", .help = "of what --misbehave does at random, to have a run again",
+      .default_text = "made up, and told", .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_COUNT,
+      .target = BENCHED(seed), .min = 1, .max = COUNT_MAX },
     { .name = "json", .help = "print the result as one JSON object", .commands = BENCH, .scope = OPTION_GLOBAL,
       .type = OPTION_FLAG, .target = BENCHED(json) },
     { .name = "workers", .argument = "N", .help = "threads that drive the connections", .default_text = "1",

@@ -313,7 +313,9 @@ WEIR_PUBLIC void weir_conn_close(struct weir_conn *conn);
 WEIR_PUBLIC void weir_conn_end(struct weir_conn *conn);
 
 /* Closes at once; output that has not left is dropped, on_close runs at the end of the turn. reason is mostly
- * WEIR_REASON_KICKED; WEIR_REASON_NONE is taken for that. */
+ * WEIR_REASON_KICKED; WEIR_REASON_NONE is taken for that. The peer sees an end in order, unless bytes of its own lie
+ * unread here; with the reasons of a peer that takes nothing (WEIR_REASON_WRITE_TIMEOUT, WEIR_REASON_SLOW_READER,
+ * WEIR_REASON_DRAIN_TIMEOUT, WEIR_REASON_MEMORY) it sees a reset. */
 WEIR_PUBLIC void weir_conn_abort(struct weir_conn *conn, enum weir_reason reason);
 
 /* Stops and resumes delivering messages, also between two messages of one read; what was received stays. While paused

@@ -82,8 +82,9 @@ _weir() {
         --from) ;;
         --fail-if) ;;
         --misbehave) ;;
+        --seed) ;;
         --workers) ;;
-        *) words=' --frame --send-frame --max-frame --connect-timeout --connections -c --duration -d --messages -n --size -s --file --depth -p --rate --ramp --one-way --lifetime --lifetime-messages --from --fail-if --misbehave --json --workers --help -h' ;;
+        *) words=' --frame --send-frame --max-frame --connect-timeout --connections -c --duration -d --messages -n --size -s --file --depth -p --rate --ramp --one-way --lifetime --lifetime-messages --from --fail-if --misbehave --seed --json --workers --help -h' ;;
         esac
         ;;
     check)
