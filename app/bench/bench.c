@@ -25,7 +25,8 @@ enum {
     DEFAULT_MESSAGE_BYTES = 128,
     DEFAULT_RAMP = 1000,
     DEFAULT_MESSAGE_BYTES_MAX = 1024 * 1024, /* the engine's */
-    SENTENCE_BYTES_MAX = 1024
+    SENTENCE_BYTES_MAX = 1024,
+    SEED_MAX = 1000 * 1000 * 1000
 };
 
 /* The engine's bound on what may wait on a connection. */
@@ -189,13 +190,15 @@ static enum status start_misbehaving(struct bench *bench)
 {
     const struct load_plan *const plan = &bench->plan;
     const size_t count = bench->connections - plan->clients;
+    const int64_t given_seed = bench->options->bench.seed;
+    const uint64_t seed = given_seed ? (uint64_t)given_seed : 1 + (uint64_t)load_now_ns() % SEED_MAX;
     const struct misbehave_config config = { .spec = bench->misbehave_spec,
                                              .url = bench->url_text,
                                              .service = &bench->options->endpoints[0].service,
                                              .message = { plan->messages.sample, plan->messages.sample_len },
                                              .connections = count,
                                              .depth = plan->depth,
-                                             .seed = 1,
+                                             .seed = seed,
                                              .one_way = plan->one_way };
     char error[MISBEHAVE_ERROR_BYTES_MAX];
     int err = 0;

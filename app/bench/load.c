@@ -268,6 +268,15 @@ static void count_undone(struct client *client, const struct weir_conn_counters 
         worker->results.sent -= (uint64_t)((double)client->sent * (double)counters->output_bytes / (double)out + 0.999);
 }
 
+/* A server may go once it has answered all that there was. */
+static bool is_all_done(const struct client *client, const struct load_worker *worker)
+{
+    const struct load *const load = client->load;
+    const uint64_t max = load->plan->messages_max;
+
+    return !client->in_flight && (worker->is_over || (max && atomic_load(&load->begun) >= max));
+}
+
 static void count_end(struct load_worker *worker, enum weir_reason reason, int error, bool was_open)
 {
     worker->reason = reason;
@@ -283,7 +292,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
     struct load_worker *const worker = &load->workers[weir_conn_worker(conn)];
     const bool was_open = client->conn != NULL;
     const bool is_ending = atomic_load(&load->is_ending);
-    const bool is_wanted = was_open && !client->left && !weir_reason_is_error(reason);
+    const bool is_wanted = was_open && !weir_reason_is_error(reason) && (!client->left || is_all_done(client, worker));
     const int64_t now_ns = load_now_ns();
     struct weir_conn_counters counters;
 
@@ -429,6 +438,7 @@ int load_begin_sending(struct load *load)
 
 int load_end_sending(struct load *load)
 {
+    load->end_ns = load_now_ns();
     return post_all(load, end_sending);
 }
 
@@ -457,16 +467,20 @@ void load_see_results(struct load *load, struct bench_results *ret)
     pthread_mutex_unlock(&load->lock);
 }
 
+/* All messages of a bounded number were sent when the last was answered; otherwise sending went on to its end, answered
+ * or not. */
 void load_results(const struct load *load, struct bench_results *ret)
 {
-    int64_t last_ns = load->start_ns;
+    const uint64_t max = load->plan->messages_max;
+    int64_t last_ns = max && atomic_load(&load->begun) >= max ? 0 : load->end_ns;
 
     memset(ret, 0, sizeof(*ret));
     for (unsigned i = 0; i < load->worker_count; i++) {
         bench_results_merge(ret, &load->workers[i].results);
         if (load->workers[i].last_ns > last_ns) last_ns = load->workers[i].last_ns;
     }
-    ret->seconds = (double)(last_ns - load->start_ns) / 1e9;
+    if (!last_ns) last_ns = load->end_ns;
+    if (load->start_ns) ret->seconds = (double)(last_ns - load->start_ns) / 1e9;
 }
 
 enum weir_reason load_reason(const struct load *load, int *ret_error)

@@ -104,7 +104,8 @@ struct load {
     struct load_worker *workers;
     unsigned worker_count;
     int64_t first_dial_ns;
-    int64_t start_ns;           /* of the sending */
+    int64_t start_ns; /* of the sending, and its end; 0: not yet */
+    int64_t end_ns;
     atomic_uint_fast64_t begun; /* messages, where they are bounded */
     atomic_uint_fast64_t dials;
     atomic_uint_fast64_t settled; /* clients */
