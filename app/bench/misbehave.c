@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "clients/framing.h"
@@ -363,10 +364,19 @@ static int make(struct misbehave *misbehave, const struct misbehave_config *conf
     /* Lives have seeds that no other has, so that one can be had again. */
     for (size_t i = 0; i < config->connections; i++) {
         misbehave->culprits[i].misbehave = misbehave;
-        misbehave->culprits[i].seed = config->seed + ((uint64_t)i << 32);
+        misbehave->culprits[i].seed = misbehave->config.seed + ((uint64_t)i << 32);
     }
     make_service(misbehave, config->service);
     return 0;
+}
+
+/* One that --seed takes. */
+static uint64_t make_up_seed(void)
+{
+    uint32_t random = 0;
+
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) random = (uint32_t)misbehave_now_ns();
+    return 1 + random % (1U << 30);
 }
 
 int misbehave_new(struct weir *weir, const struct misbehave_config *config, struct misbehave **ret,
@@ -378,6 +388,7 @@ int misbehave_new(struct weir *weir, const struct misbehave_config *config, stru
     if (misbehave) {
         misbehave->weir = weir;
         misbehave->config = *config;
+        if (!config->seed) misbehave->config.seed = make_up_seed();
         misbehave->fault = &misbehave_faults[config->spec.fault];
         misbehave->began_ns = misbehave_now_ns();
         err = make(misbehave, config);

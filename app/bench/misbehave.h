@@ -46,12 +46,13 @@ size_t misbehave_count(const struct misbehave_spec *spec, size_t connections);
 struct misbehave_config {
     struct misbehave_spec spec;
     const char *url;
-    const struct weir_service *service; /* framing, limits, timeouts; its callbacks are not used. Copied */
-    struct weir_bytes message;          /* what well-behaved clients send, without framing. Must outlive it */
-    size_t connections;                 /* that do it: misbehave_count */
-    uint64_t depth;                     /* whole messages that half sends first */
-    uint64_t seed;                      /* of split's cuts and of garbage's bytes */
-    bool one_way;                       /* answers are not waited for */
+    const struct weir_service
+        *service;              /* framing, limits, timeouts; its callbacks are not used. Copied, less its strings */
+    struct weir_bytes message; /* what well-behaved clients send, without framing. Must outlive it */
+    size_t connections;        /* that do it: misbehave_count */
+    uint64_t depth;            /* whole messages that half sends first */
+    uint64_t seed;             /* of split's cuts and of garbage's bytes; 0: made up */
+    bool one_way;              /* answers are not waited for */
 };
 
 /* Owns its connections' records; theirs from misbehave_new to misbehave_free, which must come after weir_free. */
