@@ -247,7 +247,9 @@ static enum status say_unanswered(const struct bench *bench)
     if (bench->results->bytes_in && bench->plan.by_bytes)
         return say(STATUS_TIMED_OUT, bench->target,
                    "no answers as long as the messages; --frame says where a shorter one ends, or use --one-way");
-    return say(STATUS_TIMED_OUT, bench->target, "no answers; use --one-way");
+    return say(STATUS_TIMED_OUT, bench->target,
+               bench->plan.by_bytes ? "no answers; use --one-way, or --frame if it waits for the end of a message"
+                                    : "no answers; use --one-way");
 }
 
 /* Why not one message was answered, or sent where no answers are awaited. */

@@ -318,14 +318,13 @@ int load_dial(struct load *load, size_t index)
 
 /* ---- Now and then, on each worker ---- */
 
+/* Nothing leaves the list of those that are open before the turn's end. */
 static void end_lifetimes(struct load_worker *worker, int64_t now_ns)
 {
-    struct client *client = NULL;
     const int64_t lifetime_ns = worker->load->plan->lifetime_ns;
 
     if (!lifetime_ns) return;
-    TAILQ_FOREACH(client, &worker->open, in_list)
-    { /* nothing leaves the list before the turn's end */
+    for (struct client *client = TAILQ_FIRST(&worker->open); client; client = TAILQ_NEXT(client, in_list)) {
         if (now_ns - client->since_ns < lifetime_ns) return;
         client->left = 0;
         pace_remove(worker, client);
@@ -396,13 +395,12 @@ static void prepare_worker(struct weir *weir, void *arg)
 static void begin_sending(struct weir *weir, void *arg)
 {
     struct load_worker *const worker = arg;
-    struct client *client = NULL;
 
     (void)weir;
     worker->is_sending = true;
     pace_start(worker);
-    TAILQ_FOREACH(client, &worker->open, in_list)
-    go_on(client, load_now_ns());
+    for (struct client *client = TAILQ_FIRST(&worker->open); client; client = TAILQ_NEXT(client, in_list))
+        go_on(client, load_now_ns());
 }
 
 static void end_sending(struct weir *weir, void *arg)

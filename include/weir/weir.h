@@ -214,8 +214,8 @@ struct weir_service {
     int disabled;
 
     /* Dialling only. */
-    /* the local address to connect from, an IPv4 or IPv6 address without a port; NULL: the system's choice. Addresses of
-     * the other family, and unix sockets, cannot be reached from it, and are unreachable then */
+    /* the local address to connect from, an IPv4 or IPv6 address without a port; NULL: the system's choice. Addresses
+     * of the other family, and unix sockets, cannot be reached from it, and are unreachable then */
     const char *source;
 };
 
