@@ -304,7 +304,7 @@ static enum status print(const struct bench *bench)
         if (bench->misbehave) misbehave_add_text(&line, bench->misbehave);
     }
     is_written = !line.failed;
-    if (is_written) fwrite(line.bytes, 1, line.len, stdout);
+    if (is_written && line.len) fwrite(line.bytes, 1, line.len, stdout);
     line_fini(&line);
     return is_written ? status_stdout() : fail(-ENOMEM, weir_strerror(-ENOMEM));
 }
