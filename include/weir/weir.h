@@ -212,6 +212,11 @@ struct weir_service {
     /* not 0: bound, so that nobody else takes the address, but not accepting until weir_listener_enable; over TCP not
      * listening either */
     int disabled;
+
+    /* Dialling only. */
+    /* the local address to connect from, an IPv4 or IPv6 address without a port; NULL: the system's choice. Addresses of
+     * the other family, and unix sockets, cannot be reached from it, and are unreachable then */
+    const char *source;
 };
 
 #ifdef __cplusplus
