@@ -6,7 +6,7 @@
  *
  * A shared buffer is lent to a connection only until the kernel has tried to send it, which it does at once. What the
  * socket refuses is copied and waits in the kernel, and meanwhile the connection is not read: a client that does not
- * read holds no shared buffer, and little else. */
+ * read holds no shared buffer, and of its own bytes no more than one turn brought. */
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
