@@ -361,6 +361,7 @@ CHECKS = {
     "bufferevent_echo": ECHO,
     "uring_echo": ECHO,
     "libuv_echo": ECHO,
+    "libuv_guide_echo": ECHO,
     "libev_echo": ECHO,
     "asio_echo": ECHO,
     "epoll_drain": [drain_counts, drain_churn],

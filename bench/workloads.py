@@ -34,8 +34,8 @@ def weir_echo(frame="raw", workers=1):
 # In the order of measuring; each second round turns it round.
 EPOLL_ONLY = {"epoll": "epoll_echo", "weir": weir_echo(), AGAIN: "epoll_echo"}
 WITH_BUFFEREVENT = {**EPOLL_ONLY, "bufferevent": "bufferevent_echo"}
-ALL_PEERS = {**WITH_BUFFEREVENT, "event": "event_echo", "libuv": "libuv_echo", "libev": "libev_echo",
-             "asio": "asio_echo", "io_uring": "uring_echo"}
+ALL_PEERS = {**WITH_BUFFEREVENT, "event": "event_echo", "libuv": "libuv_echo", "libuv, guide": "libuv_guide_echo",
+             "libev": "libev_echo", "asio": "asio_echo", "io_uring": "uring_echo"}
 A_A = Pair(AGAIN, "epoll")
 
 
@@ -246,8 +246,9 @@ WORKLOADS = {workload.name: workload for workload in [
     Workload(
         "echo", "100 connections, each with one message of 128 bytes in flight; the answer is the message.",
         ALL_PEERS, [Pair("weir", "epoll", at_most=1.08), Pair("weir", "bufferevent", at_most=0.70),
-                    Pair("weir", "libuv", at_most=0.62), Pair("weir", ("libev", "asio"), at_most=1.05),
-                    Pair("weir", "event"), Pair("weir", "io_uring"), A_A],
+                    Pair("weir", "libuv", at_most=0.62), Pair("weir", "libuv, guide"),
+                    Pair("weir", ("libev", "asio"), at_most=1.05), Pair("weir", "event"), Pair("weir", "io_uring"),
+                    A_A],
         [CPU, PER_SECOND], measure_echo, echo_settings()),
     Workload(
         "syscalls", "System calls a message of the same echo, counted by strace.",
