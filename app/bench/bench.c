@@ -142,6 +142,9 @@ static enum status make_plan(struct bench *bench)
     bench->connections = asked->connections ? (size_t)asked->connections : DEFAULT_CONNECTIONS;
     plan->clients = bench->connections;
     if (asked->misbehave) plan->clients -= misbehave_count(&bench->misbehave_spec, bench->connections);
+    if (!plan->clients && asked->messages && !asked->duration_ms)
+        return fail_usage("-n counts what is sent by those that behave, and none does: how long is it to last? As in "
+                          "-d 10s");
     return plan_messages(bench, given);
 }
 
@@ -300,7 +303,8 @@ static enum status print(const struct bench *bench)
         if (bench->misbehave) misbehave_add_json(&line, bench->misbehave);
         line_add_text(&line, "}\n");
     } else if (bench->load.start_ns) {
-        bench_results_add_text(&line, &bench->asked, bench->results);
+        if (bench->plan.clients) bench_results_add_text(&line, &bench->asked, bench->results);
+        if (bench->plan.clients && bench->misbehave) line_add_text(&line, "\n");
         if (bench->misbehave) misbehave_add_text(&line, bench->misbehave);
     }
     is_written = !line.failed;

@@ -272,17 +272,24 @@ def test_garbage_of_the_same_seed_is_the_same():
 # ---- The object, and beside those that behave ----
 
 def documented():
-    """The members of `misbehave` in docs/json.md."""
+    """The members of the object, and of `misbehave` in it, in docs/json.md."""
     with open(os.path.join(ROOT, "docs", "json.md"), encoding="utf-8") as file:
-        section = file.read().partition("`misbehave` is about")[2]
+        whole, _, faulty = file.read().partition("## `weir bench --json`")[2].partition("`misbehave` is about")
+    return members(whole), members(faulty)
+
+
+def members(section):
     names = re.findall(r"^\| (`[^|]*) \| (?:string|number|object) \|", section, re.M)
     return {name for cell in names for name in re.findall(r"`(\w+)`", cell)}
 
 
 def test_the_object_is_as_documented():
-    with Server() as server:
-        found = misbehave(server.port, "half")
-    assert set(found) == documented(), set(found) ^ documented()
+    whole, faulty = documented()
+    with Server("--reply", "echo") as server:
+        _, out, _ = run_weir("bench", "--json", "-c", "2", "-d", "300ms", "--misbehave", "half=50", str(server.port))
+    assert set(json.loads(out)) == whole, set(json.loads(out)) ^ whole
+    found = json.loads(out)["misbehave"]
+    assert set(found) == faulty, set(found) ^ faulty
     for end in ("closed", "reset", "open"):
         assert set(found[end]) == {"count", "least_ms", "most_ms"}, found
 
@@ -291,6 +298,15 @@ def test_a_share_of_the_connections():
     with Server("--frame", "line", "--reply", "echo") as server:
         assert misbehave(server.port, "silent=50")["connections"] == CLIENTS // 2
         assert misbehave(server.port, "silent=1")["connections"] == 1
+
+
+def test_those_that_behave_are_told_of_first_if_there_are_any():
+    with Server("--frame", "line", "--reply", "echo") as server:
+        both = told(server.port, "half=50")
+        assert re.search(r"^errors .*\n\nhalf ", both, re.M) and both.startswith("4 connections to"), both
+        assert told(server.port, "half").startswith("half "), both
+    status, _, err = run_weir("bench", "-n", "10", "--misbehave", "half", "8000")
+    assert status == 2 and "how long is it to last" in err, (status, err)
 
 
 def test_nobody_there():
