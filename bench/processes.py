@@ -125,6 +125,17 @@ class Load(Process):
         return json.loads(line)
 
 
+def run_client(command, cores=LOAD_CORE):
+    """One run of a client that connects by itself and prints what came of it as one JSON object."""
+    with Process(command, cores, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                 text=True) as client:
+        out, error = client.process.communicate()
+        client.process.stderr.close()
+        if client.process.returncode != 0:
+            raise BenchError(error.strip() or "%s ended with %d" % (client.name, client.process.returncode))
+        return json.loads(out)
+
+
 def wait_for(predicate, what):
     deadline = time.monotonic() + START_SECONDS
     while True:

@@ -12,7 +12,7 @@ import tempfile
 import typing
 
 from comparison import Pair
-from processes import ALL_CORES, BenchError, CannotRun, Load, Server
+from processes import ALL_CORES, BenchError, CannotRun, Load, Server, run_client
 
 WARM_UP_SECONDS = 0.3
 AGAIN = "epoll again"  # the same server a second time: how far its ratio to itself is from 1 is the error of the method
@@ -125,6 +125,16 @@ def measure_workers(bench, command, settings):
     result = measure_load(bench, command, ["-c", settings["connections"], "-s", settings["message_bytes"],
                                            "-p", settings["in_flight"]], ALL_CORES)
     return {"per_cpu_second": 1e6 / result["cpu_us"], "per_second": result["per_second"]}
+
+
+# ---- The client ----
+
+def measure_client(bench, command, settings):
+    """Here the clients are compared, and the server is the bare epoll loop for each."""
+    arguments = ["-c", settings["connections"], "-s", settings["message_bytes"], "-p", settings["in_flight"],
+                 "-d", "%dms" % (bench.seconds * 1000) if "bench" in command else bench.seconds]
+    with Server(server_command(bench.build, "epoll_echo")) as server:
+        return {"per_second": run_client(command + [str(a) for a in arguments + [server.port]])["messages_per_second"]}
 
 
 # ---- Latency ----
@@ -242,6 +252,13 @@ def latency(connections):
         measure_latency, {"connections": connections, "message_bytes": 128}, find_rate, cost=1 + connections / 5000)
 
 
+def client(name, text, in_flight):
+    return Workload(
+        name, text, {"load": "load", "weir bench": ("weir", "bench", "--ramp", "off", "--json"), "load again": "load"},
+        [Pair("weir bench", "load", at_least=0.95), Pair("load again", "load")], [PER_SECOND], measure_client,
+        echo_settings(in_flight=in_flight))
+
+
 WORKLOADS = {workload.name: workload for workload in [
     Workload(
         "echo", "100 connections, each with one message of 128 bytes in flight; the answer is the message.",
@@ -306,6 +323,9 @@ WORKLOADS = {workload.name: workload for workload in [
         [Pair("two workers", "one worker", at_least=0.9), Pair("one again", "one worker")],
         [Column("per_cpu_second", "messages a CPU second", "%.0f"), PER_SECOND], measure_workers,
         echo_settings(in_flight=16)),
+    client("client", "The client: what `weir bench` drives through the bare epoll loop, 100 connections with one message "
+           "of 128 bytes in flight, against the bare epoll client that all servers are measured with.", 1),
+    client("client-pipelined", "The same with 16 messages in flight.", 16),
 ]}
 
 
