@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/bench.h"
 #include "check/check.h"
 #include "client/connect.h"
 #include "options/options.h"
@@ -19,11 +20,12 @@
 static enum status (*const commands[COMMAND_COUNT])(const struct options *options) = {
     [COMMAND_SERVE] = serve,
     [COMMAND_CONNECT] = connect_run,
+    [COMMAND_BENCH] = bench_run,
     [COMMAND_CHECK] = check_run,
 };
 
 /* Words that the design keeps for commands to come. */
-static const char *const later_commands[] = { "bench", "verify", "clients", "send", "kick", "tail", "stats", "log" };
+static const char *const later_commands[] = { "verify", "clients", "send", "kick", "tail", "stats", "log" };
 
 static enum status run_command(enum command command, int argc, char **argv)
 {

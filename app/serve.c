@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include "announce.h"
 #include "clients/framing.h"
 #include "clients/reply.h"
+#include "descriptors.h"
 #include "desk/desk.h"
 #include "log.h"
 #include "terminal/encoding.h"
@@ -189,16 +189,6 @@ static void choose_callbacks(struct serve_listener *listener, struct weir_servic
 
 /* ---- The start ---- */
 
-/* More descriptors are more clients. Where the limit cannot be raised, the room that is printed says so. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit)) return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static unsigned available_processors(void)
 {
     cpu_set_t set;
@@ -339,8 +329,8 @@ static const char *missing_of(const struct weir_listener *listener, void *user)
 
 static void announce(struct serve *serve)
 {
+    const unsigned long long limit = descriptors_limit();
     struct weir_counters counters = { .size = sizeof(counters) };
-    struct rlimit limit = { 0 };
     struct line line = { 0 };
 
     for (size_t i = 0; i < serve->listener_count; i++)
@@ -349,14 +339,13 @@ static void announce(struct serve *serve)
     log_announce(serve->log, "start", &line);
     line_fini(&line);
     weir_counters(serve->weir, &counters);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    if (counters.clients_max >= limit.rlim_cur) /* as was asked for: a client more waits until one has gone */
+    if (counters.clients_max >= limit) /* as was asked for: a client more waits until one has gone */
         log_say(serve->log, WEIR_LOG_WARNING, "start",
                 "room for fewer than %llu clients: the descriptor limit is %llu, whatever --max-clients asks for",
-                (unsigned long long)limit.rlim_cur, (unsigned long long)limit.rlim_cur);
+                limit, limit);
     else
         log_say(serve->log, WEIR_LOG_INFO, "start", "room for %llu clients (descriptor limit %llu)",
-                (unsigned long long)counters.clients_max, (unsigned long long)limit.rlim_cur);
+                (unsigned long long)counters.clients_max, limit);
     if (serve->desk && isatty(STDERR_FILENO))
         log_say(serve->log, WEIR_LOG_INFO, "start",
                 "what you type goes to the client that the prompt names; /help says more");
@@ -518,7 +507,7 @@ enum status serve(const struct options *options)
     struct serve serve = { .options = options };
     enum status status = STATUS_DONE;
 
-    raise_descriptor_limit();
+    descriptors_raise_limit();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     serve.workers = options->workers ? (unsigned)options->workers : available_processors();

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -64,16 +65,30 @@ static enum weir_reason reason_of(int error)
     }
 }
 
+/* The port is chosen only by connect (ip(7)): chosen here, each could be taken but once, whoever it connects to.
+ * Returns 0 or -errno. */
+static int bind_source(const struct weir__address *source, int fd)
+{
+    const int on = 1;
+
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    return bind(fd, (const struct sockaddr *)&source->addr, source->len) == 0 ? 0 : -errno;
+}
+
 /* A socket that is connecting to the address, or -errno. */
 static int start_connecting(const struct weir__service *service, const struct weir__address *address)
 {
-    const int fd = socket(address->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int err;
+    const struct weir__address *source = &service->source;
+    int fd, err = 0;
 
+    if (source->len > 0 && source->addr.ss_family != address->addr.ss_family) return -EAFNOSUPPORT;
+    fd = socket(address->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
     if (address->addr.ss_family != AF_UNIX) weir__service_set_socket(service, fd);
-    if (connect(fd, (const struct sockaddr *)&address->addr, address->len) == 0 || errno == EINPROGRESS) return fd;
-    err = -errno;
+    if (source->len > 0) err = bind_source(source, fd);
+    if (err == 0 && (connect(fd, (const struct sockaddr *)&address->addr, address->len) == 0 || errno == EINPROGRESS))
+        return fd;
+    if (err == 0) err = -errno;
     close(fd);
     return err;
 }

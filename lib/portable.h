@@ -29,6 +29,17 @@
 /* gcc and clang agree on the attribute, and not on the comment. */
 #define WEIR__FALLTHROUGH __attribute__((fallthrough))
 
+/* The build zeroes what has no initialiser (-ftrivial-auto-var-init), which for a large variable on the data path may
+ * cost more than all that is done with it. Whoever says this writes every part that is read, here or by others. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define WEIR__UNINITIALIZED __attribute__((uninitialized))
+#endif
+#endif
+#if !defined(WEIR__UNINITIALIZED)
+#define WEIR__UNINITIALIZED
+#endif
+
 #define WEIR__PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
 
 /* The struct that a member is inside of. The detour through char keeps alignment warnings honest: the member was found

@@ -195,6 +195,12 @@ static void set_callbacks(struct weir__service *service, const struct weir_servi
     service->user = given->user;
 }
 
+static int read_source(struct weir__service *service, const struct weir *weir, const char *source)
+{
+    if (source == NULL || weir__address_parse(source, &service->source) == 0) return 0;
+    return weir__fail(weir, WEIR_EADDRESS, "source \"%s\": not an IPv4 or IPv6 address", source);
+}
+
 /* A caller compiled against an older header gives a shorter struct; one against a newer a longer, which is fine as long
  * as it asks for nothing that we do not know. */
 static int copy_given(const struct weir *weir, const struct weir_service *given, struct weir_service *ret)
@@ -231,6 +237,7 @@ int weir__service_new(struct weir__worker *worker, const struct weir_service *gi
     err = read_framing(service, weir, &copy);
     if (err == 0) err = read_sizes(service, weir, &copy);
     if (err == 0) err = read_times(service, weir, &copy);
+    if (err == 0) err = read_source(service, weir, copy.source);
     if (err != 0) {
         weir__service_release(service);
         return err;

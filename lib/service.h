@@ -6,6 +6,7 @@
 
 #include <weir/weir.h>
 
+#include "gate/address.h"
 #include "transport/transport.h"
 
 struct weir__worker;
@@ -49,6 +50,7 @@ struct weir__service {
     int64_t keepalive_count;
     uint64_t linger_bytes_max;
 
+    struct weir__address source;    /* dialled: where from; len 0: from anywhere */
     struct weir_listener *listener; /* NULL: dialled */
     struct weir_frame *frame;       /* ours; NULL with a caller's codec */
     struct weir_frame *send_frame;  /* ours; NULL: the same, or none */

@@ -121,9 +121,11 @@ static enum weir__input relieve_output(struct weir_conn *conn)
 static enum weir__input deliver(struct weir_conn *conn, struct window *window, struct turn *turn)
 {
     const struct weir__service *service = conn->service;
-    struct weir_decode decode = { .message_bytes_max = service->message_bytes_max, .too_long = service->too_long };
+    WEIR__UNINITIALIZED struct weir_decode decode; /* each member is written, for the service or for each message */
     enum weir__input input = WEIR__INPUT_GOES_ON;
 
+    decode.message_bytes_max = service->message_bytes_max;
+    decode.too_long = service->too_long;
     conn->undecoded = 0;
     while (window->begin < window->end && input == WEIR__INPUT_GOES_ON) {
         if (turn->messages_left == 0 || !weir__stream_in_may_go_on(conn)) {

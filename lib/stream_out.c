@@ -258,7 +258,7 @@ static void note_progress(struct weir_conn *conn, struct weir__work *work)
 /* One call of the transport. A short write means that the socket is full: asking again would only be told so. */
 static enum weir__output write_once(struct weir_conn *conn, struct weir__work *work)
 {
-    struct iovec parts[parts_max];
+    WEIR__UNINITIALIZED struct iovec parts[parts_max];
     const int count = collect(work, parts);
     size_t offered = 0, len = 0;
     int error = 0;

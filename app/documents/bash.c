@@ -11,14 +11,17 @@ static void write_word(FILE *file, const char *word, size_t len)
 /* What can follow the option. */
 static void write_case(FILE *file, const struct option_spec *option)
 {
+    fputs("        ", file);
+    if (option->letter) fprintf(file, "-%c | ", option->letter);
+    fprintf(file, "--%s) ", option->name);
     if (takes_file(option)) {
-        fprintf(file, "        --%s) is_file=yes ;;\n", option->name);
+        fputs("is_file=yes ;;\n", file);
     } else if (has_words(option)) {
-        fprintf(file, "        --%s) words='", option->name);
+        fputs("words='", file);
         each_word(option, write_word, file);
         fputs("' ;;\n", file);
     } else {
-        fprintf(file, "        --%s) ;;\n", option->name);
+        fputs(";;\n", file);
     }
 }
 

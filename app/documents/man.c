@@ -279,12 +279,15 @@ static const char statuses[] =
     "Failed: an address that cannot be had, a file that cannot be read, connections that were cut\n"
     "off at the deadline of a stop.\n"
     "\\fBweir check\\fR: the bytes are malformed, or a message is too long.\n"
+    "\\fBweir bench\\fR: a condition of \\fB\\-\\-fail\\-if\\fR is true.\n"
     ".TP\n"
     "2\n"
     "Wrong usage, also in the environment or in the configuration file.\n"
     ".TP\n"
     "3, 4, 5, 6\n"
-    "\\fBweir connect\\fR: refused, reset, timed out, no such host or route.\n";
+    "\\fBweir connect\\fR: refused, reset, timed out, no such host or route.\n"
+    "\\fBweir bench\\fR the same, when not one message was answered; 5 also when the server did not answer, or did no\n"
+    "longer.\n";
 
 static const char the_log[] =
     ".SH LOG\n"

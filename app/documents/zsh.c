@@ -48,9 +48,11 @@ static void write_rest(FILE *file, const struct option_spec *option)
 static void write_option(FILE *file, const struct option_spec *option)
 {
     if (option->letter) {
-        fprintf(file, "                '(-%c --%s)-%c", option->letter, option->name, option->letter);
+        fprintf(file, "                '(-%c --%s)-%c%s", option->letter, option->name, option->letter,
+                option->argument ? "+" : "");
         write_rest(file, option);
-        fprintf(file, "                '(-%c --%s)--%s", option->letter, option->name, option->name);
+        fprintf(file, "                '(-%c --%s)--%s%s", option->letter, option->name, option->name,
+                option->argument ? "=" : "");
     } else {
         fprintf(file, "                '%s--%s%s", option->scope == OPTION_PER_ENDPOINT ? "*" : "", option->name,
                 option->argument ? "=" : "");

@@ -29,14 +29,13 @@ static void print_option(FILE *file, const struct option_spec *option)
 {
     char head[80];
     char tail[120] = "";
+    char letter[8] = "";
     size_t column = HELP_COLUMN;
     int head_len = 0;
 
-    if (option->letter)
-        head_len = snprintf(head, sizeof(head), "  -%c, --%s", option->letter, option->name);
-    else
-        head_len = snprintf(head, sizeof(head), "  --%s%s%s", option->name, option->argument ? " " : "",
-                            option->argument ? option->argument : "");
+    if (option->letter) snprintf(letter, sizeof(letter), "-%c, ", option->letter);
+    head_len = snprintf(head, sizeof(head), "  %s--%s%s%s", letter, option->name, option->argument ? " " : "",
+                        option->argument ? option->argument : "");
     fputs(head, file);
     if (head_len + 2 > HELP_COLUMN)
         fprintf(file, "\n%*s", HELP_COLUMN, "");

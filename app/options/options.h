@@ -44,6 +44,26 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 /* How connect shows what is answered; auto is text or hex on a terminal, and raw elsewhere. */
 enum answer_mode { ANSWER_AUTO, ANSWER_RAW, ANSWER_TEXT, ANSWER_HEX, ANSWER_BOTH, ANSWER_OFF };
 
+/* What `bench` does. */
+struct bench_options {
+    int64_t connections;       /* 0: the default, as for all of these */
+    int64_t duration_ms;       /* 0: 10 s, or with a number of messages as long as they take */
+    int64_t messages;          /* in total; 0: as many as there is time for */
+    int64_t message_bytes;     /* what each has, without framing */
+    int64_t depth;             /* messages in flight on a connection */
+    int64_t rate;              /* messages a second in total; 0 and WEIR_OFF: as fast as answers come */
+    int64_t ramp;              /* connects a second; WEIR_OFF: all at once */
+    int64_t lifetime_ms;       /* 0 and WEIR_OFF: connections stay */
+    int64_t lifetime_messages; /* the same, counted in messages */
+    const char *file;          /* of messages, one a line; NULL: they are made up */
+    const char *from;          /* ADDR or ADDR-ADDR: local addresses, taken in turn; NULL: the system's choice */
+    const char *fail_if;       /* conditions that make a run a failure; NULL: none */
+    const char *misbehave;     /* the fault to commit, and its share; NULL: none */
+    int64_t seed;              /* of what a fault does at random; 0: made up */
+    int one_way;
+    int json;
+};
+
 /* Everything that was set. Strings are those of argv and of the environment, which must outlive it, or of the
  * configuration file, which it owns. */
 struct options {
@@ -70,12 +90,13 @@ struct options {
     int64_t silence_ms;      /* 0: as long as it takes */
     const char *sample_hex;  /* what `check` is to decode; NULL: nothing */
     const char *sample_file; /* the same, in a file */
+    struct bench_options bench;
     int help;
 };
 
 /* ---- The table ---- */
 
-enum command { COMMAND_SERVE, COMMAND_CONNECT, COMMAND_CHECK, COMMAND_COUNT };
+enum command { COMMAND_SERVE, COMMAND_CONNECT, COMMAND_BENCH, COMMAND_CHECK, COMMAND_COUNT };
 
 struct command_spec {
     const char *name;

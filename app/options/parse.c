@@ -419,13 +419,22 @@ static int parse_long(struct parser *parser, const char *argument, const char *n
     return err ? err : option->argument && !inline_value;
 }
 
-/* Letters, one or more behind one dash. None of ours takes a value. */
-static int parse_letters(struct parser *parser, const char *argument)
+/* Letters, one or more behind one dash; the value of one that takes one is the rest of the word, or the next. Returns
+ * like parse_long. */
+static int parse_letters(struct parser *parser, const char *argument, const char *next)
 {
     for (const char *letter = argument + 1; *letter; letter++) {
         const struct option_spec *const option = find_letter(parser->command, *letter);
-        if (!option) return parser_fail(parser, "unknown option -%c", *letter);
-        parser_set(parser, option, option->name, "on");
+        const char *const rest = letter[1] ? letter + 1 : NULL;
+        char label[3] = { '-', *letter, 0 };
+        int err = 0;
+
+        if (!option) return parser_fail(parser, "unknown option %s", label);
+        if (option->argument && !rest && !next)
+            return parser_fail(parser, "%s needs a value: %s", label, option->argument);
+        err = parser_set(parser, option, label, !option->argument ? "on" : rest ? rest : next);
+        if (err) return err;
+        if (option->argument) return !rest;
     }
     return 0;
 }
@@ -446,7 +455,7 @@ static int parse_arguments(struct parser *parser, int argc, char *const *argv)
         else if (argument[1] == '-')
             used = parse_long(parser, argument, i + 1 < argc ? argv[i + 1] : NULL);
         else
-            used = parse_letters(parser, argument);
+            used = parse_letters(parser, argument, i + 1 < argc ? argv[i + 1] : NULL);
         if (used < 0) return used;
         i += used;
     }

@@ -7,11 +7,13 @@
 /* What can be served can be checked. */
 #define SERVE (1U << COMMAND_SERVE | 1U << COMMAND_CHECK)
 #define CONNECT (1U << COMMAND_CONNECT)
+#define BENCH (1U << COMMAND_BENCH)
 #define CHECK (1U << COMMAND_CHECK)
 
 /* The member of the service that an option sets. */
 #define SERVICE(member) offsetof(struct endpoint_options, service.member)
 #define GLOBAL(member) offsetof(struct options, member)
+#define BENCHED(member) offsetof(struct options, bench.member)
 
 /* The bounds are the library's. Were one wider here, the library would refuse, and name its member, not our option. */
 #define GIB (1LL << 30)
@@ -21,6 +23,8 @@
 #define QUEUE_MAX (64 * GIB)
 #define COUNT_MAX (1LL << 30)
 #define CLIENTS_MAX (1LL << 28)
+#define RATE_MAX (1000LL * 1000 * 1000)
+#define DEPTH_MAX (1LL << 16)
 #define ACCEPTS_MAX (1LL << 16)
 #define BACKLOG_MAX (1LL << 20)
 #define DEFER_MAX_MS (32767LL * 1000)
@@ -36,14 +40,14 @@ const struct option_spec option_specs[] = {
       .help = "where messages begin and end: raw, line, line:crlf, delimiter:\\x03, fixed:128[,pad=BYTE], "
               "length:u16be[,offset=N][,adjust=N][,strip=N] (or u8 u16le u24be u24le u32be u32le u64be u64le), varint, "
               "octet-count, netstring, between:START,END[,escape=BYTE[[,map=FROM:TO]...|,xor=BYTE]], slip",
-      .default_text = "raw", .commands = SERVE | CONNECT, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
+      .default_text = "raw", .commands = SERVE | CONNECT | BENCH, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
       .target = SERVICE(frame) },
     { .name = "send-frame", .argument = "SPEC", .environment = "WEIR_SEND_FRAME",
       .help = "framing of what is sent: same, raw or a SPEC",
-      .default_text = "same", .commands = SERVE | CONNECT, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
+      .default_text = "same", .commands = SERVE | CONNECT | BENCH, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
       .target = SERVICE(send_frame), .choices = "same", .sendable = true },
     { .name = "max-frame", .argument = "SIZE", .environment = "WEIR_MAX_FRAME",
-      .help = "the longest message", .default_text = "1MiB", .commands = SERVE,
+      .help = "the longest message", .default_text = "1MiB", .commands = SERVE | BENCH,
       .scope = OPTION_PER_ENDPOINT, .type = OPTION_SIZE, .target = SERVICE(message_bytes_max), .min = 1, .max = GIB },
     { .name = "too-long", .argument = "WHAT", .environment = "WEIR_TOO_LONG",
       .help = "what happens to a longer message", .default_text = "close", .commands = SERVE,
@@ -172,11 +176,64 @@ const struct option_spec option_specs[] = {
       .commands = CONNECT, .scope = OPTION_GLOBAL, .type = OPTION_TIME, .target = GLOBAL(silence_ms), .min = 1,
       .max = TIME_MAX, .off = true },
     { .name = "connect-timeout", .argument = "TIME", .environment = "WEIR_CONNECT_TIMEOUT",
-      .help = "for the server to answer, each of its addresses", .default_text = "10s", .commands = CONNECT,
+      .help = "for the server to answer, each of its addresses", .default_text = "10s", .commands = CONNECT | BENCH,
       .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(connect_timeout_ms), .min = 1,
       .max = TIME_MAX, .off = true },
 
-    { .name = "help", .letter = 'h', .help = "show this", .commands = SERVE | CONNECT, .scope = OPTION_GLOBAL,
+    { .name = "connections", .letter = 'c', .argument = "N", .help = "connections held open", .default_text = "50",
+      .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = BENCHED(connections), .min = 1,
+      .max = CLIENTS_MAX },
+    { .name = "duration", .letter = 'd', .argument = "TIME",
+      .help = "how long messages are sent, once the connections are open; with -n as well, whichever comes first",
+      .default_text = "10s", .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_TIME,
+      .target = BENCHED(duration_ms), .min = 1, .max = TIME_MAX },
+    { .name = "messages", .letter = 'n', .argument = "N", .help = "messages in total, in place of a time",
+      .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = BENCHED(messages), .min = 1 },
+    { .name = "size", .letter = 's', .argument = "SIZE", .help = "what each message has, without framing",
+      .default_text = "128", .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_SIZE,
+      .target = BENCHED(message_bytes), .min = 1, .max = GIB },
+    { .name = "file", .argument = "FILE",
+      .help = "send the lines of this file in turn, each a message, without what ends it; - is standard input",
+      .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = BENCHED(file) },
+    { .name = "depth", .letter = 'p', .argument = "N", .help = "messages that wait for an answer on a connection at once",
+      .default_text = "1", .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = BENCHED(depth),
+      .min = 1, .max = DEPTH_MAX },
+    { .name = "rate", .argument = "N",
+      .help = "messages a second in total, whatever the answers do; latency then counts from when a message was due. "
+              "off: as fast as answers come",
+      .default_text = "off", .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = BENCHED(rate),
+      .min = 1, .max = RATE_MAX, .off = true },
+    { .name = "ramp", .argument = "N", .help = "connects a second; off: all at once", .default_text = "1000",
+      .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = BENCHED(ramp), .min = 1,
+      .max = RATE_MAX, .off = true },
+    { .name = "one-way", .help = "expect no answers; count what is sent", .commands = BENCH, .scope = OPTION_GLOBAL,
+      .type = OPTION_FLAG, .target = BENCHED(one_way) },
+    { .name = "lifetime", .argument = "TIME", .help = "close each connection after so long, and open another in its place",
+      .default_text = "off", .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_TIME,
+      .target = BENCHED(lifetime_ms), .min = 1, .max = TIME_MAX, .off = true },
+    { .name = "lifetime-messages", .argument = "N", .help = "the same after so many messages", .default_text = "off",
+      .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = BENCHED(lifetime_messages), .min = 1,
+      .off = true },
+    { .name = "from", .argument = "ADDR[-ADDR]",
+      .help = "connect from this local address, or from those between two, taken in turn",
+      .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = BENCHED(from) },
+    { .name = "fail-if", .argument = "CONDITIONS",
+      .help = "end with status 1 when one of these is true, as in 'p99>10ms,errors>0'",
+      .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = BENCHED(fail_if) },
+    { .name = "misbehave", .argument = "FAULT[=PERCENT]",
+      .help = "that share of the connections, or all, does one thing wrong, and what the server did about it is told: "
+              "split, half, reset, silent, slow-read or garbage",
+      .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = BENCHED(misbehave) },
+    { .name = "seed", .argument = "N", .help = "of what --misbehave does at random, to have a run again",
+      .default_text = "made up, and told", .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_COUNT,
+      .target = BENCHED(seed), .min = 1, .max = COUNT_MAX },
+    { .name = "json", .help = "print the result as one JSON object", .commands = BENCH, .scope = OPTION_GLOBAL,
+      .type = OPTION_FLAG, .target = BENCHED(json) },
+    { .name = "workers", .argument = "N", .help = "threads that drive the connections", .default_text = "1",
+      .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = GLOBAL(workers), .min = 1,
+      .max = 256 },
+
+    { .name = "help", .letter = 'h', .help = "show this", .commands = SERVE | CONNECT | BENCH, .scope = OPTION_GLOBAL,
       .type = OPTION_FLAG, .target = GLOBAL(help) },
 };
 /* clang-format on */
@@ -228,6 +285,30 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
                     "  weir connect --frame length:u16be 5023        each line typed is one framed message\n"
                     "  echo '01 03 00 00 00 0a c5 cd' | weir connect --hex --print hex --timeout 2s 502\n"
                     "                                                ask in hex, see the answer in hex\n",
+    },
+    [COMMAND_BENCH] = {
+        .name = "bench",
+        .summary = "drive a TCP server with load, and measure how it answers",
+        .usage = "[options] URL|[HOST:]PORT",
+        .endpoints_max = 1,
+        .about = "Connects to a TCP server many times over, sends messages, and waits for the answer to each: with a\n"
+                 "--frame one message is one answer; over raw an answer is as many bytes as were sent. Prints messages\n"
+                 "and bytes a second, how long answers and connects took, and errors by kind. On a terminal a line tells\n"
+                 "once a second how it goes. Ctrl-C ends the run early, with its result.\n"
+                 "\n"
+                 "A server that answers nothing for 5 seconds ends the run; --one-way is for those that never do.\n"
+                 "Only load what you may load.\n"
+                 "\n"
+                 "Exit status: 0 it ran, 1 failed, or a condition of --fail-if is true, 2 wrong usage; when not one\n"
+                 "message was answered, 3 refused, 4 reset, 5 timed out or no answers, 6 no such host or route.",
+        .examples = "  weir bench 8000                               50 connections, 128 bytes, 10 seconds\n"
+                    "  weir bench -c 1000 -p 16 -d 1m 8000           1,000 connections, 16 messages in flight on each\n"
+                    "  weir bench --frame line -n 100000 8000        100,000 lines\n"
+                    "  weir bench --rate 20000 --fail-if 'p99>10ms,errors>0' 8000\n"
+                    "                                                is it fast enough at that rate\n"
+                    "  weir bench --one-way --frame line --file readings.txt meters.local:5023\n"
+                    "                                                a file of messages, no answers\n"
+                    "  weir bench --json 8000 | jq .latency_us.p99   for programs\n",
     },
     [COMMAND_CHECK] = {
         .name = "check",

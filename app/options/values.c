@@ -20,6 +20,17 @@ static const struct unit time_units[] = {
     { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60 * 1000 }, { "h", 60 * 60 * 1000 }, { "d", 24 * 60 * 60 * 1000 },
 };
 
+static const struct unit short_time_units[] = {
+    { "", 1000000000LL },
+    { "ns", 1 },
+    { "us", 1000 },
+    { "ms", 1000000 },
+    { "s", 1000000000LL },
+    { "m", 60 * 1000000000LL },
+    { "h", 3600 * 1000000000LL },
+    { "d", 24 * 3600 * 1000000000LL },
+};
+
 /* Reads the digits at the start of *text in the given base and moves *text behind them. */
 static int take_number(const char **text, int base, int64_t *ret)
 {
@@ -63,6 +74,16 @@ int value_parse_time(const char *text, int64_t *ret_ms)
     const int err = parse_with_unit(text, time_units, sizeof(time_units) / sizeof(time_units[0]), &ms);
 
     if (!err) *ret_ms = ms;
+    return err;
+}
+
+int value_parse_short_time(const char *text, int64_t *ret_ns)
+{
+    const size_t count = sizeof(short_time_units) / sizeof(short_time_units[0]);
+    int64_t ns = 0;
+    const int err = parse_with_unit(text, short_time_units, count, &ns);
+
+    if (!err) *ret_ns = ns;
     return err;
 }
 

@@ -16,6 +16,9 @@ int value_parse_size(const char *text, int64_t *ret_bytes);
 /* A time: `500ms`, `10s`, `5m`, `2h`, `30d`; a bare number is seconds. */
 int value_parse_time(const char *text, int64_t *ret_ms);
 
+/* The same, for what may be short: `500us` and `800ns` too. */
+int value_parse_short_time(const char *text, int64_t *ret_ns);
+
 /* A number without a unit. */
 int value_parse_count(const char *text, int64_t *ret);
 

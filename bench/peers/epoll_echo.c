@@ -10,7 +10,7 @@
 
 #include "listen.h"
 
-enum { SCRATCH_BYTES = 256 * 1024, EVENTS_MAX = 512 };
+enum { EVENTS_MAX = 512 };
 
 /* What a socket refused; while there is any, the socket is watched for writing and not read. */
 struct rest {
@@ -20,7 +20,7 @@ struct rest {
 };
 
 static int epoll_fd;
-static unsigned char scratch[SCRATCH_BYTES];
+static unsigned char scratch[BENCH_READ_BYTES];
 static struct rest *rests; /* by descriptor */
 
 static void watch(int op, int fd, uint32_t events)

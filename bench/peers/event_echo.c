@@ -10,7 +10,7 @@
 
 #include "listen.h"
 
-static unsigned char scratch[256 * 1024];
+static unsigned char scratch[BENCH_READ_BYTES];
 
 static void drop(struct event *event)
 {

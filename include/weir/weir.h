@@ -212,6 +212,11 @@ struct weir_service {
     /* not 0: bound, so that nobody else takes the address, but not accepting until weir_listener_enable; over TCP not
      * listening either */
     int disabled;
+
+    /* Dialling only. */
+    /* the local address to connect from, an IPv4 or IPv6 address without a port; NULL: the system's choice. Addresses
+     * of the other family, and unix sockets, cannot be reached from it, and are unreachable then */
+    const char *source;
 };
 
 #ifdef __cplusplus
@@ -308,7 +313,9 @@ WEIR_PUBLIC void weir_conn_close(struct weir_conn *conn);
 WEIR_PUBLIC void weir_conn_end(struct weir_conn *conn);
 
 /* Closes at once; output that has not left is dropped, on_close runs at the end of the turn. reason is mostly
- * WEIR_REASON_KICKED; WEIR_REASON_NONE is taken for that. */
+ * WEIR_REASON_KICKED; WEIR_REASON_NONE is taken for that. The peer sees an end in order, unless bytes of its own lie
+ * unread here; with the reasons of a peer that takes nothing (WEIR_REASON_WRITE_TIMEOUT, WEIR_REASON_SLOW_READER,
+ * WEIR_REASON_DRAIN_TIMEOUT, WEIR_REASON_MEMORY) it sees a reset. */
 WEIR_PUBLIC void weir_conn_abort(struct weir_conn *conn, enum weir_reason reason);
 
 /* Stops and resumes delivering messages, also between two messages of one read; what was received stays. While paused

@@ -51,6 +51,21 @@ static int find_start(struct scan *scan)
     return 1;
 }
 
+/* Takes in the bytes up to the next that can begin an END or is the escape: nearly all of a message. Nothing of an END
+ * is matched. */
+static void read_plain(struct scan *scan, struct weir__between_state *state, unsigned char *message)
+{
+    const int escape = scan->config->escape, end = scan->config->end.bytes[0];
+    const unsigned char *bytes = scan->decode->bytes;
+    const size_t len = scan->decode->len;
+    size_t at = scan->at, written = state->written;
+
+    while (at < len && bytes[at] != end && bytes[at] != escape)
+        message[written++] = bytes[at++];
+    scan->at = at;
+    state->written = (uint32_t)written;
+}
+
 /* Looks for END, and unescapes what comes before it. MESSAGE: it has been found, and its last `matched` bytes are still
  * among those written. */
 static enum weir_decoded read_frame(struct scan *scan)
@@ -76,6 +91,7 @@ static enum weir_decoded read_frame(struct scan *scan)
             message[state.written++] = byte;
             state.matched = (unsigned char)weir__pattern_advance(&config->end, state.matched, byte);
             if (state.matched == config->end.len) decoded = WEIR_DECODED_MESSAGE;
+            if (state.matched == 0) read_plain(scan, &state, message);
         }
     }
     *scan->state = state;

@@ -332,6 +332,18 @@ static int resolve_host(const struct weir_url *url, struct weir__address *ret, u
     return err ? WEIR_ERESOLVE : 0;
 }
 
+int weir__address_parse(const char *text, struct weir__address *ret)
+{
+    const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST };
+    struct addrinfo *found = NULL;
+    unsigned count = 0;
+
+    if (getaddrinfo(text, NULL, &hints, &found) != 0) return WEIR_EADDRESS;
+    count = collect(found, ret, 1);
+    freeaddrinfo(found);
+    return count == 1 ? 0 : WEIR_EADDRESS;
+}
+
 int weir__url_resolve(const struct weir_url *url, int passive, struct weir__address *ret, unsigned room,
                       unsigned *ret_count, int *ret_gai_error)
 {

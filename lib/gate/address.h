@@ -43,6 +43,10 @@ struct weir__address {
     int dual_stack; /* not 0: bind it without IPV6_V6ONLY. Where there is no IPv6, bind 0.0.0.0 in its place */
 };
 
+/* Reads a numeric address without a port, `192.0.2.1` or `fe80::1%eth0`, to bind to; its port is 0. Returns 0, or
+ * WEIR_EADDRESS. Any thread. */
+int weir__address_parse(const char *text, struct weir__address *ret);
+
 /* Finds the addresses behind a URL of any kind but WEIR_URL_FD, in the resolver's order and without duplicates. Writes
  * the first `room` of them to ret and their number, at least 1, to *ret_count. passive not 0 is for binding: "*" is
  * then one dual-stack entry; for connecting it is this machine, by each family. May ask the network and block. Returns

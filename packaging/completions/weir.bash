@@ -13,7 +13,7 @@ _weir() {
         prev=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'serve connect check --help --version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'serve connect bench check --help --version' -- "$cur")
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -61,6 +61,30 @@ _weir() {
         --timeout) words=' off' ;;
         --connect-timeout) words=' off' ;;
         *) words=' --frame --send-frame --encoding --crlf -C --hex --print --timeout --connect-timeout --help -h' ;;
+        esac
+        ;;
+    bench)
+        case $prev in
+        --frame) words=' raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --send-frame) words=' same raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --max-frame) ;;
+        --connect-timeout) words=' off' ;;
+        -c | --connections) ;;
+        -d | --duration) ;;
+        -n | --messages) ;;
+        -s | --size) ;;
+        --file) is_file=yes ;;
+        -p | --depth) ;;
+        --rate) words=' off' ;;
+        --ramp) words=' off' ;;
+        --lifetime) words=' off' ;;
+        --lifetime-messages) words=' off' ;;
+        --from) ;;
+        --fail-if) ;;
+        --misbehave) ;;
+        --seed) ;;
+        --workers) ;;
+        *) words=' --frame --send-frame --max-frame --connect-timeout --connections -c --duration -d --messages -n --size -s --file --depth -p --rate --ramp --one-way --lifetime --lifetime-messages --from --fail-if --misbehave --seed --json --workers --help -h' ;;
         esac
         ;;
     check)

@@ -22,6 +22,8 @@ ROOMS = {
     "app/desk": ["app/desk", "app/clients", "app/terminal"],
     "app/check": ["app/check", "app/clients", "app/options", "app/terminal", "app/status.h"],
     "app/documents": ["app/documents", "app/options"],
+    "app/bench": ["app/bench", "app/client/verdict.h", "app/clients/framing.h", "app/descriptors.h", "app/options",
+                  "app/status.h", "app/terminal"],
     "app/client": ["app/client", "app/options", "app/terminal", "app/status.h"],
 }
 

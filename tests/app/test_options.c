@@ -140,8 +140,8 @@ static void unknown_names_come_with_the_nearest(void **state)
 
 static void options_of_later_issues_do_not_exist(void **state)
 {
-    static const char *const later[] = { "--store x",       "--admin none",  "--ack OK", "--ack-when stored",
-                                         "--ack-truncated", "--server 8000", "--one-way" };
+    static const char *const later[] = { "--store x",         "--admin none",    "--ack OK",
+                                         "--ack-when stored", "--ack-truncated", "--server 8000" };
     (void)state;
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
         expect_error(COMMAND_SERVE, later[i], "unknown option --");
@@ -193,6 +193,26 @@ static void letters_and_double_dash_are_understood(void **state)
     expect_error(COMMAND_SERVE, "-- --frame", "address \"--frame\"");
 }
 
+static void letters_take_values(void **state)
+{
+    char error[OPTIONS_ERROR_BYTES_MAX];
+    char buffer[512];
+    struct options options;
+
+    (void)state;
+    assert_int_equal(parse(COMMAND_BENCH, "-c 7 -p16 -s 1KiB -d500ms 8000", buffer, &options, error), 0);
+    assert_int_equal(options.bench.connections, 7);
+    assert_int_equal(options.bench.depth, 16);
+    assert_int_equal(options.bench.message_bytes, 1024);
+    assert_int_equal(options.bench.duration_ms, 500);
+    assert_string_equal(options.endpoints[0].url, "8000");
+    options_fini(&options);
+    expect_error(COMMAND_BENCH, "-c", "-c needs a value: N");
+    expect_error(COMMAND_BENCH, "-c 0", "-c 0: too small; at least 1");
+    expect_error(COMMAND_BENCH, "-c5x", "-c 5x: not a number");
+    expect_error(COMMAND_BENCH, "-x5", "unknown option -x");
+}
+
 static void a_setting_remembers_where_it_came_from(void **state)
 {
     char error[OPTIONS_ERROR_BYTES_MAX];
@@ -213,6 +233,7 @@ static void a_setting_remembers_where_it_came_from(void **state)
                          { "workers", "3", SOURCE_ARGUMENTS },       { "max-frame", "2KiB", SOURCE_ENVIRONMENT },
                          { "reuseport", "off", SOURCE_ENVIRONMENT }, { "reply", NULL, SOURCE_DEFAULT } };
         const struct option_setting *const setting = options_setting(&options, &options.endpoints[0], &option_specs[i]);
+        if (!(option_specs[i].commands & 1U << COMMAND_SERVE)) continue;
         for (size_t j = 0; j < sizeof(expected) / sizeof(expected[0]); j++) {
             if (strcmp(option_specs[i].name, expected[j].name) != 0) continue;
             assert_int_equal(setting->source, expected[j].source);
@@ -341,8 +362,7 @@ static void defaults_are_values_that_would_be_accepted(void **state)
         struct options options;
         if (!option->default_text || strchr(option->default_text, ' ')) continue;
         snprintf(line, sizeof(line), "--%s %s", option->name, option->default_text);
-        if (parse(option->commands & 1U << COMMAND_SERVE ? COMMAND_SERVE : COMMAND_CONNECT, line, buffer, &options,
-                  error))
+        if (parse((enum command)__builtin_ctz(option->commands), line, buffer, &options, error))
             fail_msg("%s: %s", line, error);
         options_fini(&options);
     }
@@ -379,6 +399,7 @@ int main(void)
         cmocka_unit_test(options_of_later_issues_do_not_exist),
         cmocka_unit_test(wrong_values_are_named),
         cmocka_unit_test(letters_and_double_dash_are_understood),
+        cmocka_unit_test(letters_take_values),
         cmocka_unit_test(a_setting_remembers_where_it_came_from),
         cmocka_unit_test(help_ends_the_reading),
         cmocka_unit_test(the_environment_comes_first),

@@ -70,6 +70,19 @@ static void times_default_to_seconds(void **state)
     check(value_parse_time, cases, sizeof(cases) / sizeof(cases[0]));
 }
 
+static void short_times_go_down_to_nanoseconds(void **state)
+{
+    static const struct number_case cases[] = {
+        { "1ns", 0, 1 },           { "500us", 0, 500000 },   { "10ms", 0, 10000000 },    { "2", 0, 2000000000 },
+        { "2s", 0, 2000000000 },   { "1m", 0, 60000000000 }, { "1h", 0, 3600000000000 }, { "1d", 0, 86400000000000 },
+        { "200000d", -ERANGE, 0 }, { "", -EINVAL, 0 },       { "1.5ms", -EINVAL, 0 },    { "10 ms", -EINVAL, 0 },
+        { "10msx", -EINVAL, 0 },
+    };
+
+    (void)state;
+    check(value_parse_short_time, cases, sizeof(cases) / sizeof(cases[0]));
+}
+
 static void counts_and_modes_have_no_unit(void **state)
 {
     static const struct number_case counts[] = {
@@ -152,7 +165,7 @@ int main(void)
         cmocka_unit_test(sizes_have_binary_units),       cmocka_unit_test(times_default_to_seconds),
         cmocka_unit_test(counts_and_modes_have_no_unit), cmocka_unit_test(keepalive_is_three_values),
         cmocka_unit_test(choices_are_whole_words),       cmocka_unit_test(distance_counts_edits),
-        cmocka_unit_test(distance_survives_any_length),
+        cmocka_unit_test(distance_survives_any_length),  cmocka_unit_test(short_times_go_down_to_nanoseconds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

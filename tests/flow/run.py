@@ -24,8 +24,9 @@ PATIENCE = float(os.environ.get("WEIR_TEST_PATIENCE", "1"))
 TIME_LIMIT = 60 * PATIENCE
 AT_ONCE = min(3, max(2, os.cpu_count() or 1))
 STATUS_SKIPPED = 77
-SLOW = ["examples", "flood", "library_bounds", "library_closing", "library_input", "library_listeners", "library_threads",
-        "library_timeouts", "readme", "runner", "serve_blocked_output", "serve_limits", "serve_stop"]
+SLOW = ["bench_misbehave", "examples", "flood", "library_bounds", "library_closing", "library_input",
+        "library_listeners", "library_threads", "library_timeouts", "readme", "runner", "serve_blocked_output",
+        "serve_limits", "serve_stop"]
 MARK = "WEIR_FLOW_TEST"  # in the environment of a test and all that it starts, with a value of its own
 
 

@@ -769,6 +769,8 @@ static int set_word(const char *name, const char *value)
         lab.service.frame = value;
     } else if (strcmp(name, "send-frame") == 0) {
         lab.service.send_frame = value;
+    } else if (strcmp(name, "source") == 0) {
+        lab.service.source = value;
     } else if (strcmp(name, "too-long") == 0) {
         lab.service.too_long = (enum weir_too_long)strtol(value, NULL, 0);
     } else if (strcmp(name, "reuseport") == 0) {

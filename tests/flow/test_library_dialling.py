@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 from harness import DEADLINE, PATIENCE, expect_eof, recv_all, recv_until, reset, skip, wait_for
-from lab import MAY_BE_LATE, Lab, Stopwatch, program, worker_counts
+from lab import MAY_BE_LATE, Lab, Stopwatch, program, refused_start, worker_counts
 
 
 class Peer:
@@ -235,6 +235,29 @@ def test_stop_while_connecting():
         expect_unopened(lab, conn, "drain")
         for sock in full:
             sock.close()
+
+
+def test_dial_from_an_address_of_ones_choice():
+    with Lab(source="127.0.0.77") as lab, Peer() as peer:
+        for _ in range(2):
+            conn = dialled(lab, peer.url)
+            sock = peer.accept()
+            assert sock.getpeername()[0] == "127.0.0.77", sock.getpeername()
+            sock.close()
+            lab.expect_closed(conn, "peer closed")
+    with Lab(source="::1") as lab, Peer() as peer, Peer("::1") as peer6:
+        expect_unopened(lab, dialled(lab, peer.url), "unreachable")
+        conn = dialled(lab, peer6.url)
+        assert peer6.accept().getpeername()[0] == "::1"
+        lab.expect_closed(conn, "peer closed")
+    with Lab(source="192.0.2.1") as lab, Peer() as peer:  # nobody's (RFC 5737)
+        expect_unopened(lab, dialled(lab, peer.url), "unreachable")
+
+
+def test_a_source_that_is_no_address_is_refused():
+    for word in ["localhost", "127.0.0.1:0", "127.0.0.256", "[::1]", "x"]:
+        said = refused_start("--source", word, "--listen", "tcp://127.0.0.1:0")
+        assert 'source "%s": not an IPv4 or IPv6 address' % word in said, said
 
 
 def test_many_dials_at_once_to_ourselves():

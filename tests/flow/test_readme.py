@@ -218,6 +218,16 @@ def try_hex(clone, line):
         end_with_ctrl_c(server)
 
 
+def try_bench(clone, line):
+    """It loads an echo, and tells how that went."""
+    with clone.type("./dev run serve 8000 --frame line --reply echo --print off") as server:
+        server.wait_stdout("listening on ", clone.deadline)
+        with clone.type(line) as load:
+            assert load.wait(clone.deadline) == 0, load.stdout.text()
+            assert re.search("(?m)^errors +none", load.stdout.text()), load.stdout.text()
+        end_with_ctrl_c(server)
+
+
 def try_echo(clone, line):
     """The example is compiled, and listens without a word."""
     def answer():
@@ -241,7 +251,7 @@ def try_help(clone, line):
 # The first whose pattern is found in a command tries it.
 TRIES = [(r"^\./dev run serve --help$", try_help), (r"^\./dev run( serve\b.*)?$", try_server),
          (r"^printf .* \| \./dev run connect 8000$", try_client), (r"^\./dev run connect --hex \d+$", try_hex),
-         (r"^cc examples/echo\.c .* && \./echo$", try_echo)]
+         (r"^\./dev run bench .* 8000$", try_bench), (r"^cc examples/echo\.c .* && \./echo$", try_echo)]
 
 
 def try_commands(clone, lines):
@@ -336,7 +346,7 @@ def test_what_is_called_wrongly_is_noticed():
 def test_options_and_files_exist():
     """Those that are named beside the blocks too."""
     known = {"--help", "--version"}
-    for command in ("serve", "connect"):
+    for command in ("serve", "connect", "bench"):
         known |= set(re.findall(r"--[a-z][a-z-]+", run_weir(command, "--help")[1]))
     for name in READMES:
         text = read(name)

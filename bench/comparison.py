@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the rounds of a workload say: medians, their intervals, and whether a bound is met. Pure functions of numbers.
+
+Each round measures every server once and gives one ratio for each pair; what disturbs the machine for longer than a
+round disturbs both sides of a ratio. The median of the ratios is reported with an interval from order statistics, which
+assumes nothing about the noise.
+"""
+import dataclasses
+import math
+import statistics
+
+
+def median_interval(values):
+    """(median, low, high, coverage): the narrowest pair of order statistics that holds the median with at least 95 %;
+    with fewer than 6 values the range of all, which holds it less often, as the coverage says."""
+    values = sorted(values)
+    count = len(values)
+    outside = lambda k: 2 * sum(math.comb(count, i) for i in range(k + 1)) / 2 ** count
+    cut = 0
+    while cut + 1 < count / 2 and outside(cut + 1) <= 0.05:
+        cut += 1
+    return statistics.median(values), values[cut], values[-1 - cut], max(0.0, 1 - outside(cut))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two servers of a workload that are compared. under may name several: the best of them counts."""
+    over: str
+    under: object
+    at_most: float = None
+    at_least: float = None
+    is_difference: bool = False
+
+    @property
+    def bound(self):
+        if self.at_most is not None:
+            return "at most %g" % self.at_most
+        if self.at_least is not None:
+            return "at least %g" % self.at_least
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What came of a pair."""
+    pair: Pair
+    under: str
+    median: float
+    low: float
+    high: float
+    coverage: float
+
+    @property
+    def is_met(self):
+        """Whether the interval reaches the bound; True where there is none."""
+        if self.pair.at_most is not None:
+            return self.low <= self.pair.at_most
+        if self.pair.at_least is not None:
+            return self.high >= self.pair.at_least
+        return True
+
+    @property
+    def verdict(self):
+        if not self.pair.bound:
+            return ""
+        return "met" if self.is_met else "MISSED"
+
+    @property
+    def name(self):
+        return pair_name(self.pair, self.under)
+
+
+def pair_name(pair, under):
+    return "%s %s %s" % (pair.over, "-" if pair.is_difference else "/", under)
+
+
+def figures(rounds, server, key):
+    return [each[server][key] for each in rounds if server in each]
+
+
+def best_of(rounds, names, key):
+    """Of those that were measured, the one with the lowest median; None when none was."""
+    present = [name for name in names if figures(rounds, name, key)]
+    return min(present, key=lambda name: statistics.median(figures(rounds, name, key)), default=None)
+
+
+def compare(rounds, pairs, key):
+    """A row for each pair of which both were measured. (A ratio to nothing says nothing.)"""
+    rows = []
+    for pair in pairs:
+        names = (pair.under,) if isinstance(pair.under, str) else pair.under
+        under = best_of(rounds, names, key)
+        if under is None or not figures(rounds, pair.over, key):
+            continue
+        if not pair.is_difference and min(figures(rounds, under, key)) == 0:
+            continue
+        values = [(over - under if pair.is_difference else over / under)
+                  for over, under in zip(figures(rounds, pair.over, key), figures(rounds, under, key))]
+        rows.append(Row(pair, under, *median_interval(values)))
+    return rows
+
+
+def unmeasured(rows, pairs):
+    """The names of pairs that have a bound and no row: one of the two could not run."""
+    measured = [row.pair for row in rows]
+    return [pair_name(pair, pair.under if isinstance(pair.under, str) else " or ".join(pair.under))
+            for pair in pairs if pair.bound and pair not in measured]

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the parts of the load share. It is one thread that measures one server; what it was asked for, its connections
+ * and the bytes it sends are therefore the program's, not somebody's. */
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "histogram.h"
+
+/* Nothing happens for so long: the server has lost something. */
+enum { STALLED_MS = 10000 };
+
+enum mode { MODE_ECHO, MODE_ONE_WAY, MODE_FANOUT, MODE_CHURN };
+
+struct options {
+    enum mode mode;
+    unsigned long connections;
+    unsigned long depth;
+    size_t message_bytes;
+    uint64_t messages; /* 0: as long as `seconds` say */
+    double seconds;
+    double rate; /* messages a second; 0: as fast as they return */
+    bool control;
+    in_port_t port;
+};
+
+extern struct options options;
+
+/* What one run came to. */
+struct result {
+    uint64_t messages; /* returned, taken by the server or delivered; with --churn connections */
+    double seconds;
+    bool is_paced;
+    struct histogram latency; /* from when a message was due to when it was back; of paced runs */
+    struct histogram late;    /* from when it was due to when it was sent: the load's own part of that */
+};
+
+__attribute__((format(printf, 1, 2), noreturn)) void die(const char *format, ...);
+uint64_t now_ns(void);
+
+/* ---- Connections (connection.c) ---- */
+
+/* Every stream is the same message over and over, so any stretch of it is known. */
+struct connection {
+    int fd;
+    bool wants_write;  /* the socket refused bytes */
+    uint64_t sent;     /* bytes */
+    uint64_t received; /* bytes */
+    uint64_t to_send;  /* bytes: what `sent` should reach */
+};
+
+extern struct connection *connections; /* options.connections of them */
+
+void connections_init(void);
+void connection_open(struct connection *connection);
+void connection_close(struct connection *connection);
+void connections_open(void);
+/* Begins to count anew; only when nothing is in flight. */
+void connections_rewind(void);
+
+/* Sends what the socket takes, in one call, and sees to it that the rest follows once it takes more. */
+void connection_send(struct connection *connection);
+/* Reads once and compares it with what was sent. The whole messages that this completed. More than expected_bytes
+ * since the last rewind, other bytes than were sent, and the server's FIN end the load. */
+uint64_t connection_receive(struct connection *connection, uint64_t expected_bytes);
+/* Whether the server has ended the connection; a byte from it ends the load, as does its reset. */
+bool connection_has_ended(const struct connection *connection);
+/* Calls on_event for what is ready, at most timeout_ms later; false when nothing was. */
+bool connections_wait(int timeout_ms, void (*on_event)(struct connection *connection, uint32_t events));
+
+/* ---- Runs: each measures once; those that hold their connections find them open ---- */
+
+void run_closed(double seconds, struct result *ret);
+void run_paced(double seconds, double rate, struct result *ret);
+void run_one_way(double seconds, struct result *ret);
+void run_fanout(double seconds, struct result *ret);
+void run_churn(double seconds, struct result *ret);
+
+#endif

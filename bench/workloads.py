@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The workloads: who is measured, how, and what weir must reach.
+
+A workload measures one server at a time; run.py takes the rounds. The first figure that a measurement gives is the
+one that is compared; the others are shown beside it.
+"""
+import dataclasses
+import os
+import re
+import signal
+import tempfile
+import typing
+
+from comparison import Pair
+from processes import ALL_CORES, BenchError, CannotRun, Load, Server, run_client
+
+WARM_UP_SECONDS = 0.3
+AGAIN = "epoll again"  # the same server a second time: how far its ratio to itself is from 1 is the error of the method
+OPEN_LOOP_SHARE = 0.7
+# Enough for what a server does once in its life, and for each connection, to vanish in the difference.
+FEW_MESSAGES, MANY_MESSAGES = 2000, 22000
+GROWTH_CONNECTIONS = [1, 10, 100, 1000, 10000, 19000]
+GROWTH_BYTES = [16, 64, 256, 1024, 4096, 16384, 65536]
+
+
+def weir_serve(*options, workers=1):
+    return ("weir", "serve", "--listen", "127.0.0.1:0", "--print", "off", "--workers", str(workers)) + options
+
+
+def weir_echo(frame="raw", workers=1):
+    return weir_serve("--frame", frame, "--reply", "echo", workers=workers)
+
+
+# In the order of measuring; each second round turns it round.
+EPOLL_ONLY = {"epoll": "epoll_echo", "weir": weir_echo(), AGAIN: "epoll_echo"}
+WITH_BUFFEREVENT = {**EPOLL_ONLY, "bufferevent": "bufferevent_echo"}
+ALL_PEERS = {**WITH_BUFFEREVENT, "event": "event_echo", "libuv": "libuv_echo", "libuv, guide": "libuv_guide_echo",
+             "libev": "libev_echo", "asio": "asio_echo", "io_uring": "uring_echo"}
+A_A = Pair(AGAIN, "epoll")
+
+
+def server_command(build, program):
+    """The words that start a server: a program of bench/, or weir with its options."""
+    if not isinstance(program, str):
+        return [os.environ.get("WEIR", os.path.join(build, "weir"))] + list(program[1:])
+    path = os.path.join(build, "bench", program)
+    if not os.path.exists(path):
+        raise CannotRun("not built: its library is not installed")
+    return [path]
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """What every measurement needs to know."""
+    build: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A figure that is shown: its key in a measurement, its heading, and how it is written."""
+    key: str
+    heading: str
+    form: str = "%.3f"
+
+
+CPU = Column("cpu_us", "CPU a message, us")
+PER_SECOND = Column("per_second", "messages a second", "%.0f")
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    name: str
+    text: str               # what happens in it, for people
+    servers: dict           # label: program
+    pairs: list
+    columns: list           # the first is the figure that is compared
+    measure: typing.Callable  # (bench, command, settings) -> {column key: number}
+    settings: dict = dataclasses.field(default_factory=dict)
+    prepare: typing.Callable = lambda bench, settings: {}  # further settings, found out once before the rounds
+    rounds_max: int = 1000
+    cost: float = 0.2       # seconds of one measurement beyond --seconds, for the time left
+
+    @property
+    def point_count(self):
+        return 1
+
+
+# ---- CPU time a message ----
+
+def measure_load(bench, command, arguments, cores=None):
+    """One server under one load: its CPU time a message, and messages a second."""
+    server_cores = {"cores": cores} if cores else {}
+    with Server(command, **server_cores) as server, Load(bench.build, server.port, arguments, **server_cores) as load:
+        load.run(WARM_UP_SECONDS)
+        before = server.cpu_seconds()
+        result = load.run(bench.seconds)
+        used = server.cpu_seconds() - before
+    if result["messages"] == 0:
+        raise BenchError("no message came back from %s" % server.name)
+    return {"cpu_us": used / result["messages"] * 1e6, "per_second": result["messages_per_second"]}
+
+
+def measure_echo(bench, command, settings):
+    return measure_load(bench, command, ["-c", settings["connections"], "-s", settings["message_bytes"],
+                                         "-p", settings["in_flight"]])
+
+
+def measure_one_way(bench, command, settings):
+    result = measure_load(bench, command, ["--one-way", "-c", settings["connections"],
+                                           "-s", settings["message_bytes"]])
+    return {"cpu_ns": result["cpu_us"] * 1e3, "per_second": result["per_second"]}
+
+
+def measure_fanout(bench, command, settings):
+    return measure_load(bench, command, ["--fanout", "-c", settings["connections"], "-s", settings["message_bytes"]])
+
+
+def measure_churn(bench, command, settings):
+    return measure_load(bench, command, ["--churn", "-c", settings["connections"], "-s", settings["message_bytes"]])
+
+
+def measure_workers(bench, command, settings):
+    """Server and load share all cores, so that two workers have two."""
+    result = measure_load(bench, command, ["-c", settings["connections"], "-s", settings["message_bytes"],
+                                           "-p", settings["in_flight"]], ALL_CORES)
+    return {"per_cpu_second": 1e6 / result["cpu_us"], "per_second": result["per_second"]}
+
+
+# ---- The client ----
+
+def measure_client(bench, command, settings):
+    """Here the clients are compared, and the server is the bare epoll loop for each."""
+    arguments = ["-c", settings["connections"], "-s", settings["message_bytes"], "-p", settings["in_flight"],
+                 "-d", "%dms" % (bench.seconds * 1000) if "bench" in command else bench.seconds]
+    with Server(server_command(bench.build, "epoll_echo")) as server:
+        return {"per_second": run_client(command + [str(a) for a in arguments + [server.port]])["messages_per_second"]}
+
+
+# ---- Latency ----
+
+def find_rate(bench, settings):
+    """What the bare epoll loop manages at most with so many connections, and the share of it that all are driven at."""
+    most = 0
+    with Server(server_command(bench.build, "epoll_echo")) as server:
+        with Load(bench.build, server.port, ["-c", settings["connections"], "-s", settings["message_bytes"]]) as load:
+            load.run(WARM_UP_SECONDS)
+            most = max(load.run(bench.seconds)["messages_per_second"] for _ in range(3))
+    return {"epoll_most_per_second": most, "rate_per_second": round(most * OPEN_LOOP_SHARE)}
+
+
+def measure_latency(bench, command, settings):
+    with Server(command) as server:
+        with Load(bench.build, server.port, ["-c", settings["connections"], "-s", settings["message_bytes"]]) as load:
+            load.run(WARM_UP_SECONDS, settings["rate_per_second"])
+            result = load.run(2 * bench.seconds, settings["rate_per_second"])
+    return {"p99_us": result["latency_us"]["p99"], "p50_us": result["latency_us"]["p50"],
+            "late_p99_us": result["late_us"]["p99"], "per_second": result["messages_per_second"]}
+
+
+# ---- Memory ----
+
+def hold(server, bench, count, arguments=()):
+    """Opens connections and has one message echoed on each, as in real life: buffers that a server does not give back
+    then count. Gives the load, and the user memory that they came to in bytes."""
+    memory_before, descriptors_before = server.memory_bytes(), server.descriptors()
+    load = Load(bench.build, server.port, ["-c", count, *arguments])
+    try:
+        load.run(0)
+        if server.descriptors() < descriptors_before + count:
+            raise BenchError("%s does not hold %d connections" % (server.name, count))
+        return load, max(0, server.memory_bytes() - memory_before)
+    except BaseException:
+        load.__exit__()
+        raise
+
+
+def measure_idle(bench, command, settings):
+    with Server(command) as server:
+        load, memory = hold(server, bench, settings["connections"])
+        with load:
+            return {"bytes": memory / settings["connections"]}
+
+
+def measure_growth(bench, command, settings):
+    with Server(command) as server:
+        load, memory = hold(server, bench, settings["connections"], ["-s", settings["message_bytes"]])
+        with load:
+            load.run(WARM_UP_SECONDS)
+            before = server.cpu_seconds()
+            messages = load.run(bench.seconds)["messages"]
+            return {"cpu_us": (server.cpu_seconds() - before) / messages * 1e6, "memory_bytes": memory}
+
+
+# ---- Counts ----
+
+def difference_per_message(bench, count, settings):
+    """What one message adds to a count: a server's count for many less that for few, by a fixed number of messages.
+    What it does at its start and for each connection is in both."""
+    few, many = (count(bench, messages, settings) for messages in (FEW_MESSAGES, MANY_MESSAGES))
+    return {key: (many[key] - few.get(key, 0)) / (MANY_MESSAGES - FEW_MESSAGES) for key in many}
+
+
+def echo_fixed(bench, server, messages, settings):
+    arguments = ["-n", messages, "-c", settings["connections"], "-s", settings["message_bytes"]]
+    with Load(bench.build, server.port, arguments) as load:
+        load.run(0)
+
+
+def measure_syscalls(bench, command, settings):
+    """Counted by strace: a traced server is slow, but it makes the same calls."""
+    def count(bench, messages, settings):
+        with tempfile.NamedTemporaryFile("r") as table:
+            with Server(["strace", "-f", "-c", "-o", table.name] + command) as server:
+                echo_fixed(bench, server, messages, settings)
+                for pid in server.children():
+                    os.kill(pid, signal.SIGKILL)  # strace then writes its table and ends
+                server.process.wait(20)
+            rows = [line.split() for line in table.read().splitlines()]
+            return {row[-1]: int(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
+    calls = difference_per_message(bench, count, settings)
+    return {"calls": sum(calls.values()), **{name: calls.get(name, 0) for name in ("recvfrom", "sendto", "epoll_wait")}}
+
+
+def measure_instructions(bench, command, settings):
+    """Counted by callgrind: user space only, and the same on every machine with the same programs."""
+    def count(bench, messages, settings):
+        with tempfile.NamedTemporaryFile("r") as profile:
+            callgrind = ["valgrind", "--quiet", "--tool=callgrind", "--callgrind-out-file=" + profile.name]
+            with Server(callgrind + command) as server:
+                echo_fixed(bench, server, messages, settings)
+                server.process.terminate()
+                server.process.wait(60)
+            return {"instructions": int(re.search(r"^(?:totals|summary): (\d+)", profile.read(), re.M)[1])}
+    return difference_per_message(bench, count, settings)
+
+
+# ---- The table ----
+
+def echo_settings(connections=100, message_bytes=128, in_flight=1):
+    return {"connections": connections, "message_bytes": message_bytes, "in_flight": in_flight}
+
+
+def latency(connections):
+    return Workload(
+        "latency-%d" % connections,
+        "%d connections, 128 bytes, messages due at fixed times, at 70 %% of the most that the bare epoll loop manages "
+        "with so many connections; their latency counts from when they were due." % connections,
+        EPOLL_ONLY, [Pair("weir", "epoll", at_most=1.15), A_A],
+        [Column("p99_us", "p99, us", "%.0f"), Column("p50_us", "p50, us", "%.0f"),
+         Column("late_p99_us", "the load's own p99, us", "%.0f"), PER_SECOND],
+        measure_latency, {"connections": connections, "message_bytes": 128}, find_rate, cost=1 + connections / 5000)
+
+
+def client(name, text, in_flight):
+    return Workload(
+        name, text, {"load": "load", "weir bench": ("weir", "bench", "--ramp", "off", "--json"), "load again": "load"},
+        [Pair("weir bench", "load", at_least=0.95), Pair("load again", "load")], [PER_SECOND], measure_client,
+        echo_settings(in_flight=in_flight))
+
+
+WORKLOADS = {workload.name: workload for workload in [
+    Workload(
+        "echo", "100 connections, each with one message of 128 bytes in flight; the answer is the message.",
+        ALL_PEERS, [Pair("weir", "epoll", at_most=1.08), Pair("weir", "bufferevent", at_most=0.70),
+                    Pair("weir", "libuv", at_most=0.62), Pair("weir", "libuv, guide"),
+                    Pair("weir", ("libev", "asio"), at_most=1.05), Pair("weir", "event"), Pair("weir", "io_uring"),
+                    A_A],
+        [CPU, PER_SECOND], measure_echo, echo_settings()),
+    Workload(
+        "syscalls", "System calls a message of the same echo, counted by strace.",
+        {"epoll": "epoll_echo", "weir": weir_echo(), AGAIN: "epoll_echo"},
+        [Pair("weir", "epoll", at_most=1.00), A_A],
+        [Column("calls", "calls a message"), Column("recvfrom", "recv"), Column("sendto", "send"),
+         Column("epoll_wait", "epoll_wait")],
+        measure_syscalls, echo_settings(), rounds_max=5, cost=4),
+    Workload(
+        "line", "Instructions a message of the same echo, in user space, counted by callgrind: what `--frame line` "
+        "costs more than `--frame raw`.",
+        {"weir, line": weir_echo("line"), "weir, raw": weir_echo("raw")},
+        [Pair("weir, line", "weir, raw", at_most=150, is_difference=True)],
+        [Column("instructions", "instructions a message", "%.0f")],
+        measure_instructions, echo_settings(), rounds_max=3, cost=8),
+    Workload(
+        "pipelined", "The same echo with 16 messages in flight on each connection.",
+        WITH_BUFFEREVENT, [Pair("weir", "epoll", at_most=1.10), Pair("weir", "bufferevent"), A_A],
+        [CPU, PER_SECOND], measure_echo, echo_settings(in_flight=16)),
+    Workload(
+        "large", "The same echo with messages of 4 KiB.",
+        WITH_BUFFEREVENT, [Pair("weir", "epoll", at_most=1.10), Pair("weir", "bufferevent"), A_A],
+        [CPU, PER_SECOND], measure_echo, echo_settings(message_bytes=4096)),
+    latency(1000),
+    latency(10000),
+    Workload(
+        "lines", "10 connections send lines of 128 bytes in large writes, as fast as the server takes them. weir cuts "
+        "them into messages and counts those; its peer is a loop of recv that does not look at the bytes.",
+        {"epoll": "epoll_drain", "weir": weir_serve("--frame", "line", "--reply", "none"), AGAIN: "epoll_drain"},
+        [Pair("weir", "epoll", at_most=2.0), A_A],
+        [Column("cpu_ns", "CPU a message, ns", "%.1f"), PER_SECOND], measure_one_way,
+        {"connections": 10, "message_bytes": 128}),
+    Workload(
+        "fanout", "A message of 1 KiB goes to 10,000 connections; the next is sent when all have it.",
+        {"epoll": "epoll_fanout", "weir": "weir_fanout", AGAIN: "epoll_fanout"},
+        [Pair("weir", "epoll", at_most=1.10), A_A],
+        [Column("cpu_us", "CPU a delivery, us"), Column("per_second", "deliveries a second", "%.0f")], measure_fanout,
+        {"connections": 10000, "message_bytes": 1024}, cost=3),
+    Workload(
+        "accept", "Connect, one message of 128 bytes, one answer, close; 100 at a time.",
+        EPOLL_ONLY, [Pair("weir", "epoll", at_most=1.15), A_A],
+        [Column("cpu_us", "CPU a connection, us"), Column("per_second", "connections a second", "%.0f")],
+        measure_churn, {"connections": 100, "message_bytes": 128}),
+    Workload(
+        "idle", "19,000 connections that have had one message echoed each, and wait.",
+        {label: program for label, program in ALL_PEERS.items() if label != AGAIN},
+        [Pair("weir", "bufferevent", at_most=0.16), Pair("weir", "event"), Pair("weir", "libuv"),
+         Pair("weir", ("libev", "asio"))],
+        [Column("bytes", "user memory a connection, bytes", "%.0f")],
+        measure_idle, {"connections": 19000}, rounds_max=3, cost=2),
+    Workload(
+        "workers", "The pipelined echo on one worker and on two; server and load share all cores, so that two workers "
+        "have two.",
+        {"one worker": weir_echo(workers=1), "two workers": weir_echo(workers=2), "one again": weir_echo(workers=1)},
+        [Pair("two workers", "one worker", at_least=0.9), Pair("one again", "one worker")],
+        [Column("per_cpu_second", "messages a CPU second", "%.0f"), PER_SECOND], measure_workers,
+        echo_settings(in_flight=16)),
+    client("client", "The client: what `weir bench` drives through the bare epoll loop, 100 connections with one message "
+           "of 128 bytes in flight, against the bare epoll client that all servers are measured with.", 1),
+    client("client-pipelined", "The same with 16 messages in flight.", 16),
+]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """How the cost grows with one setting: a measurement at each of its values, without a bound."""
+    name: str
+    text: str
+    setting: str
+    values: list
+    settings: dict
+    servers: dict = dataclasses.field(
+        default_factory=lambda: {label: p for label, p in WITH_BUFFEREVENT.items() if label != AGAIN})
+    rounds_max: int = 5
+    cost: float = 0.6
+
+    @property
+    def point_count(self):
+        return len(self.values)
+
+
+GROWTHS = {growth.name: growth for growth in [
+    Growth("growth-connections", "The echo with one message of 128 bytes in flight on each connection, from 1 to "
+           "19,000 connections.", "connections", GROWTH_CONNECTIONS, {"message_bytes": 128}),
+    Growth("growth-bytes", "The echo on 100 connections, from 16 bytes to 64 KiB a message.", "message_bytes",
+           GROWTH_BYTES, {"connections": 100}),
+]}
