@@ -103,6 +103,15 @@ int weir_new(const struct weir_config *config, struct weir **ret)
     return 0;
 }
 
+int weir_set_first_id(struct weir *weir, uint64_t first_id)
+{
+    if (first_id == 0 || first_id >= UINT64_C(1) << 53)
+        return weir__fail(weir, WEIR_ECONFIG, "first_id: %llu is not from 1 to under 2^53",
+                          (unsigned long long)first_id);
+    atomic_store_explicit(&weir->next_id, first_id, memory_order_relaxed);
+    return 0;
+}
+
 uint64_t weir__next_id(struct weir *weir)
 {
     return atomic_fetch_add_explicit(&weir->next_id, 1, memory_order_relaxed);

@@ -33,6 +33,10 @@ struct option_setting {
 struct endpoint_options {
     const char *url;   /* NULL: the command's default */
     const char *reply; /* NULL: none */
+    const char *ack;   /* a template, see journal/template.h; NULL: nothing is acknowledged */
+    int ack_when;      /* enum ack_when */
+    int ack_truncated;
+    int store_replies;
     struct weir_service service;
     struct option_setting settings[OPTIONS_MAX]; /* by row of the table */
 };
@@ -80,6 +84,9 @@ struct options {
     int64_t clients_max; /* 0: what the descriptor limit allows */
     int64_t memory_bytes_max;
     int64_t drain_timeout_ms;
+    const char *store;   /* a path, or none; NULL: the default place */
+    int store_on_network;
+    int64_t store_queue_bytes_max;
     int print;            /* enum print_mode */
     const char *encoding; /* NULL: UTF-8 */
     int log_level;        /* enum weir_log_level, less WEIR_LOG_ERROR */

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/keep.c: opens the store in the one order that is safe: the folder, the lock, the log's walk, and only then
+ * SQLite. After that no file of the store is opened by any other route. */
+#include "keep.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "journal/folder.h"
+#include "journal/wal.h"
+
+struct keep {
+    struct log *log;
+    struct journal *journal;
+    int lock; /* -1: not taken */
+    char path[FOLDER_PATH_BYTES_MAX];
+};
+
+/* "8000.db" for tcp://127.0.0.1:8000, "device.sock.db" for unix:/run/device.sock. */
+static void name_after(const struct weir_listener *listener, char *ret, size_t size)
+{
+    char text[WEIR_ADDRESS_BYTES_MAX];
+    struct weir_url url = { .kind = 0 };
+    const char *slash = NULL;
+
+    weir_listener_address(listener, 0, text);
+    weir_url_parse(text, &url, NULL, 0);
+    if (url.kind != WEIR_URL_UNIX) {
+        snprintf(ret, size, "%u.db", url.port);
+        return;
+    }
+    slash = strrchr(url.path, '/');
+    snprintf(ret, size, "%s.db", slash ? slash + 1 : url.path);
+}
+
+static int find_path(struct keep *keep, const char *wanted, const struct weir_listener *first,
+                     char error[KEEP_ERROR_BYTES_MAX])
+{
+    char name[WEIR_ADDRESS_BYTES_MAX];
+
+    if (!wanted) {
+        name_after(first, name, sizeof(name));
+        return folder_default(name, keep->path, error);
+    }
+    if (snprintf(keep->path, sizeof(keep->path), "%s", wanted) < (int)sizeof(keep->path)) return 0;
+    snprintf(error, KEEP_ERROR_BYTES_MAX, "--store: the path is too long");
+    return -ENAMETOOLONG;
+}
+
+/* A torn end is what a power cut leaves, and nothing that was confirmed is in it. Anything else is damage, and the
+ * store stays as it is until somebody has decided. */
+static int check_log(const struct keep *keep, char error[KEEP_ERROR_BYTES_MAX])
+{
+    char path[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
+    struct wal_report report;
+    int err = 0;
+
+    snprintf(path, sizeof(path), "%s-wal", keep->path);
+    err = wal_walk(path, &report);
+    if (err) {
+        snprintf(error, KEEP_ERROR_BYTES_MAX, "%.900s: %s", path, strerror(-err));
+        return err;
+    }
+    if (!report.is_damaged) return 0;
+    snprintf(error, KEEP_ERROR_BYTES_MAX,
+             "store %.900s: its log is damaged at byte %lld: behind it lie %llu commits that cannot be read any more. "
+             "Nothing was changed. To go on without them, and with a copy kept aside: weir check --store PATH "
+             "--accept-loss",
+             keep->path, (long long)report.bad_offset, (unsigned long long)report.lost_transactions);
+    return -EIO;
+}
+
+static void on_state(bool is_good, const char *text, void *user)
+{
+    struct keep *const keep = user;
+
+    if (is_good)
+        log_say(keep->log, WEIR_LOG_INFO, "store", "store %s: works again; reading goes on", keep->path);
+    else
+        log_say(keep->log, WEIR_LOG_ERROR, "store",
+                "store %s: %s; nothing is read or acknowledged until it works, and it is tried again each second",
+                keep->path, text);
+}
+
+int keep_open(const struct options *options, const struct weir_listener *first, unsigned workers, struct log *log,
+              struct keep **ret, char error[KEEP_ERROR_BYTES_MAX])
+{
+    struct keep *keep = NULL;
+    struct journal_config config = { .workers = workers,
+                                     .queue_bytes_max = (size_t)options->store_queue_bytes_max,
+                                     .on_state = on_state };
+    int err = 0;
+
+    *ret = NULL;
+    if (options->store && strcmp(options->store, "none") == 0) return 0;
+    keep = calloc(1, sizeof(*keep));
+    if (!keep) {
+        snprintf(error, KEEP_ERROR_BYTES_MAX, "%s", strerror(ENOMEM));
+        return -ENOMEM;
+    }
+    *keep = (struct keep){ .log = log, .lock = -1 };
+    config.path = keep->path;
+    config.user = keep;
+    err = find_path(keep, options->store, first, error);
+    if (!err) err = folder_prepare(keep->path, options->store_on_network, error);
+    if (!err) keep->lock = folder_lock(keep->path, error);
+    if (!err && keep->lock < 0) err = keep->lock;
+    if (!err) err = check_log(keep, error);
+    if (!err) err = journal_new(&config, &keep->journal, error);
+    if (err) {
+        keep_close(keep);
+        return err;
+    }
+    *ret = keep;
+    return 0;
+}
+
+struct journal *keep_journal(struct keep *keep)
+{
+    return keep ? keep->journal : NULL;
+}
+
+void keep_announce(struct keep *keep)
+{
+    log_say(keep->log, WEIR_LOG_INFO, "store", "messages are stored in %s", keep->path);
+}
+
+bool keep_stop(struct keep *keep)
+{
+    const uint64_t left = journal_stop(keep->journal);
+
+    if (!left) return true;
+    log_say(keep->log, WEIR_LOG_ERROR, "store", "store %s: %llu records could not be stored; none was acknowledged",
+            keep->path, (unsigned long long)left);
+    return false;
+}
+
+void keep_close(struct keep *keep)
+{
+    if (!keep) return;
+    journal_free(keep->journal);
+    folder_unlock(keep->lock);
+    free(keep);
+}
