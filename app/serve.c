@@ -22,6 +22,9 @@
 #include "clients/reply.h"
 #include "descriptors.h"
 #include "desk/desk.h"
+#include "journal/journal.h"
+#include "journal/template.h"
+#include "keep.h"
 #include "log.h"
 #include "terminal/encoding.h"
 #include "terminal/printer.h"
@@ -48,6 +51,10 @@ struct serve_listener {
     struct desk *desk; /* NULL: nobody types */
     struct desk_listener for_desk;
     struct reply reply;
+    bool keeps;
+    struct journal *journal; /* once it is open; only with keeps */
+    struct journal_listener for_journal;
+    struct template *ack;
     struct log *log;
     atomic_bool is_unsendable_told;
     const char *shown_url; /* as in show.h: NULL where it goes without saying */
@@ -65,6 +72,7 @@ struct serve {
     struct show *show;
     struct watch *watch; /* NULL: nobody looks */
     struct desk *desk;   /* NULL: nobody types */
+    struct keep *keep;   /* NULL: nothing is kept */
     struct weir *weir;
     struct serve_listener *listeners; /* as many as engine_listeners; owned */
     struct weir_listener **engine_listeners;
@@ -168,9 +176,93 @@ static void on_close_desk(struct weir_conn *conn, enum weir_reason reason, void 
     desk_close(user);
 }
 
+/* With a store the user of a connection is the journal's client, or with a desk as well the desk's, whose user that is;
+ * NULL for want of memory, and then it is on its way out already. */
+
+static void on_open_kept(struct weir_conn *conn, void *user)
+{
+    struct serve_listener *const listener = user;
+    struct journal_client *const kept = journal_open(listener->journal, conn, &listener->for_journal);
+    void *client = kept;
+
+    if (kept && listener->desk) client = desk_open(listener->desk, conn, &listener->for_desk, kept);
+    if (kept && !client) journal_close(kept, WEIR_REASON_MEMORY);
+    weir_conn_set_user(conn, client);
+    if (!client)
+        weir_conn_abort(conn, WEIR_REASON_MEMORY);
+    else if (listener->show)
+        on_open_shown(conn, listener);
+}
+
+static void answer_kept(struct serve_listener *listener, struct weir_conn *conn, struct journal_client *kept,
+                        struct weir_bytes message)
+{
+    const struct weir_bytes bytes = reply_to(&listener->reply, message);
+
+    if (answer(listener, conn, bytes) < 0) return;
+    journal_sent(kept, bytes, true);
+    if (listener->show) show_sent(listener->show, conn, listener->shown_url, bytes);
+}
+
+static void take_kept(struct weir_conn *conn, struct weir_bytes message, struct journal_client *kept)
+{
+    struct serve_listener *const listener = journal_client_user(kept);
+
+    journal_message(kept, message);
+    if (listener->show) {
+        show_message(listener->show, conn, listener->shown_url, message);
+        if (listener->hints) show_hint_if_lines(listener->show, conn, message);
+    }
+    if (listener->reply.kind != REPLY_NONE) answer_kept(listener, conn, kept, message);
+}
+
+static void on_message_kept(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    if (user) take_kept(conn, message, user);
+}
+
+static void on_message_kept_desk(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    if (!user) return;
+    desk_message(user, conn, message);
+    take_kept(conn, message, desk_user(user));
+}
+
+static void close_kept(struct weir_conn *conn, enum weir_reason reason, struct journal_client *kept)
+{
+    const struct serve_listener *const listener = journal_client_user(kept);
+
+    if (listener->show) show_close(listener->show, conn, listener->shown_url, reason);
+    journal_close(kept, reason);
+}
+
+static void on_close_kept(struct weir_conn *conn, enum weir_reason reason, void *user)
+{
+    if (user) close_kept(conn, reason, user);
+}
+
+static void on_close_kept_desk(struct weir_conn *conn, enum weir_reason reason, void *user)
+{
+    if (!user) return;
+    close_kept(conn, reason, desk_user(user));
+    desk_close(user);
+}
+
+static void choose_kept_callbacks(const struct serve_listener *listener, struct weir_service *service)
+{
+    service->on_open = on_open_kept;
+    service->on_message = listener->desk ? on_message_kept_desk : on_message_kept;
+    service->on_close = listener->desk ? on_close_kept_desk : on_close_kept;
+    if (listener->desk) service->on_writable = on_writable_desk;
+}
+
 static void choose_callbacks(struct serve_listener *listener, struct weir_service *service)
 {
     service->user = listener;
+    if (listener->keeps) {
+        choose_kept_callbacks(listener, service);
+        return;
+    }
     if (listener->desk) {
         service->on_open = on_open_desk;
         service->on_message = on_message_desk;
@@ -272,6 +364,39 @@ static bool sends_raw(const struct weir_service *service)
     return !frame;
 }
 
+/* Acknowledging what is not stored would say what is not so, and over raw a read is not a message. */
+static enum status prepare_ack(struct serve *serve, struct serve_listener *listener,
+                               const struct endpoint_options *options)
+{
+    char reason[256];
+    char text[OPTIONS_ERROR_BYTES_MAX];
+    int err = 0;
+
+    listener->keeps = !serve->options->store || strcmp(serve->options->store, "none") != 0;
+    listener->for_journal = (struct journal_listener){ .ack_when = (enum ack_when)options->ack_when,
+                                                       .ack_truncated = options->ack_truncated != 0,
+                                                       .store_replies = options->store_replies != 0,
+                                                       .frame = options->service.frame ? options->service.frame : "raw",
+                                                       .url = listener->url,
+                                                       .user = listener };
+    if (!options->ack) return STATUS_DONE;
+    err = template_new(options->ack, &listener->ack, reason, sizeof(reason));
+    if (!err && !listener->keeps) {
+        snprintf(reason, sizeof(reason), "with --store none nothing is on disk that could be acknowledged; for answers "
+                                         "there is --reply");
+        err = -EINVAL;
+    }
+    if (!err && !options->service.frame) {
+        snprintf(reason, sizeof(reason), "what one read brings is not a message; say where messages end, as with --frame "
+                                         "line, or --frame raw when each read is to be acknowledged");
+        err = -EINVAL;
+    }
+    listener->for_journal.ack = listener->ack;
+    if (!err) return STATUS_DONE;
+    snprintf(text, sizeof(text), "--ack %.200s: %s", options->ack, reason);
+    return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
+}
+
 static enum status start_listener(struct serve *serve, const struct endpoint_options *options, size_t index)
 {
     struct serve_listener *const listener = &serve->listeners[index];
@@ -279,6 +404,7 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
     const char *const url = options->url ? options->url : "tcp://127.0.0.1:8000";
     char reason[256];
     char text[OPTIONS_ERROR_BYTES_MAX];
+    enum status status = STATUS_DONE;
     int err = reply_init(&listener->reply, options->reply, reason, sizeof(reason));
 
     if (!err) err = reply_check(&listener->reply, &service, reason, sizeof(reason));
@@ -286,6 +412,8 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
         snprintf(text, sizeof(text), "--reply %s: %s", options->reply, reason);
         return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
     }
+    status = prepare_ack(serve, listener, options);
+    if (status != STATUS_DONE) return status;
     listener->show = serve->show;
     listener->log = serve->log;
     choose_hints(serve, listener, service.frame);
@@ -316,6 +444,40 @@ static enum status start_listeners(struct serve *serve)
         status = start_listener(serve, options->endpoint_count ? &options->endpoints[i] : &options->common, i);
     }
     return status;
+}
+
+/* Ids go on where the store ended; nobody has one before weir_run. */
+static enum status open_store(struct serve *serve)
+{
+    char error[KEEP_ERROR_BYTES_MAX];
+    struct journal *journal = NULL;
+    int err = keep_open(serve->options, serve->engine_listeners[0], serve->workers, serve->log, &serve->keep, error);
+
+    if (err) return fail(serve, err, error);
+    journal = keep_journal(serve->keep);
+    if (!journal) return STATUS_DONE;
+    err = weir_set_first_id(serve->weir, journal_first_id(journal));
+    if (err) return fail(serve, err, weir_error_text(serve->weir));
+    for (size_t i = 0; i < serve->listener_count; i++)
+        serve->listeners[i].journal = journal;
+    err = journal_start(journal, serve->weir);
+    return err ? fail(serve, err, weir_strerror(err)) : STATUS_DONE;
+}
+
+static void on_turn(struct weir *weir, unsigned worker, void *user)
+{
+    const struct serve *const serve = user;
+    struct journal *const journal = keep_journal(serve->keep);
+
+    (void)weir;
+    if (journal) journal_turn(journal, worker);
+}
+
+static void on_log(enum weir_log_level level, enum weir_log_kind kind, const char *text, void *user)
+{
+    const struct serve *const serve = user;
+
+    log_on_engine(level, kind, text, serve->log);
 }
 
 static const char *missing_of(const struct weir_listener *listener, void *user)
@@ -436,7 +598,7 @@ static enum status start(struct serve *serve)
     const enum weir_log_level level = (enum weir_log_level)(options->log_level + WEIR_LOG_ERROR);
     struct weir_config config =
         WEIR_CONFIG(.workers = serve->workers, .clients_max = options->clients_max,
-                    .memory_bytes_max = options->memory_bytes_max, .on_log = log_on_engine, .log_level = level);
+                    .memory_bytes_max = options->memory_bytes_max,             .on_turn = on_turn, .on_log = on_log, .log_level = level);
     enum status status = STATUS_DONE;
     int err = log_new((enum log_format)options->log_format, level, &serve->log);
 
@@ -445,12 +607,13 @@ static enum status start(struct serve *serve)
     if (status != STATUS_DONE) return status;
     err = prepare_output(serve);
     if (err) return fail(serve, err, weir_strerror(err));
-    config.user = serve->log;
+    config.user = serve;
     err = weir_new(&config, &serve->weir);
     if (err) return fail(serve, err, weir_error_text(NULL));
     err = prepare_desk(serve);
     if (err) return fail(serve, err, weir_strerror(err));
     status = start_listeners(serve);
+    if (status == STATUS_DONE) status = open_store(serve);
     if (status != STATUS_DONE) return status;
     err = start_signals(serve);
     if (!err) err = log_start(serve->log);

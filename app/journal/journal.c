@@ -440,6 +440,11 @@ void journal_sent(struct journal_client *client, struct weir_bytes message, bool
         record->flags |= RECORD_ANSWER;
 }
 
+void *journal_client_user(const struct journal_client *client)
+{
+    return client->listener->user;
+}
+
 void journal_close(struct journal_client *client, enum weir_reason reason)
 {
     const char *const text = weir_reason_text(reason);

@@ -27,6 +27,7 @@ struct journal_listener {
     const struct template *ack; /* NULL: nothing is acknowledged */
     enum ack_when ack_when;
     bool ack_truncated; /* also what was cut at the longest message's length */
+    void *user;         /* the caller's, see journal_client_user */
     bool store_replies; /* the program's own answers and acknowledgements are kept too */
 };
 
@@ -60,6 +61,9 @@ void journal_message(struct journal_client *client, struct weir_bytes message);
 
 /* What was sent to it, by the program itself (is_answer) or by somebody. */
 void journal_sent(struct journal_client *client, struct weir_bytes message, bool is_answer);
+
+/* Its listener's user. */
+void *journal_client_user(const struct journal_client *client);
 
 /* In on_close; the client is the journal's from here on. */
 void journal_close(struct journal_client *client, enum weir_reason reason);
