@@ -500,6 +500,7 @@ static void announce(struct serve *serve)
     if (isatty(STDERR_FILENO)) announce_hints(&line, serve->engine_listeners, serve->listener_count);
     log_announce(serve->log, "start", &line);
     line_fini(&line);
+    if (serve->keep) keep_announce(serve->keep);
     weir_counters(serve->weir, &counters);
     if (counters.clients_max >= limit) /* as was asked for: a client more waits until one has gone */
         log_say(serve->log, WEIR_LOG_WARNING, "start",
@@ -629,8 +630,9 @@ static enum status run(struct serve *serve)
 {
     struct weir_counters counters = { .size = sizeof(counters) };
     const int err = weir_run(serve->weir);
+    const bool is_stored = !serve->keep || keep_stop(serve->keep);
 
-    if (!err) return STATUS_DONE;
+    if (!err) return is_stored ? STATUS_DONE : STATUS_FAILED;
     weir_counters(serve->weir, &counters);
     if (err == -ETIMEDOUT)
         log_say(serve->log, WEIR_LOG_WARNING, "stop", "stopped: %llu connection%s cut off at the deadline",
@@ -648,8 +650,11 @@ static void end(struct serve *serve)
     end_signals(serve);
     if (serve->desk) is_quiet = desk_finish(serve->desk, LAST_KEYS_MS);
     weir_free(serve->weir);
-    for (size_t i = 0; i < serve->listener_count; i++)
+    keep_close(serve->keep);
+    for (size_t i = 0; i < serve->listener_count; i++) {
         reply_fini(&serve->listeners[i].reply);
+        template_free(serve->listeners[i].ack);
+    }
     free(serve->listeners);
     free(serve->engine_listeners);
     watch_free(serve->watch);
