@@ -8,7 +8,7 @@ import tempfile
 import time
 
 CORES = [str(core) for core in sorted(os.sched_getaffinity(0))]
-SERVER_CORE, LOAD_CORE, ALL_CORES = CORES[0], CORES[-1], ",".join(CORES)
+SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
 START_SECONDS = 60
 STATUS_SKIPPED = 77
 
@@ -117,8 +117,14 @@ class Load(Process):
 
     def run(self, seconds, rate=0):
         """Runs for so long; seconds 0: one message on each connection. What it says of it, as a dictionary."""
+        self.start(seconds, rate)
+        return self.finish()
+
+    def start(self, seconds, rate=0):
         self.process.stdin.write("%f %f\n" % (seconds, rate))
         self.process.stdin.flush()
+
+    def finish(self):
         line = self.process.stdout.readline()
         if not line:
             self._fail()

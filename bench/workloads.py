@@ -4,6 +4,7 @@
 A workload measures one server at a time; run.py takes the rounds. The first figure that a measurement gives is the
 one that is compared; the others are shown beside it.
 """
+import contextlib
 import dataclasses
 import os
 import re
@@ -12,7 +13,7 @@ import tempfile
 import typing
 
 from comparison import Pair
-from processes import ALL_CORES, BenchError, CannotRun, Load, Server, run_client
+from processes import CORES, BenchError, CannotRun, Load, Server, run_client
 
 WARM_UP_SECONDS = 0.3
 AGAIN = "epoll again"  # the same server a second time: how far its ratio to itself is from 1 is the error of the method
@@ -88,10 +89,9 @@ class Workload:
 
 # ---- CPU time a message ----
 
-def measure_load(bench, command, arguments, cores=None):
+def measure_load(bench, command, arguments):
     """One server under one load: its CPU time a message, and messages a second."""
-    server_cores = {"cores": cores} if cores else {}
-    with Server(command, **server_cores) as server, Load(bench.build, server.port, arguments, **server_cores) as load:
+    with Server(command) as server, Load(bench.build, server.port, arguments) as load:
         load.run(WARM_UP_SECONDS)
         before = server.cpu_seconds()
         result = load.run(bench.seconds)
@@ -121,10 +121,21 @@ def measure_churn(bench, command, settings):
 
 
 def measure_workers(bench, command, settings):
-    """Server and load share all cores, so that two workers have two."""
-    result = measure_load(bench, command, ["-c", settings["connections"], "-s", settings["message_bytes"],
-                                           "-p", settings["in_flight"]], ALL_CORES)
-    return {"per_cpu_second": 1e6 / result["cpu_us"], "per_second": result["per_second"]}
+    """As many cores as the server has workers, and on each a load of its own beside it: were one worker given a core
+    more for its load, two could only look worse."""
+    cores = CORES[:int(command[command.index("--workers") + 1])]
+    arguments = ["-c", settings["connections"] // len(cores), "-s", settings["message_bytes"],
+                 "-p", settings["in_flight"]]
+    with Server(command, ",".join(cores)) as server, contextlib.ExitStack() as stack:
+        loads = [stack.enter_context(Load(bench.build, server.port, arguments, core)) for core in cores]
+        for seconds in (WARM_UP_SECONDS, bench.seconds):
+            before = server.cpu_seconds()
+            for load in loads:
+                load.start(seconds)
+            results = [load.finish() for load in loads]
+        used = server.cpu_seconds() - before
+    messages = sum(result["messages"] for result in results)
+    return {"per_cpu_second": messages / used, "per_second": sum(result["messages_per_second"] for result in results)}
 
 
 # ---- The client ----
@@ -317,8 +328,8 @@ WORKLOADS = {workload.name: workload for workload in [
         [Column("bytes", "user memory a connection, bytes", "%.0f")],
         measure_idle, {"connections": 19000}, rounds_max=3, cost=2),
     Workload(
-        "workers", "The pipelined echo on one worker and on two; server and load share all cores, so that two workers "
-        "have two.",
+        "workers", "The pipelined echo on one worker and one core, and on two workers and two cores. The load runs on the "
+        "same cores, one for each, so that two workers differ from one in nothing but that they are two.",
         {"one worker": weir_echo(workers=1), "two workers": weir_echo(workers=2), "one again": weir_echo(workers=1)},
         [Pair("two workers", "one worker", at_least=0.9), Pair("one again", "one worker")],
         [Column("per_cpu_second", "messages a CPU second", "%.0f"), PER_SECOND], measure_workers,
