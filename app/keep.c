@@ -41,7 +41,7 @@ static int find_path(struct keep *keep, const char *wanted, const struct weir_li
 {
     char name[WEIR_ADDRESS_BYTES_MAX];
 
-    if (!wanted) {
+    if (strcmp(wanted, "auto") == 0) {
         name_after(first, name, sizeof(name));
         return folder_default(name, keep->path, error);
     }
@@ -95,7 +95,7 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
     int err = 0;
 
     *ret = NULL;
-    if (options->store && strcmp(options->store, "none") == 0) return 0;
+    if (!options->store || strcmp(options->store, "none") == 0) return 0;
     keep = calloc(1, sizeof(*keep));
     if (!keep) {
         snprintf(error, KEEP_ERROR_BYTES_MAX, "%s", strerror(ENOMEM));

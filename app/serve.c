@@ -372,7 +372,7 @@ static enum status prepare_ack(struct serve *serve, struct serve_listener *liste
     char text[OPTIONS_ERROR_BYTES_MAX];
     int err = 0;
 
-    listener->keeps = !serve->options->store || strcmp(serve->options->store, "none") != 0;
+    listener->keeps = serve->options->store && strcmp(serve->options->store, "none") != 0;
     listener->for_journal = (struct journal_listener){ .ack_when = (enum ack_when)options->ack_when,
                                                        .ack_truncated = options->ack_truncated != 0,
                                                        .store_replies = options->store_replies != 0,
@@ -382,8 +382,8 @@ static enum status prepare_ack(struct serve *serve, struct serve_listener *liste
     if (!options->ack) return STATUS_DONE;
     err = template_new(options->ack, &listener->ack, reason, sizeof(reason));
     if (!err && !listener->keeps) {
-        snprintf(reason, sizeof(reason), "with --store none nothing is on disk that could be acknowledged; for answers "
-                                         "there is --reply");
+        snprintf(reason, sizeof(reason), "nothing is on disk that could be acknowledged; add --store auto, or answer with "
+                                         "--reply");
         err = -EINVAL;
     }
     if (!err && !options->service.frame) {

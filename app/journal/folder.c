@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,17 +19,25 @@
 #include <unistd.h>
 
 /* In no header of Debian 12. */
-enum { CIFS_MAGIC = 0xff534d42, CEPH_MAGIC = 0x00c36400, LUSTRE_MAGIC = 0x0bd00bd0 };
+static const uint32_t cifs_magic = 0xff534d42;
+static const uint32_t ceph_magic = 0x00c36400;
+static const uint32_t lustre_magic = 0x0bd00bd0;
 
-static const struct {
-    long type;
-    const char *name;
-} network_file_systems[] = {
-    { NFS_SUPER_MAGIC, "NFS" },     { (long)(unsigned)CIFS_MAGIC, "CIFS" },
-    { (long)SMB2_SUPER_MAGIC, "SMB" }, { SMB_SUPER_MAGIC, "SMB" },
-    { CEPH_MAGIC, "Ceph" },         { V9FS_MAGIC, "9P" },
-    { AFS_SUPER_MAGIC, "AFS" },     { LUSTRE_MAGIC, "Lustre" },
-};
+/* What a network file system calls itself; NULL for others. */
+static const char *network_name(uint32_t type)
+{
+    const struct {
+        uint32_t type;
+        const char *name;
+    } systems[] = {
+        { NFS_SUPER_MAGIC, "NFS" }, { cifs_magic, "CIFS" },    { SMB2_SUPER_MAGIC, "SMB" }, { SMB_SUPER_MAGIC, "SMB" },
+        { ceph_magic, "Ceph" },     { V9FS_MAGIC, "9P" },      { AFS_SUPER_MAGIC, "AFS" },  { lustre_magic, "Lustre" },
+    };
+
+    for (size_t i = 0; i < sizeof(systems) / sizeof(systems[0]); i++)
+        if (systems[i].type == type) return systems[i].name;
+    return NULL;
+}
 
 int folder_default(const char *name, char ret[FOLDER_PATH_BYTES_MAX], char error[FOLDER_ERROR_BYTES_MAX])
 {
@@ -93,17 +102,16 @@ static int make_folder(const char *path)
 static int check_file_system(const char *folder, char error[FOLDER_ERROR_BYTES_MAX])
 {
     struct statfs status;
+    const char *name = NULL;
 
     if (statfs(folder, &status) != 0) return -errno;
-    for (size_t i = 0; i < sizeof(network_file_systems) / sizeof(network_file_systems[0]); i++) {
-        if (((long)status.f_type & 0xffffffffL) != (network_file_systems[i].type & 0xffffffffL)) continue;
-        snprintf(error, FOLDER_ERROR_BYTES_MAX,
-                 "store in %.300s: this is a network file system (%s), where locks and syncs are not to be relied on; name "
-                 "a local one with --store PATH, or ask for it with --store-on-network",
-                 folder, network_file_systems[i].name);
-        return -EOPNOTSUPP;
-    }
-    return 0;
+    name = network_name((uint32_t)status.f_type);
+    if (!name) return 0;
+    snprintf(error, FOLDER_ERROR_BYTES_MAX,
+             "store in %.300s: this is a network file system (%s), where locks and syncs are not to be relied on; name a "
+             "local one with --store PATH, or ask for it with --store-on-network",
+             folder, name);
+    return -EOPNOTSUPP;
 }
 
 int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR_BYTES_MAX])

@@ -154,8 +154,9 @@ const struct option_spec option_specs[] = {
       .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_TIME, .target = GLOBAL(drain_timeout_ms), .min = 1,
       .max = TIME_MAX, .off = true },
     { .name = "store", .argument = "PATH", .environment = "WEIR_STORE",
-      .help = "keep every message in this SQLite database; none: keep nothing",
-      .default_text = "PORT.db of the first port, in the state folder: ~/.local/state/weir", .commands = SERVE,
+      .help = "keep every message in this SQLite database, on disk before it is acknowledged; auto: PORT.db of the first "
+              "port, in $STATE_DIRECTORY, $XDG_STATE_HOME/weir or ~/.local/state/weir; none: keep nothing",
+      .default_text = "none", .commands = SERVE,
       .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = GLOBAL(store) },
     { .name = "store-on-network", .environment = "WEIR_STORE_ON_NETWORK",
       .help = "keep it on a network file system, although locks and syncs may not be what they seem there",

@@ -25,6 +25,8 @@ _weir() {
         --max-frame) ;;
         --too-long) words=' close skip truncate' ;;
         --reply) words=' none echo text:' ;;
+        --ack) ;;
+        --ack-when) words=' stored received' ;;
         --idle-timeout) words=' off' ;;
         --frame-timeout) words=' off' ;;
         --write-timeout) words=' off' ;;
@@ -44,12 +46,14 @@ _weir() {
         --max-clients) ;;
         --max-memory) ;;
         --drain-timeout) words=' off' ;;
+        --store) ;;
+        --store-queue) ;;
         --print) words=' auto off text hex both json' ;;
         --encoding) ;;
         --log-level) words=' error warning info debug' ;;
         --log-format) words=' text json' ;;
         --config) is_file=yes ;;
-        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --print --encoding --log-level --log-format --config --help -h' ;;
+        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --ack --ack-when --ack-truncated --store-replies --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --store --store-on-network --store-queue --print --encoding --log-level --log-format --config --help -h' ;;
         esac
         ;;
     connect)
@@ -95,6 +99,8 @@ _weir() {
         --max-frame) ;;
         --too-long) words=' close skip truncate' ;;
         --reply) words=' none echo text:' ;;
+        --ack) ;;
+        --ack-when) words=' stored received' ;;
         --idle-timeout) words=' off' ;;
         --frame-timeout) words=' off' ;;
         --write-timeout) words=' off' ;;
@@ -114,6 +120,8 @@ _weir() {
         --max-clients) ;;
         --max-memory) ;;
         --drain-timeout) words=' off' ;;
+        --store) ;;
+        --store-queue) ;;
         --print) words=' auto off text hex both json' ;;
         --encoding) ;;
         --log-level) words=' error warning info debug' ;;
@@ -121,7 +129,7 @@ _weir() {
         --config) is_file=yes ;;
         --hex) ;;
         --file) is_file=yes ;;
-        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --print --encoding --log-level --log-format --config --hex --file --help -h' ;;
+        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --ack --ack-when --ack-truncated --store-replies --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --store --store-on-network --store-queue --print --encoding --log-level --log-format --config --hex --file --help -h' ;;
         esac
         ;;
     esac
