@@ -44,7 +44,7 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
     [ROLLBACK] = "ROLLBACK",
     [ADD_MESSAGE] = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [ADD_SECOND] = "INSERT OR IGNORE INTO second VALUES (?, ?)",
-    [ADD_CONNECTION] = "INSERT INTO connection (id, listener, frame, peer, opened) VALUES (?, ?, ?, ?, ?)",
+    [ADD_CONNECTION] = "INSERT OR IGNORE INTO connection (id, listener, frame, peer, opened) VALUES (?, ?, ?, ?, ?)",
     [CLOSE_CONNECTION] = "UPDATE connection SET closed = ?, reason = ?, last_message = ? WHERE id = ?",
     [SET_HEAD] = "UPDATE connection SET last_message = ? WHERE id = ?",
     [SET_META] = "INSERT OR REPLACE INTO meta VALUES (?, ?)",
@@ -60,7 +60,7 @@ struct store {
     int64_t last_second;      /* that has its row, or will with this transaction */
     int64_t seconds_stored;   /* last_second before the transaction */
     uint64_t next_connection; /* the number after the highest one seen */
-    uint64_t numbers_taken;   /* no connection has a number of at least this; stored */
+    uint64_t numbers_taken;   /* no connection has a number of at least this; 0: what is stored has to be set anew */
     int64_t data_version;     /* changes when somebody else has written */
     int log_pages;
     int page_bytes;
@@ -95,6 +95,13 @@ static bool is_refusal(int code)
     }
 }
 
+static void forget_transaction(struct store *store)
+{
+    store->next_message = store->last_message + 1;
+    store->last_second = store->seconds_stored;
+    store->numbers_taken = 0; /* it may have taken some */
+}
+
 /* Ends the transaction, and says why. */
 static enum store_outcome fail(struct store *store, int code)
 {
@@ -102,8 +109,7 @@ static enum store_outcome fail(struct store *store, int code)
 
     say(store, "%s%s%s", sqlite3_errmsg(store->db), system ? ": " : "", system ? strerror(system) : "");
     if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-    store->next_message = store->last_message + 1;
-    store->last_second = store->seconds_stored;
+    forget_transaction(store);
     return is_refusal(code) ? STORE_REFUSED : STORE_UNKNOWN;
 }
 
@@ -147,12 +153,8 @@ static int set_pragmas(struct store *store)
     static const struct {
         const char *name, *value, *expected;
     } pragmas[] = {
-        { "journal_mode", "WAL", "wal" },
-        { "synchronous", "FULL", "2" },
-        { "wal_autocheckpoint", "0", "0" },
-        { "locking_mode", "NORMAL", "normal" },
-        { "foreign_keys", "0", "0" },
-        { "cell_size_check", "1", "1" },
+        { "journal_mode", "WAL", "wal" },       { "synchronous", "FULL", "2" }, { "wal_autocheckpoint", "0", "0" },
+        { "locking_mode", "NORMAL", "normal" }, { "foreign_keys", "0", "0" },   { "cell_size_check", "1", "1" },
     };
     char cache[32];
     int code = sqlite3_exec(store->db, "PRAGMA page_size = 8192", NULL, NULL, NULL);
@@ -247,9 +249,8 @@ static int prepare(struct store *store)
 {
     int code = sqlite3_extended_result_codes(store->db, 1);
 
-    sqlite3_wal_hook(store->db, on_commit, store);
-
     if (code == SQLITE_OK) code = set_pragmas(store);
+    sqlite3_wal_hook(store->db, on_commit, store); /* wal_autocheckpoint has taken away any that was there */
     if (code == SQLITE_OK) code = schema_prepare(store->db, store->text, sizeof(store->text));
     if (code == SQLITE_OK) code = rebuild_heads(store);
     if (code == SQLITE_OK) code = read_state(store);
@@ -372,6 +373,7 @@ static enum store_outcome add_message(struct store *store, struct record *record
     return note_second(store, record->time_us, record->id);
 }
 
+/* A transaction without messages is tried again when it is not known to be stored: then the row is there. */
 static enum store_outcome add_connection(struct store *store, const struct record *record)
 {
     sqlite3_stmt *const statement = store->statements[ADD_CONNECTION];
@@ -467,8 +469,7 @@ bool store_has(struct store *store, const struct record *record)
 void store_rollback(struct store *store)
 {
     run(store, ROLLBACK);
-    store->next_message = store->last_message + 1;
-    store->last_second = store->seconds_stored;
+    forget_transaction(store);
 }
 
 enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left)
@@ -476,6 +477,10 @@ enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left)
     int pages = 0, moved = 0;
     const int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
 
+    if ((code & 0xff) == SQLITE_BUSY) { /* somebody else is at it */
+        *ret_left = store_log_bytes(store);
+        return STORE_STORED;
+    }
     if (code != SQLITE_OK) return fail(store, code);
     *ret_left = (int64_t)(pages - moved) * store->page_bytes;
     if (pages == moved) store->log_pages = 0;
