@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/journal/journal.c: between the workers and the writer. A worker fills a batch, and hands it over at the end of its
- * turn; when the batch is on disk it comes back to the same worker, which acknowledges what it holds, in the order in
- * which it came. So acknowledgements leave in order and without gaps, and no lock is taken for a message.
+ * app/journal/journal.c: between the workers and the writer. A worker fills a batch, and hands it over at the end of
+ * its turn; when the batch is on disk it comes back to the same worker, which acknowledges what it holds, in the order
+ * in which it came. So acknowledgements leave in order and without gaps, and no lock is taken for a message.
  *
  * What waits for the disk is bounded. At half of the bound those who have more than their share waiting are not read
  * from; at the bound nobody is. Must never drop a message, acknowledge one that is not stored, or touch a client whose
@@ -40,11 +40,13 @@ struct journal_client {
     const struct journal_listener *listener;
     unsigned worker;
     bool is_paused;
-    bool is_muted;           /* an acknowledgement could not leave: no further one may */
-    uint32_t owed;           /* acknowledgements; the connection is held for each */
-    uint32_t records;        /* on their way */
-    size_t bytes;            /* of them */
-    TAILQ_ENTRY(journal_client) paused;
+    bool is_unclosed;                   /* it has gone, and there was no memory for the record that says so */
+    enum weir_reason reason;            /* while is_unclosed: why */
+    bool is_muted;                      /* an acknowledgement could not leave: no further one may */
+    uint32_t owed;                      /* acknowledgements; the connection is held for each */
+    uint32_t records;                   /* on their way */
+    size_t bytes;                       /* of them */
+    TAILQ_ENTRY(journal_client) paused; /* or unclosed */
 };
 
 /* A worker's own, but for what comes back to it. */
@@ -54,7 +56,8 @@ struct outbox {
     struct batch *spares;  /* to fill */
     unsigned spare_count;
     int64_t time_us; /* of this turn; 0: nobody has asked yet */
-    TAILQ_HEAD(, journal_client) paused;
+    TAILQ_HEAD(journal_clients, journal_client) paused;
+    struct journal_clients unclosed;
 
     pthread_mutex_t lock;
     struct batch *returned, **returned_last; /* stored, and not gone through; locked */
@@ -92,9 +95,9 @@ static size_t queue_bytes(const struct journal *journal)
 static void pause_if_over(struct journal_client *client)
 {
     struct journal *const journal = client->journal;
-    const bool has_more_than_its_share =
-        client->bytes > SHARE_BYTES_MIN && queue_bytes(journal) > journal->queue_bytes_max / 2 &&
-        client->bytes > share_of(journal);
+    const bool has_more_than_its_share = client->bytes > SHARE_BYTES_MIN &&
+                                         queue_bytes(journal) > journal->queue_bytes_max / 2 &&
+                                         client->bytes > share_of(journal);
 
     if (client->is_paused || !client->conn || (!has_more_than_its_share && client->owed < OWED_MAX)) return;
     client->is_paused = true;
@@ -126,13 +129,16 @@ static void resume_clients(struct journal *journal, struct outbox *outbox)
     }
 }
 
+/* The pause comes before the word of it: whoever takes the word back on another thread resumes what was paused. */
 static void set_input(struct journal *journal, atomic_bool *why, bool is_stopped)
 {
-    if (!journal->weir || atomic_exchange(why, is_stopped) == is_stopped) return;
-    if (is_stopped)
-        weir_input_pause(journal->weir);
-    else
+    if (!journal->weir || atomic_load(why) == is_stopped) return;
+    if (is_stopped) weir_input_pause(journal->weir);
+    if (atomic_exchange(why, is_stopped) != is_stopped) {
+        if (!is_stopped) weir_input_resume(journal->weir);
+    } else if (is_stopped) { /* another thread was first */
         weir_input_resume(journal->weir);
+    }
 }
 
 /* ---- Records ---- */
@@ -268,9 +274,10 @@ static void acknowledge(struct journal_client *client, const struct record *reco
 
     if (result < 0) {
         client->is_muted = true;
-        if (result != WEIR_ECLOSING) weir_conn_abort(client->conn, result == -ENOBUFS  ? WEIR_REASON_SLOW_READER
-                                                                : result == -ENOMEM ? WEIR_REASON_MEMORY
-                                                                                    : WEIR_REASON_FAILED);
+        if (result != WEIR_ECLOSING)
+            weir_conn_abort(client->conn, result == -ENOBUFS  ? WEIR_REASON_SLOW_READER
+                                          : result == -ENOMEM ? WEIR_REASON_MEMORY
+                                                              : WEIR_REASON_FAILED);
     } else if (client->listener->store_replies) {
         journal_sent(client, message, true);
     }
@@ -293,7 +300,7 @@ static void go_through(struct batch *batch)
         client->records--;
         client->bytes -= record_bytes(record->len);
         if (record->is_owed) pay(client, record);
-        if (!client->conn && client->records == 0) free(client);
+        if (!client->conn && !client->is_unclosed && client->records == 0) free(client);
     }
 }
 
@@ -339,14 +346,18 @@ static void on_mail(struct weir *weir, void *user)
 static void on_stored(struct batch *batch, void *user)
 {
     struct journal *const journal = user;
-    struct outbox *const outbox = &journal->outboxes[batch->worker];
+    const unsigned worker = batch->worker; /* it is not ours once it is in the list */
+    struct outbox *const outbox = &journal->outboxes[worker];
+    const struct timespec breath = { .tv_nsec = 10 * 1000000 };
 
     batch->next = NULL;
     pthread_mutex_lock(&outbox->lock);
     *outbox->returned_last = batch;
     outbox->returned_last = &batch->next;
     pthread_mutex_unlock(&outbox->lock);
-    weir_post(journal->weir, batch->worker, on_mail, outbox); /* a full mailbox has a turn to come, which looks too */
+    /* A full mailbox has a turn to come, which looks too, and a worker that has ended has journal_stop. */
+    while (weir_post(journal->weir, worker, on_mail, outbox) == -ENOMEM)
+        nanosleep(&breath, NULL);
 }
 
 static void on_trouble(const char *text, void *user)
@@ -445,16 +456,34 @@ void *journal_client_user(const struct journal_client *client)
     return client->listener->user;
 }
 
-void journal_close(struct journal_client *client, enum weir_reason reason)
+/* The client lives on at least until this record has come back: before that the writer may have its head in a list. */
+static bool add_closing(struct journal_client *client)
 {
-    const char *const text = weir_reason_text(reason);
+    const char *const text = weir_reason_text(client->reason);
     struct record *const record = add_record(client, RECORD_CLOSE, strlen(text));
 
     if (record) memcpy(record->bytes, text, strlen(text));
+    client->is_unclosed = !record;
+    return record != NULL;
+}
+
+static void close_unclosed(struct outbox *outbox)
+{
+    struct journal_client *client = NULL;
+
+    while ((client = TAILQ_FIRST(&outbox->unclosed)) && add_closing(client))
+        TAILQ_REMOVE(&outbox->unclosed, client, paused);
+}
+
+void journal_close(struct journal_client *client, enum weir_reason reason)
+{
+    struct journal *const journal = client->journal;
+
     unlist_paused(client);
-    atomic_fetch_sub_explicit(&client->journal->clients, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&journal->clients, 1, memory_order_relaxed);
     client->conn = NULL;
-    if (client->records == 0) free(client);
+    client->reason = reason;
+    if (!add_closing(client)) TAILQ_INSERT_TAIL(&journal->outboxes[client->worker].unclosed, client, paused);
 }
 
 void journal_turn(struct journal *journal, unsigned worker)
@@ -463,11 +492,32 @@ void journal_turn(struct journal *journal, unsigned worker)
 
     outbox->time_us = 0;
     go_through_returned(journal, outbox);
+    close_unclosed(outbox);
     if (outbox->filling) hand_over(journal, outbox);
     if (!TAILQ_EMPTY(&outbox->paused)) resume_clients(journal, outbox);
 }
 
 /* ---- From start to end ---- */
+
+static void free_batches(struct batch *batch)
+{
+    while (batch) {
+        struct batch *const next = batch->next;
+
+        free(batch);
+        batch = next;
+    }
+}
+
+static void free_clients(struct journal_clients *clients)
+{
+    struct journal_client *client = NULL;
+
+    while ((client = TAILQ_FIRST(clients))) {
+        TAILQ_REMOVE(clients, client, paused);
+        free(client);
+    }
+}
 
 int journal_new(const struct journal_config *config, struct journal **ret, char error[STORE_ERROR_BYTES_MAX])
 {
@@ -492,6 +542,7 @@ int journal_new(const struct journal_config *config, struct journal **ret, char 
         outboxes[i].journal = journal;
         outboxes[i].returned_last = &outboxes[i].returned;
         TAILQ_INIT(&outboxes[i].paused);
+        TAILQ_INIT(&outboxes[i].unclosed);
         pthread_mutex_init(&outboxes[i].lock, NULL);
     }
     *ret = journal;
@@ -516,24 +567,21 @@ int journal_start(struct journal *journal, struct weir *weir)
 
 uint64_t journal_stop(struct journal *journal)
 {
-    uint64_t left = 0;
+    struct batch *left = NULL;
+    uint64_t count = 0;
 
-    for (unsigned i = 0; i < journal->config.workers; i++)
+    for (unsigned i = 0; i < journal->config.workers; i++) {
+        close_unclosed(&journal->outboxes[i]);
         if (journal->outboxes[i].filling) hand_over(journal, &journal->outboxes[i]);
-    left = writer_stop(journal->writer);
+    }
+    count = writer_stop(journal->writer);
     for (unsigned i = 0; i < journal->config.workers; i++)
         go_through_returned(journal, &journal->outboxes[i]);
-    return left;
-}
-
-static void free_batches(struct batch *batch)
-{
-    while (batch) {
-        struct batch *const next = batch->next;
-
-        free(batch);
-        batch = next;
-    }
+    left = writer_take_left(journal->writer);
+    for (struct batch *batch = left; batch; batch = batch->next)
+        go_through(batch); /* all connections have gone, so nothing is acknowledged */
+    free_batches(left);
+    return count;
 }
 
 void journal_free(struct journal *journal)
@@ -544,6 +592,7 @@ void journal_free(struct journal *journal)
         free(journal->outboxes[i].filling);
         free_batches(journal->outboxes[i].spares);
         free_batches(journal->outboxes[i].returned);
+        free_clients(&journal->outboxes[i].unclosed);
         pthread_mutex_destroy(&journal->outboxes[i].lock);
     }
     free(journal->outboxes);

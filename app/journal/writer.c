@@ -36,6 +36,7 @@ struct writer {
     struct batch *taken, **taken_last;
     TAILQ_HEAD(, head) stale; /* the store has an older word of them */
     int64_t heads_written_ms;
+    int64_t tidied_ms;
     bool is_in_trouble;
     char text[STORE_ERROR_BYTES_MAX];
 };
@@ -57,19 +58,28 @@ static void wait_until(struct writer *writer, int64_t deadline_ms)
     pthread_cond_timedwait(&writer->wakes, &writer->lock, &time);
 }
 
-/* Takes all that was put, behind what was taken before. Waits for it, but not longer than until heads are due. Returns
+/* When there is something to do though nothing comes: in trouble another try, without which what has stopped coming
+ * would never come again. */
+static int64_t next_tidy_ms(const struct writer *writer)
+{
+    if (writer->is_in_trouble) return writer->tidied_ms + RETRY_MS;
+    return TAILQ_EMPTY(&writer->stale) ? INT64_MAX : writer->heads_written_ms + HEADS_EVERY_MS;
+}
+
+/* Takes all that was put, behind what was taken before. Waits for it, but not longer than until tidy is due. Returns
  * whether to go on: no, once all is done and we are to stop. */
 static bool take(struct writer *writer)
 {
+    const int64_t due_ms = next_tidy_ms(writer);
     bool goes_on = true;
 
     pthread_mutex_lock(&writer->lock);
     while (!writer->first && !writer->taken && !writer->is_stopping) {
-        if (TAILQ_EMPTY(&writer->stale)) {
+        if (due_ms == INT64_MAX) {
             pthread_cond_wait(&writer->wakes, &writer->lock);
         } else {
-            wait_until(writer, writer->heads_written_ms + HEADS_EVERY_MS);
-            if (now_ms() >= writer->heads_written_ms + HEADS_EVERY_MS) break;
+            wait_until(writer, due_ms);
+            if (now_ms() >= due_ms) break;
         }
     }
     if (writer->first) {
@@ -152,7 +162,8 @@ static bool reopen(struct writer *writer)
         return false;
     }
     if (store_checkpoint(writer->store, &left) == STORE_STORED && left == 0) return true;
-    begin_trouble(writer, left ? "its log cannot be moved to the database: something reads it" : store_text(writer->store));
+    begin_trouble(writer,
+                  left ? "its log cannot be moved to the database: something reads it" : store_text(writer->store));
     store_close(writer->store);
     writer->store = NULL;
     return false;
@@ -253,8 +264,10 @@ static bool ask_again(struct writer *writer, const struct batch *end)
 static bool store_some(struct writer *writer)
 {
     struct batch *end = NULL;
-    enum store_outcome outcome = add_batches(writer, &end);
+    enum store_outcome outcome = STORE_REFUSED;
 
+    if (!writer->store && !reopen(writer)) return wait_for_retry(writer);
+    outcome = add_batches(writer, &end);
     if (outcome == STORE_STORED) outcome = store_commit(writer->store);
     if (outcome != STORE_STORED) begin_trouble(writer, store_text(writer->store));
     while (outcome == STORE_UNKNOWN && !reopen(writer))
@@ -268,31 +281,49 @@ static bool store_some(struct writer *writer)
     return wait_for_retry(writer);
 }
 
-static void write_heads(struct writer *writer)
+static enum store_outcome write_heads(struct writer *writer)
 {
     enum store_outcome outcome = store_begin(writer->store);
     struct head *head = NULL;
 
     writer->heads_written_ms = now_ms();
     TAILQ_FOREACH(head, &writer->stale, stale)
-        if (outcome == STORE_STORED) outcome = store_set_head(writer->store, head);
+    if (outcome == STORE_STORED) outcome = store_set_head(writer->store, head);
     if (outcome == STORE_STORED) outcome = store_set_heads_until(writer->store);
     if (outcome == STORE_STORED) outcome = store_commit(writer->store);
-    if (outcome != STORE_STORED) return; /* opening the store makes it good, and so does the next second */
+    if (outcome != STORE_STORED) return outcome; /* opening the store makes it good, and so does the next try */
     while ((head = TAILQ_FIRST(&writer->stale))) {
         TAILQ_REMOVE(&writer->stale, head, stale);
         head->is_stale = false;
     }
+    return outcome;
 }
 
-/* What a commit should not have to wait for. */
-static void tidy(struct writer *writer)
+static enum store_outcome tidy_store(struct writer *writer)
 {
+    const bool are_heads_due = !TAILQ_EMPTY(&writer->stale) && now_ms() >= writer->heads_written_ms + HEADS_EVERY_MS;
+    const enum store_outcome outcome = are_heads_due ? write_heads(writer) : STORE_STORED;
     int64_t left = 0;
 
-    if (!TAILQ_EMPTY(&writer->stale) && now_ms() >= writer->heads_written_ms + HEADS_EVERY_MS) write_heads(writer);
-    if (store_log_bytes(writer->store) < (is_anything_put(writer) ? LOG_BYTES_MAX : LOG_BYTES_IDLE)) return;
-    if (store_checkpoint(writer->store, &left) != STORE_STORED) begin_trouble(writer, store_text(writer->store));
+    if (outcome != STORE_STORED) return outcome;
+    if (store_log_bytes(writer->store) < (is_anything_put(writer) ? LOG_BYTES_MAX : LOG_BYTES_IDLE)) return outcome;
+    return store_checkpoint(writer->store, &left);
+}
+
+/* What a commit should not have to wait for. A store that fails at it would fail at the next commit. */
+static void tidy(struct writer *writer)
+{
+    enum store_outcome outcome = STORE_STORED;
+
+    writer->tidied_ms = now_ms();
+    if (!writer->store && !reopen(writer)) return;
+    outcome = tidy_store(writer);
+    if (outcome == STORE_STORED) {
+        end_trouble(writer);
+        return;
+    }
+    begin_trouble(writer, store_text(writer->store));
+    if (outcome == STORE_UNKNOWN) reopen(writer);
 }
 
 static void *run(void *user)
@@ -382,10 +413,24 @@ uint64_t writer_stop(struct writer *writer)
         pthread_join(writer->thread, NULL);
         writer->is_running = false;
     }
-    if (writer->store && store_seal(writer->store) == STORE_STORED) store_checkpoint(writer->store, &left);
+    if (writer->store && !TAILQ_EMPTY(&writer->stale)) write_heads(writer); /* of those whose end is not stored */
+    if (writer->store && TAILQ_EMPTY(&writer->stale) && store_seal(writer->store) == STORE_STORED)
+        store_checkpoint(writer->store, &left);
     store_close(writer->store);
     writer->store = NULL;
     return count_left(writer->taken) + count_left(writer->first);
+}
+
+struct batch *writer_take_left(struct writer *writer)
+{
+    struct batch *left = NULL;
+
+    *writer->taken_last = writer->first;
+    left = writer->taken;
+    writer->taken = writer->first = NULL;
+    writer->taken_last = &writer->taken;
+    writer->last = &writer->first;
+    return left;
 }
 
 static void free_batches(struct batch *batch)
@@ -401,6 +446,7 @@ static void free_batches(struct batch *batch)
 void writer_free(struct writer *writer)
 {
     if (!writer) return;
+    if (writer->is_running) writer_stop(writer);
     store_close(writer->store);
     free_batches(writer->taken);
     free_batches(writer->first);

@@ -39,7 +39,10 @@ void writer_put(struct writer *writer, struct batch *batch);
  * up. Returns the records that were not stored. */
 uint64_t writer_stop(struct writer *writer);
 
-/* After writer_stop, or without writer_start. NULL is accepted. */
+/* After writer_stop: the batches that were not stored, the caller's from here on. */
+struct batch *writer_take_left(struct writer *writer);
+
+/* Stops it when that was not done. NULL is accepted. */
 void writer_free(struct writer *writer);
 
 #endif
