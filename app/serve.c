@@ -382,13 +382,20 @@ static enum status prepare_ack(struct serve *serve, struct serve_listener *liste
     if (!options->ack) return STATUS_DONE;
     err = template_new(options->ack, &listener->ack, reason, sizeof(reason));
     if (!err && !listener->keeps) {
-        snprintf(reason, sizeof(reason), "nothing is on disk that could be acknowledged; add --store auto, or answer with "
-                                         "--reply");
+        snprintf(reason, sizeof(reason),
+                 "nothing is on disk that could be acknowledged; add --store auto, or answer with "
+                 "--reply");
         err = -EINVAL;
     }
     if (!err && !options->service.frame) {
-        snprintf(reason, sizeof(reason), "what one read brings is not a message; say where messages end, as with --frame "
-                                         "line, or --frame raw when each read is to be acknowledged");
+        snprintf(reason, sizeof(reason),
+                 "what one read brings is not a message; say where messages end, as with --frame "
+                 "line, or --frame raw when each read is to be acknowledged");
+        err = -EINVAL;
+    }
+    if (!err && options->ack_when == ACK_WHEN_RECEIVED && template_needs_store(listener->ack)) {
+        snprintf(reason, sizeof(reason),
+                 "{id} is known once a message is stored, and --ack-when received is before that");
         err = -EINVAL;
     }
     listener->for_journal.ack = listener->ack;
@@ -597,9 +604,9 @@ static enum status start(struct serve *serve)
 {
     const struct options *const options = serve->options;
     const enum weir_log_level level = (enum weir_log_level)(options->log_level + WEIR_LOG_ERROR);
-    struct weir_config config =
-        WEIR_CONFIG(.workers = serve->workers, .clients_max = options->clients_max,
-                    .memory_bytes_max = options->memory_bytes_max,             .on_turn = on_turn, .on_log = on_log, .log_level = level);
+    struct weir_config config = WEIR_CONFIG(.workers = serve->workers, .clients_max = options->clients_max,
+                                            .memory_bytes_max = options->memory_bytes_max, .on_turn = on_turn,
+                                            .on_log = on_log, .log_level = level);
     enum status status = STATUS_DONE;
     int err = log_new((enum log_format)options->log_format, level, &serve->log);
 
