@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The store: what is in it, what is acknowledged and when, and what a kill, a full disk or a flipped bit does to it."""
+import contextlib
+import ctypes
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import tempfile
+
+from harness import DEADLINE, Server, connect, expect_eof, recv_all, recv_exactly, recv_until, run_weir, \
+    skip, wait_for
+
+ACKED = ["--frame", "line", "--ack", "ok {seq}"]
+
+
+@contextlib.contextmanager
+def a_store():
+    """The path of a store that is not there yet, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="weir-store-") as folder:
+        yield os.path.join(folder, "s.db")
+
+
+def rows(path, sql, *values):
+    """Of a store that is in use or not, as any other program reads it."""
+    with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=DEADLINE)) as db:
+        return db.execute(sql, values).fetchall()
+
+
+def messages(path, connection=None):
+    """(connection, seq, bytes) of what clients sent, in the store's order."""
+    all_of_them = rows(path, "SELECT connection, seq, bytes FROM message WHERE direction = 0 ORDER BY id")
+    return [row for row in all_of_them if connection in (None, row[0])]
+
+
+def acks(client, first, count):
+    """So many acknowledgements, without a gap."""
+    expected = b"".join(b"ok %d\n" % seq for seq in range(first, first + count))
+    assert recv_exactly(client, len(expected)) == expected
+
+
+def refuse(*options, status=2):
+    """The sentence with which a server does not start."""
+    done, _, error = run_weir("serve", "--listen", "127.0.0.1:0", *options)
+    assert done == status, (done, error)
+    return error
+
+
+# ---- What is kept ----
+
+def test_what_comes_is_stored_in_order():
+    with a_store() as path:
+        with Server("--store", path, *ACKED) as server:
+            clients = [server.connect() for _ in range(3)]
+            for seq in range(1, 51):
+                for number, client in enumerate(clients):
+                    client.sendall(b"%d of client %d\n" % (seq, number))
+            for client in clients:
+                acks(client, 1, 50)
+                client.shutdown(socket.SHUT_WR)
+                expect_eof(client)
+                client.close()
+        stored = messages(path)
+        assert len(stored) == 150 and len({row[0] for row in stored}) == 3
+        for connection in {row[0] for row in stored}:
+            own = [row for row in stored if row[0] == connection]
+            number = int(own[0][2].split()[-1])
+            assert own == [(connection, seq, b"%d of client %d" % (seq, number)) for seq in range(1, 51)], own
+        ends = rows(path, "SELECT reason, closed >= opened, listener, frame, last_message FROM connection")
+        assert len(ends) == 3
+        for reason, is_later, listener, frame, last in ends:
+            assert (reason, is_later, frame) == ("peer closed", 1, "line") and listener == server.urls[0], ends
+            assert rows(path, "SELECT seq FROM message WHERE id = ?", last) == [(50,)]
+        chain = rows(path, "SELECT m.seq, p.seq, p.connection = m.connection FROM message m"
+                           " LEFT JOIN message p ON p.id = m.previous")
+        assert all((seq == 1 and before is None) or (before == seq - 1 and same) for seq, before, same in chain), chain
+
+
+def test_recent_is_readable_while_it_runs():
+    with a_store() as path, Server("--store", path, *ACKED) as server, server.connect() as client:
+        client.sendall("grün\n".encode() + b"\x1b[2J\n" + b"\xff\x00\n" + b"tab\there\n")
+        acks(client, 1, 4)
+        shown = rows(path, "SELECT connection, direction, seq, len, bytes FROM recent")
+        assert [row[2:] for row in shown] == [(4, 8, "tab\there"), (3, 2, "FF00"), (2, 4, "1B5B324A"), (1, 5, "grün")]
+        assert all(row[1] == "in" for row in shown)
+        for (time,) in rows(path, "SELECT time FROM recent"):
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", time), time
+
+
+def test_replies_are_stored_only_when_asked_for():
+    for options, expected in ((), [("in", 1, "hello")]), \
+            (["--store-replies"], [("in", 1, "hello"), ("out", 0, "HI"), ("out", 0, "ok 1")]):
+        with a_store() as path:
+            with Server("--store", path, *ACKED, "--reply", "text:HI", *options) as server, server.connect() as client:
+                client.sendall(b"hello\n")
+                assert recv_exactly(client, 8) == b"HI\nok 1\n"
+            assert sorted(rows(path, "SELECT direction, seq, bytes FROM recent")) == expected
+
+
+def test_two_listeners_and_their_own_acknowledgements():
+    with a_store() as path:
+        with Server("--store", path, "--listen", "127.0.0.1:0", "--frame", "line", "--ack", "a {seq}",
+                    "--listen", "127.0.0.1:0", "--frame", "length:u16be", "--ack", "{seq:u32be}") as server, \
+                connect(server.ports[0]) as lines, connect(server.ports[1]) as binary:
+            lines.sendall(b"x\n")
+            binary.sendall(b"\x00\x01y\x00\x02\x00\xff")
+            assert recv_exactly(lines, 4) == b"a 1\n"
+            assert recv_exactly(binary, 12) == b"\x00\x04\x00\x00\x00\x01\x00\x04\x00\x00\x00\x02"
+        assert sorted(rows(path, "SELECT listener, frame FROM connection")) == \
+            sorted(zip(server.urls, ("line", "length:u16be")))
+        assert sorted(row[2] for row in messages(path)) == [b"\x00\xff", b"x", b"y"]
+
+
+def test_many_connections_over_two_workers():
+    with a_store() as path:
+        with Server("--store", path, *ACKED, "--workers", 2) as server:
+            clients = [server.connect() for _ in range(200)]
+            for client in clients:
+                client.sendall(b"".join(b"line %d\n" % seq for seq in range(1, 21)))
+            for client in clients:
+                acks(client, 1, 20)
+                client.close()
+        stored = messages(path)
+        assert len(stored) == 200 * 20 and len({row[0] for row in stored}) == 200
+        next_of = {}
+        for connection, seq, content in stored:
+            assert seq == next_of.get(connection, 1) and content == b"line %d" % seq
+            next_of[connection] = seq + 1
+
+
+# ---- What is acknowledged ----
+
+def test_acknowledged_after_a_half_close_and_not_what_has_no_end():
+    with a_store() as path:
+        with Server("--store", path, *ACKED) as server, server.connect() as client:
+            client.sendall(b"x\n" * 1000 + b"no end")
+            client.shutdown(socket.SHUT_WR)
+            assert recv_all(client) == b"".join(b"ok %d\n" % seq for seq in range(1, 1001))
+        assert rows(path, "SELECT seq, bytes, flags & 2 FROM message ORDER BY id DESC LIMIT 2") == \
+            [(1001, b"no end", 2), (1000, b"x", 0)]
+
+
+def test_what_was_read_is_acknowledged_in_a_drain():
+    """Each acknowledgement has its message in the store, each message its acknowledgement."""
+    with a_store() as path:
+        with Server("--store", path, *ACKED) as server:
+            clients = [server.connect() for _ in range(10)]
+            for client in clients:
+                client.sendall(b"first\n")
+                acks(client, 1, 1)
+            for client in clients:
+                client.sendall(b"x\n" * 5000)
+            server.begin_stop()
+            counts = []
+            for client in clients:
+                received = b"ok 1\n" + read_to_the_end(client)
+                counts.append(received.count(b"\n"))
+                assert received == b"".join(b"ok %d\n" % seq for seq in range(1, counts[-1] + 1))
+                client.close()
+            assert server.wait() == 0
+        stored = rows(path, "SELECT max(seq) FROM message GROUP BY connection")
+        assert sorted(counts) == sorted(row[0] for row in stored)
+        assert rows(path, "SELECT count(*) FROM connection WHERE closed IS NULL") == [(0,)]
+
+
+def test_acknowledged_when_received():
+    with a_store() as path:
+        with Server("--store", path, *ACKED, "--ack-when", "received") as server, server.connect() as client:
+            client.sendall(b"x\n" * 3000)
+            acks(client, 1, 3000)
+        assert len(messages(path)) == 3000
+
+
+def test_fields_of_an_acknowledgement():
+    with a_store() as path, Server("--store", path, "--frame", "line", "--ack", "{{{seq} {id} {conn} {len} {crc32} {time}}}") \
+            as server, server.connect() as client:
+        client.sendall(b"123456789\n")
+        answer = recv_until(client, b"\n").decode()
+        match = re.fullmatch(r"\{1 (\d+) (\d+) 9 cbf43926 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)\}\n", answer)
+        assert match, answer
+        assert rows(path, "SELECT id, connection FROM message") == [(int(match[1]), int(match[2]))]
+
+
+def test_what_cannot_be_is_refused_at_the_start():
+    with a_store() as path:
+        assert "nothing is on disk" in refuse("--frame", "line", "--ack", "ok")
+        assert "nothing is on disk" in refuse("--store", "none", "--frame", "line", "--ack", "ok")
+        assert "not a message" in refuse("--store", path, "--ack", "ok")
+        assert "{seq}" in refuse("--store", path, "--frame", "line", "--ack", "{number}")
+        assert "{id}" in refuse("--store", path, "--frame", "line", "--ack", "{id}", "--ack-when", "received")
+        assert not os.path.exists(path)
+
+
+def test_raw_is_acknowledged_when_it_is_written_out():
+    with a_store() as path, Server("--store", path, "--frame", "raw", "--ack", "ok\n") as server, \
+            server.connect() as client:
+        client.sendall(b"x")
+        assert recv_exactly(client, 3) == b"ok\n"
+
+
+# ---- From one run to the next ----
+
+def test_numbers_of_connections_go_on():
+    with a_store() as path:
+        numbers = []
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
+            with Server("--store", path, *ACKED) as server:
+                for _ in range(3):
+                    with server.connect() as client:
+                        client.sendall(b"x\n")
+                        acks(client, 1, 1)
+                server.stop(number)
+            numbers = [row[0] for row in rows(path, "SELECT connection FROM message ORDER BY id")]
+            assert len(set(numbers)) == len(numbers)
+        assert len(numbers) == 9
+        assert max(numbers[:3]) < min(numbers[3:6]) and max(numbers[3:6]) < min(numbers[6:]), numbers
+
+
+def read_to_the_end(client):
+    """What has come, whether it ends well or not."""
+    received = b""
+    while True:
+        try:
+            chunk = client.recv(65536)
+        except ConnectionResetError:
+            return received
+        if not chunk:
+            return received
+        received += chunk
+
+
+def kill_with_messages_in_flight(path, run):
+    """Returns (connection, acknowledged) of each client of a server that was killed."""
+    with Server("--store", path, "--frame", "line", "--ack", "{conn} {seq}") as server:
+        clients = [server.connect() for _ in range(3)]
+        for client in clients:
+            client.sendall(b"".join(b"run %d message %d\n" % (run, seq) for seq in range(1, 4001)))
+        received = [recv_exactly(clients[0], 1 + 3000 * run), b"", b""]
+        server.kill()
+        counts = []
+        for client, begun in zip(clients, received):
+            lines = (begun + read_to_the_end(client)).split(b"\n")[:-1]
+            connection = int(lines[0].split()[0]) if lines else 0
+            assert lines == [b"%d %d" % (connection, seq) for seq in range(1, len(lines) + 1)]
+            counts.append((connection, len(lines)))
+            client.close()
+    return counts
+
+
+def test_all_that_was_acknowledged_survives_a_kill():
+    with a_store() as path:
+        for run in range(5):
+            counts = kill_with_messages_in_flight(path, run)
+            assert counts[0][1] > 0
+            with Server("--store", path, *ACKED):
+                pass
+            for connection, count in counts:
+                stored = messages(path, connection)
+                assert len(stored) >= count, "of %d acknowledged messages %d are there" % (count, len(stored))
+                assert stored == [(connection, seq, b"run %d message %d" % (run, seq))
+                                  for seq in range(1, len(stored) + 1)]
+                if stored:  # the chain was made good by the start after the kill
+                    assert rows(path, "SELECT m.seq FROM connection c JOIN message m ON m.id = c.last_message"
+                                      " WHERE c.id = ?", connection) == [(len(stored),)]
+
+
+def test_second_server_is_refused_and_told_why():
+    with a_store() as path, Server("--store", path, *ACKED) as server, server.connect() as client:
+        error = refuse("--store", path, status=1)
+        assert "in use by process %d" % server.pid in error, error
+        client.sendall(b"x\n")
+        acks(client, 1, 1)
+
+
+def test_where_a_store_lies_that_nobody_has_named():
+    with a_store() as path:
+        folder = os.path.dirname(path)
+        with Server("--store", "auto", env={"XDG_STATE_HOME": folder + "/a/b", "STATE_DIRECTORY": ""}) as server:
+            name = "%s/a/b/weir/%d.db" % (folder, server.port)
+            server.wait_stderr("messages are stored in " + re.escape(name))
+            assert os.path.exists(name)
+            assert os.stat(folder + "/a/b/weir").st_mode & 0o777 == 0o700
+        os.mkdir(folder + "/service")
+        with Server("--store", "auto", env={"STATE_DIRECTORY": folder + "/service:/nowhere"}) as server:
+            server.wait_stderr("messages are stored in ")
+            assert os.path.exists("%s/service/%d.db" % (folder, server.port))
+
+
+# ---- When the store fails ----
+
+@contextlib.contextmanager
+def a_store_on_a_disk_of(size):
+    """On a file system of that size, seen by this test and its children alone; it goes with them."""
+    new_mounts = 0x20000  # CLONE_NEWNS (sched.h)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(new_mounts):
+        skip("no mounts of its own are to be had here: " + os.strerror(ctypes.get_errno()))
+    with a_store() as path:
+        folder = os.path.dirname(path)
+        for words in (["--make-rprivate", "/"], ["-t", "tmpfs", "-o", "size=" + size, "tmpfs", folder]):
+            done = subprocess.run(["mount"] + words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                  check=False)
+            if done.returncode != 0:
+                skip("nothing can be mounted here: " + done.stderr.strip())
+        try:
+            yield path
+        finally:
+            subprocess.run(["umount", "-l", folder], stdin=subprocess.DEVNULL, check=True)
+
+
+def put_ballast(path, size):
+    """Takes up so many bytes of the disk; returns the file, whose end makes room."""
+    name = os.path.join(os.path.dirname(path), "ballast")
+    with open(name, "wb") as file:
+        file.write(bytes(size))
+    return name
+
+
+def fill_output(client, content, most):
+    """Sends until the peer takes no more, or most bytes. Returns the bytes sent."""
+    client.setblocking(False)
+    sent = 0
+    while sent < most:
+        try:
+            sent += client.send(content[sent % len(content):])
+        except BlockingIOError:
+            if not select.select([], [client], [], 1)[1]:
+                break
+    client.settimeout(DEADLINE)
+    return sent
+
+
+def test_full_disk_stops_the_reading_until_there_is_room():
+    line = b"x" * 1023 + b"\n"
+    with a_store_on_a_disk_of("1m") as path:
+        ballast = put_ballast(path, 600 * 1024)
+        with Server("--store", path, *ACKED) as server, server.connect() as client, server.connect() as other:
+            other.sendall(b"before\n")
+            acks(other, 1, 1)
+            client.sendall(line * 300)
+            server.wait_stderr(r"error: .*%s.*full.*nothing is read or acknowledged" % re.escape(path))
+            sent = 300 * len(line) + fill_output(client, line, 32 * 1024 * 1024)
+            assert sent < 32 * 1024 * 1024, "it goes on reading"
+            stored = len(messages(path)) - 1
+            acks(client, 1, stored)
+            assert stored < 300 and not select.select([client], [], [], 0)[0], "acknowledged and not stored"
+            assert server.stderr.text().count("nothing is read or acknowledged") == 1, server.stderr.text()
+
+            subprocess.run(["mount", "-o", "remount,size=256m", os.path.dirname(path)], stdin=subprocess.DEVNULL,
+                           check=True)
+            os.remove(ballast)
+            server.wait_stderr("works again")
+            acks(client, stored + 1, sent // len(line) - stored)
+            other.sendall(b"after\n")
+            acks(other, 2, 1)
+
+
+def test_full_disk_in_a_quiet_hour_ends_by_itself():
+    """Moving the log to the database is what fails, when no message waits that would have it tried again."""
+    with a_store_on_a_disk_of("4m") as path:
+        ballast = put_ballast(path, 2400 * 1024)
+        with Server("--store", path, *ACKED) as server, server.connect() as client:
+            client.sendall((b"x" * 1023 + b"\n") * 1150)
+            server.wait_stderr(r"error: .*full.*nothing is read or acknowledged")
+            acks(client, 1, 1150)
+            os.remove(ballast)
+            server.wait_stderr("works again")
+            client.sendall(b"after\n")
+            acks(client, 1151, 1)
+
+
+def test_disk_that_stays_full_is_told_at_the_end():
+    with a_store_on_a_disk_of("1m") as path:
+        with Server("--store", path, *ACKED, "--drain-timeout", "1s") as server, server.connect() as client:
+            client.sendall((b"x" * 1023 + b"\n") * 2000)
+            server.wait_stderr("nothing is read or acknowledged")
+            assert server.stop() == 1
+            server.wait_stderr(r"\d+ records could not be stored; none was acknowledged")
+            acknowledged = read_to_the_end(client).count(b"\n")
+        assert acknowledged <= len(messages(path))
+
+
+def test_flipped_bit_in_the_log_is_noticed_and_nothing_is_changed():
+    with a_store() as path:
+        copy = os.path.join(os.path.dirname(path), "copy.db")
+        with Server("--store", path, *ACKED) as server, server.connect() as client:
+            for seq in range(1, 101):
+                client.sendall(b"message %d\n" % seq)
+                acks(client, seq, 1)
+            server.kill()
+        for end in ("", "-wal"):
+            shutil.copy(path + end, copy + end)
+        with open(copy + "-wal", "r+b") as log:
+            log.seek(os.path.getsize(copy + "-wal") // 2)
+            byte = log.read(1)[0]
+            log.seek(-1, os.SEEK_CUR)
+            log.write(bytes([byte ^ 1]))
+        before = [content_of(copy + end) for end in ("", "-wal")]
+        error = refuse("--store", copy, *ACKED, status=1)
+        assert re.search(r"its log is damaged at byte \d+: behind it lie \d+ commits", error), error
+        assert [content_of(copy + end) for end in ("", "-wal")] == before
+        with Server("--store", path, *ACKED):  # and the one that is whole is taken
+            pass
+        assert len(messages(path)) == 100
+
+
+def content_of(path):
+    with open(path, "rb") as file:
+        return file.read()
