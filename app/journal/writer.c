@@ -284,11 +284,11 @@ static bool store_some(struct writer *writer)
 static enum store_outcome write_heads(struct writer *writer)
 {
     enum store_outcome outcome = store_begin(writer->store);
-    struct head *head = NULL;
+    struct head *head = TAILQ_FIRST(&writer->stale);
 
     writer->heads_written_ms = now_ms();
-    TAILQ_FOREACH(head, &writer->stale, stale)
-    if (outcome == STORE_STORED) outcome = store_set_head(writer->store, head);
+    for (; head && outcome == STORE_STORED; head = TAILQ_NEXT(head, stale))
+        outcome = store_set_head(writer->store, head);
     if (outcome == STORE_STORED) outcome = store_set_heads_until(writer->store);
     if (outcome == STORE_STORED) outcome = store_commit(writer->store);
     if (outcome != STORE_STORED) return outcome; /* opening the store makes it good, and so does the next try */
