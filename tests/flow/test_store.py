@@ -290,6 +290,19 @@ def test_where_a_store_lies_that_nobody_has_named():
             assert os.path.exists("%s/service/%d.db" % (folder, server.port))
 
 
+def test_small_queue_makes_clients_wait_and_loses_nothing():
+    """Over and over the queue is full, one worker stops the input and another lets it go on."""
+    with a_store() as path:
+        with Server("--store", path, *ACKED, "--workers", 2, "--store-queue", "1MiB") as server:
+            clients = [server.connect() for _ in range(20)]
+            for client in clients:
+                client.sendall((b"x" * 199 + b"\n") * 6000)
+            for client in clients:
+                acks(client, 1, 6000)
+                client.close()
+        assert rows(path, "SELECT count(*), max(seq) FROM message") == [(20 * 6000, 6000)]
+
+
 # ---- When the store fails ----
 
 @contextlib.contextmanager
