@@ -56,6 +56,7 @@ static int check_log(const struct keep *keep, char error[KEEP_ERROR_BYTES_MAX])
 {
     char path[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
     struct wal_report report;
+    char count[32] = "";
     int err = 0;
 
     snprintf(path, sizeof(path), "%s-wal", keep->path);
@@ -65,11 +66,13 @@ static int check_log(const struct keep *keep, char error[KEEP_ERROR_BYTES_MAX])
         return err;
     }
     if (!report.is_damaged) return 0;
+    if (report.lost_transactions > 0) /* not known when it is the log's header that cannot be read */
+        snprintf(count, sizeof(count), "%llu ", (unsigned long long)report.lost_transactions);
     snprintf(error, KEEP_ERROR_BYTES_MAX,
-             "store %.900s: its log is damaged at byte %lld: behind it lie %llu commits that cannot be read any more. "
+             "store %.900s: its log is damaged at byte %lld: behind it lie %scommits that cannot be read any more. "
              "Nothing was changed. To go on without them, and with a copy kept aside: weir check --store PATH "
              "--accept-loss",
-             keep->path, (long long)report.bad_offset, (unsigned long long)report.lost_transactions);
+             keep->path, (long long)report.bad_offset, count);
     return -EIO;
 }
 

@@ -13,7 +13,8 @@ enum {
     HEADER_BYTES = 32,
     FRAME_HEADER_BYTES = 24,
     SALT_BYTES = 8,
-    CHECKED_BYTES = 8, /* of a frame's header: page number and size of the database; its checksum spans these and the page */
+    CHECKED_BYTES =
+        8, /* of a frame's header: page number and size of the database; its checksum spans these and the page */
     PAGE_BYTES_MIN = 512,
     PAGE_BYTES_MAX = 65536
 };
@@ -57,8 +58,7 @@ static bool is_sum(struct sum sum, const unsigned char *bytes)
     return sum.a == big_endian(bytes) && sum.b == big_endian(bytes + 4);
 }
 
-/* Returns 1 when there is a log, 0 when none can be made out: its header is the first thing that is synced, so before
- * that nothing was stored in it. */
+/* Returns 1 when there is a log, 0 when none can be made out. */
 static int read_header(struct wal *wal)
 {
     const unsigned char *const header = wal->header;
@@ -119,6 +119,12 @@ static void walk(struct wal *wal, struct wal_report *report)
     }
 }
 
+/* The header is synced before the first frame is written: one that cannot be read was right once when frames follow. */
+static bool has_frames(FILE *file)
+{
+    return fseek(file, 0, SEEK_END) == 0 && ftell(file) >= HEADER_BYTES + FRAME_HEADER_BYTES + PAGE_BYTES_MIN;
+}
+
 int wal_walk(const char *path, struct wal_report *ret)
 {
     struct wal wal = { .file = fopen(path, "rbe") };
@@ -128,6 +134,7 @@ int wal_walk(const char *path, struct wal_report *ret)
     if (!wal.file) return errno == ENOENT ? 0 : -errno;
     result = read_header(&wal);
     if (result > 0) walk(&wal, ret);
+    if (result == 0 && has_frames(wal.file)) *ret = (struct wal_report){ .bad_offset = 0, .is_damaged = true };
     if (result > 0 && ferror(wal.file)) result = -EIO;
     free(wal.frame);
     fclose(wal.file);

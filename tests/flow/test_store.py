@@ -397,6 +397,19 @@ def test_disk_that_stays_full_is_told_at_the_end():
         assert acknowledged <= len(messages(path))
 
 
+def content_of(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def flip_bit(path, offset):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 1]))
+
+
 def test_flipped_bit_in_the_log_is_noticed_and_nothing_is_changed():
     with a_store() as path:
         copy = os.path.join(os.path.dirname(path), "copy.db")
@@ -405,22 +418,15 @@ def test_flipped_bit_in_the_log_is_noticed_and_nothing_is_changed():
                 client.sendall(b"message %d\n" % seq)
                 acks(client, seq, 1)
             server.kill()
-        for end in ("", "-wal"):
-            shutil.copy(path + end, copy + end)
-        with open(copy + "-wal", "r+b") as log:
-            log.seek(os.path.getsize(copy + "-wal") // 2)
-            byte = log.read(1)[0]
-            log.seek(-1, os.SEEK_CUR)
-            log.write(bytes([byte ^ 1]))
-        before = [content_of(copy + end) for end in ("", "-wal")]
-        error = refuse("--store", copy, *ACKED, status=1)
-        assert re.search(r"its log is damaged at byte \d+: behind it lie \d+ commits", error), error
-        assert [content_of(copy + end) for end in ("", "-wal")] == before
+        length = os.path.getsize(path + "-wal")
+        for offset, words in (length // 2, r"byte \d+: behind it lie \d+ commits"), (17, "byte 0: behind it lie commits"):
+            for end in ("", "-wal"):
+                shutil.copy(path + end, copy + end)
+            flip_bit(copy + "-wal", offset)
+            before = [content_of(copy + end) for end in ("", "-wal")]
+            error = refuse("--store", copy, *ACKED, status=1)
+            assert re.search("its log is damaged at " + words, error), error
+            assert [content_of(copy + end) for end in ("", "-wal")] == before
         with Server("--store", path, *ACKED):  # and the one that is whole is taken
             pass
         assert len(messages(path)) == 100
-
-
-def content_of(path):
-    with open(path, "rb") as file:
-        return file.read()
