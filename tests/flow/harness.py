@@ -43,6 +43,7 @@ REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer|: runtime error: |^==\d+== \
 # Whoever runs the tests behind a shell's & or nohup has these ignored, and what we start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 class Skip(Exception):
