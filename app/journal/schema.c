@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * app/journal/schema.c: what is kept, as SQL. Messages have no index but their id: a secondary index costs the writer
- * several times its work. Instead each message points to the one before it on its connection, and each connection to its
- * last message, so that the newest of one connection are found without looking at others; and `second` finds a time.
+ * several times its work. Instead each message points to the one before it on its connection, and each connection to
+ * its last message, so that the newest of one connection are found without looking at others; and `second` finds a
+ * time.
  *
- * message.direction 0 is from the client, 1 is to it; flags are those of journal/record.h; original_len is NULL where the
- * bytes are all of it. Times are microseconds since 1970, UTC. */
+ * message.direction 0 is from the client, 1 is to it; flags are those of journal/record.h; original_len is NULL where
+ * the bytes are all of it. Times are microseconds since 1970, UTC. */
 #include "schema.h"
 
 #include <errno.h>

@@ -10,7 +10,8 @@
 
 enum { SCHEMA_VERSION = 1 };
 
-/* "weir" in the database's header, so that file(1) and we know it (https://www.sqlite.org/pragma.html#pragma_application_id). */
+/* "weir" in the database's header, so that file(1) and we know it
+ * (https://www.sqlite.org/pragma.html#pragma_application_id). */
 enum { SCHEMA_APPLICATION_ID = 0x77656972 };
 
 /* Makes the tables in an empty database, or brings older ones up to date, in one transaction. Returns 0; -EINVAL with

@@ -147,12 +147,8 @@ static int set_pragmas(struct store *store)
     static const struct {
         const char *name, *value, *expected;
     } pragmas[] = {
-        { "journal_mode", "WAL", "wal" },
-        { "synchronous", "FULL", "2" },
-        { "wal_autocheckpoint", "0", "0" },
-        { "locking_mode", "NORMAL", "normal" },
-        { "foreign_keys", "0", "0" },
-        { "cell_size_check", "1", "1" },
+        { "journal_mode", "WAL", "wal" },       { "synchronous", "FULL", "2" }, { "wal_autocheckpoint", "0", "0" },
+        { "locking_mode", "NORMAL", "normal" }, { "foreign_keys", "0", "0" },   { "cell_size_check", "1", "1" },
     };
     char cache[32];
     int code = sqlite3_exec(store->db, "PRAGMA page_size = 8192", NULL, NULL, NULL);
@@ -247,9 +243,8 @@ static int prepare(struct store *store)
 {
     int code = sqlite3_extended_result_codes(store->db, 1);
 
-    sqlite3_wal_hook(store->db, on_commit, store);
-
     if (code == SQLITE_OK) code = set_pragmas(store);
+    sqlite3_wal_hook(store->db, on_commit, store); /* wal_autocheckpoint, whatever its value, takes its place */
     if (code == SQLITE_OK) code = schema_prepare(store->db, store->text, sizeof(store->text));
     if (code == SQLITE_OK) code = rebuild_heads(store);
     if (code == SQLITE_OK) code = read_state(store);
