@@ -59,7 +59,7 @@ static int upgrade(sqlite3 *db, int version)
     return code;
 }
 
-int schema_prepare(sqlite3 *db, char *error, size_t error_size)
+int schema_check(sqlite3 *db, char *error, size_t error_size)
 {
     int application = 0, version = 0, tables = 0;
     int code = read_number(db, "PRAGMA application_id", &application);
@@ -76,5 +76,13 @@ int schema_prepare(sqlite3 *db, char *error, size_t error_size)
                  SCHEMA_VERSION);
         return -EINVAL;
     }
-    return version < SCHEMA_VERSION ? upgrade(db, version) : SQLITE_OK;
+    return SQLITE_OK;
+}
+
+int schema_prepare(sqlite3 *db)
+{
+    int version = 0;
+    const int code = read_number(db, "PRAGMA user_version", &version);
+
+    return code == SQLITE_OK && version < SCHEMA_VERSION ? upgrade(db, version) : code;
 }

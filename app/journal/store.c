@@ -243,9 +243,10 @@ static int prepare(struct store *store)
 {
     int code = sqlite3_extended_result_codes(store->db, 1);
 
+    if (code == SQLITE_OK) code = schema_check(store->db, store->text, sizeof(store->text));
     if (code == SQLITE_OK) code = set_pragmas(store);
     sqlite3_wal_hook(store->db, on_commit, store); /* wal_autocheckpoint, whatever its value, takes its place */
-    if (code == SQLITE_OK) code = schema_prepare(store->db, store->text, sizeof(store->text));
+    if (code == SQLITE_OK) code = schema_prepare(store->db);
     if (code == SQLITE_OK) code = rebuild_heads(store);
     if (code == SQLITE_OK) code = read_state(store);
     if (code == SQLITE_OK) code = prepare_statements(store);
