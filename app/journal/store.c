@@ -259,7 +259,7 @@ int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTE
     int code = SQLITE_NOMEM;
 
     if (!store) goto failed;
-    code = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    code = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) code = prepare(store);
     if (code == SQLITE_OK) code = reserve_numbers(store) == STORE_STORED ? SQLITE_OK : SQLITE_ERROR;
     if (code != SQLITE_OK) goto failed;
