@@ -60,7 +60,7 @@ struct store {
     int64_t last_second;      /* that has its row, or will with this transaction */
     int64_t seconds_stored;   /* last_second before the transaction */
     uint64_t next_connection; /* the number after the highest one seen */
-    uint64_t numbers_taken;   /* no connection has a number of at least this; stored */
+    uint64_t numbers_taken;   /* no connection has a number of at least this; stored, or 0 */
     int64_t data_version;     /* changes when somebody else has written */
     int log_pages;
     int page_bytes;
@@ -95,6 +95,14 @@ static bool is_refusal(int code)
     }
 }
 
+/* What it would have stored is not. */
+static void forget_transaction(struct store *store)
+{
+    store->next_message = store->last_message + 1;
+    store->last_second = store->seconds_stored;
+    store->numbers_taken = 0; /* not known any more: taken anew with the next connection */
+}
+
 /* Ends the transaction, and says why. */
 static enum store_outcome fail(struct store *store, int code)
 {
@@ -102,8 +110,7 @@ static enum store_outcome fail(struct store *store, int code)
 
     say(store, "%s%s%s", sqlite3_errmsg(store->db), system ? ": " : "", system ? strerror(system) : "");
     if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-    store->next_message = store->last_message + 1;
-    store->last_second = store->seconds_stored;
+    forget_transaction(store);
     return is_refusal(code) ? STORE_REFUSED : STORE_UNKNOWN;
 }
 
@@ -463,8 +470,7 @@ bool store_has(struct store *store, const struct record *record)
 void store_rollback(struct store *store)
 {
     run(store, ROLLBACK);
-    store->next_message = store->last_message + 1;
-    store->last_second = store->seconds_stored;
+    forget_transaction(store);
 }
 
 enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left)
