@@ -152,7 +152,8 @@ static bool reopen(struct writer *writer)
         return false;
     }
     if (store_checkpoint(writer->store, &left) == STORE_STORED && left == 0) return true;
-    begin_trouble(writer, left ? "its log cannot be moved to the database: something reads it" : store_text(writer->store));
+    begin_trouble(writer,
+                  left ? "its log cannot be moved to the database: something reads it" : store_text(writer->store));
     store_close(writer->store);
     writer->store = NULL;
     return false;
@@ -274,8 +275,8 @@ static void write_heads(struct writer *writer)
     struct head *head = NULL;
 
     writer->heads_written_ms = now_ms();
-    TAILQ_FOREACH(head, &writer->stale, stale)
-        if (outcome == STORE_STORED) outcome = store_set_head(writer->store, head);
+    for (head = TAILQ_FIRST(&writer->stale); head && outcome == STORE_STORED; head = TAILQ_NEXT(head, stale))
+        outcome = store_set_head(writer->store, head);
     if (outcome == STORE_STORED) outcome = store_set_heads_until(writer->store);
     if (outcome == STORE_STORED) outcome = store_commit(writer->store);
     if (outcome != STORE_STORED) return; /* opening the store makes it good, and so does the next second */
@@ -304,9 +305,10 @@ static void *run(void *user)
 
         while (writer->taken && goes_on)
             goes_on = store_some(writer);
-        if (!goes_on) break;
+        if (!goes_on) return NULL;
         tidy(writer);
     }
+    if (!TAILQ_EMPTY(&writer->stale)) write_heads(writer);
     return NULL;
 }
 
@@ -382,7 +384,9 @@ uint64_t writer_stop(struct writer *writer)
         pthread_join(writer->thread, NULL);
         writer->is_running = false;
     }
-    if (writer->store && store_seal(writer->store) == STORE_STORED) store_checkpoint(writer->store, &left);
+    /* A head that is still stale is found again when the store is opened, unless a seal says that none is. */
+    if (writer->store && TAILQ_EMPTY(&writer->stale) && store_seal(writer->store) == STORE_STORED)
+        store_checkpoint(writer->store, &left);
     store_close(writer->store);
     writer->store = NULL;
     return count_left(writer->taken) + count_left(writer->first);
