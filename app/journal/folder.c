@@ -69,7 +69,7 @@ static void parent_of(const char *path, char ret[FOLDER_PATH_BYTES_MAX])
     const size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
 
     if (len == 0)
-        strcpy(ret, ".");
+        memcpy(ret, ".", sizeof("."));
     else
         snprintf(ret, FOLDER_PATH_BYTES_MAX, "%.*s", (int)len, path);
 }
