@@ -199,10 +199,12 @@ static void random_templates_keep_within_their_room(void **state)
         char text[200] = "", error[200];
         struct template *template = NULL;
         unsigned char *written = NULL;
+        size_t len = 0;
 
         for (int i = 0; i < 10; i++) {
             random = random * 1664525 + 1013904223;
-            strcat(text, pieces[(random >> 16) % (sizeof(pieces) / sizeof(pieces[0]))]);
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s",
+                                    pieces[(random >> 16) % (sizeof(pieces) / sizeof(pieces[0]))]);
         }
         assert_int_equal(template_new(text, &template, error, sizeof(error)), 0);
         written = malloc(1000);
