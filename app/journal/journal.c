@@ -54,7 +54,7 @@ struct outbox {
     struct batch *spares;  /* to fill */
     unsigned spare_count;
     int64_t time_us; /* of this turn; 0: nobody has asked yet */
-    TAILQ_HEAD(, journal_client) paused;
+    TAILQ_HEAD(paused_list, journal_client) paused;
 
     pthread_mutex_t lock;
     struct batch *returned, **returned_last; /* stored, and not gone through; locked */

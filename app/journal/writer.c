@@ -34,7 +34,7 @@ struct writer {
 
     /* The thread's own. */
     struct batch *taken, **taken_last;
-    TAILQ_HEAD(, head) stale; /* the store has an older word of them */
+    TAILQ_HEAD(head_list, head) stale; /* the store has an older word of them */
     int64_t heads_written_ms;
     bool is_in_trouble;
     char text[STORE_ERROR_BYTES_MAX];
