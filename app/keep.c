@@ -112,6 +112,7 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
     if (!err) keep->lock = folder_lock(keep->path, error);
     if (!err && keep->lock < 0) err = keep->lock;
     if (!err) err = check_log(keep, error);
+    if (!err) err = folder_make_file(keep->path, error);
     if (!err) err = journal_new(&config, &keep->journal, error);
     if (err) {
         keep_close(keep);

@@ -30,8 +30,8 @@ static const char *network_name(uint32_t type)
         uint32_t type;
         const char *name;
     } systems[] = {
-        { NFS_SUPER_MAGIC, "NFS" }, { cifs_magic, "CIFS" },    { SMB2_SUPER_MAGIC, "SMB" }, { SMB_SUPER_MAGIC, "SMB" },
-        { ceph_magic, "Ceph" },     { V9FS_MAGIC, "9P" },      { AFS_SUPER_MAGIC, "AFS" },  { lustre_magic, "Lustre" },
+        { NFS_SUPER_MAGIC, "NFS" }, { cifs_magic, "CIFS" }, { SMB2_SUPER_MAGIC, "SMB" }, { SMB_SUPER_MAGIC, "SMB" },
+        { ceph_magic, "Ceph" },     { V9FS_MAGIC, "9P" },   { AFS_SUPER_MAGIC, "AFS" },  { lustre_magic, "Lustre" },
     };
 
     for (size_t i = 0; i < sizeof(systems) / sizeof(systems[0]); i++)
@@ -69,7 +69,7 @@ static void parent_of(const char *path, char ret[FOLDER_PATH_BYTES_MAX])
     const size_t len = slash == path ? 1 : slash ? (size_t)(slash - path) : 0;
 
     if (len == 0)
-        strcpy(ret, ".");
+        memcpy(ret, ".", sizeof("."));
     else
         snprintf(ret, FOLDER_PATH_BYTES_MAX, "%.*s", (int)len, path);
 }
@@ -107,10 +107,11 @@ static int check_file_system(const char *folder, char error[FOLDER_ERROR_BYTES_M
     if (statfs(folder, &status) != 0) return -errno;
     name = network_name((uint32_t)status.f_type);
     if (!name) return 0;
-    snprintf(error, FOLDER_ERROR_BYTES_MAX,
-             "store in %.300s: this is a network file system (%s), where locks and syncs are not to be relied on; name a "
-             "local one with --store PATH, or ask for it with --store-on-network",
-             folder, name);
+    snprintf(
+        error, FOLDER_ERROR_BYTES_MAX,
+        "store in %.300s: this is a network file system (%s), where locks and syncs are not to be relied on; name a "
+        "local one with --store PATH, or ask for it with --store-on-network",
+        folder, name);
     return -EOPNOTSUPP;
 }
 
@@ -119,12 +120,29 @@ int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR
     char folder[FOLDER_PATH_BYTES_MAX];
     int err = 0;
 
-    if (strlen(path) >= FOLDER_PATH_BYTES_MAX) return -ENAMETOOLONG;
-    parent_of(path, folder);
     error[0] = '\0';
+    if (strlen(path) >= FOLDER_PATH_BYTES_MAX) {
+        snprintf(error, FOLDER_ERROR_BYTES_MAX, "the store's path is too long; name another with --store PATH");
+        return -ENAMETOOLONG;
+    }
+    parent_of(path, folder);
     err = make_folder(folder);
     if (!err && !allow_network) err = check_file_system(folder, error);
     if (err && !error[0]) snprintf(error, FOLDER_ERROR_BYTES_MAX, "folder %.500s: %s", folder, strerror(-err));
+    return err;
+}
+
+int folder_make_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    char folder[FOLDER_PATH_BYTES_MAX];
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int err = fd < 0 ? -errno : 0;
+
+    if (err == -EEXIST) return 0;
+    if (fd >= 0) close(fd);
+    parent_of(path, folder);
+    if (!err) err = sync_folder(folder);
+    if (err) snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.500s: %s", path, strerror(-err));
     return err;
 }
 

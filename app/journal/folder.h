@@ -20,6 +20,11 @@ int folder_default(const char *name, char ret[FOLDER_PATH_BYTES_MAX], char error
  * syncs cannot be relied on, unless allow_network. Returns 0, or a negative code with a sentence. */
 int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR_BYTES_MAX]);
 
+/* Makes the file of a store that is not there yet, empty and with mode 0600, which SQLite then gives the files beside
+ * it too. One that is there is not touched. After folder_lock and before anything opens the store. Returns 0, or a
+ * negative code with a sentence. */
+int folder_make_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
+
 /* Takes the lock of the store at path, which is a file of its own beside it, until folder_unlock or the process's end.
  * Returns its descriptor; -EBUSY, with a sentence that names the process that has it; or another negative code. */
 int folder_lock(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);

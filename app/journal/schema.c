@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * app/journal/schema.c: what is kept, as SQL. Messages have no index but their id: a secondary index costs the writer
- * several times its work. Instead each message points to the one before it on its connection, and each connection to its
- * last message, so that the newest of one connection are found without looking at others; and `second` finds a time.
+ * several times its work. Instead each message points to the one before it on its connection, and each connection to
+ * its last message, so that the newest of one connection are found without looking at others; and `second` finds a
+ * time.
  *
- * message.direction 0 is from the client, 1 is to it; flags are those of journal/record.h; original_len is NULL where the
- * bytes are all of it. Times are microseconds since 1970, UTC. */
+ * message.direction 0 is from the client, 1 is to it; flags are those of journal/record.h; original_len is NULL where
+ * the bytes are all of it. Times are microseconds since 1970, UTC. */
 #include "schema.h"
 
 #include <errno.h>
@@ -58,7 +59,7 @@ static int upgrade(sqlite3 *db, int version)
     return code;
 }
 
-int schema_prepare(sqlite3 *db, char *error, size_t error_size)
+int schema_check(sqlite3 *db, char *error, size_t error_size)
 {
     int application = 0, version = 0, tables = 0;
     int code = read_number(db, "PRAGMA application_id", &application);
@@ -75,5 +76,13 @@ int schema_prepare(sqlite3 *db, char *error, size_t error_size)
                  SCHEMA_VERSION);
         return -EINVAL;
     }
-    return version < SCHEMA_VERSION ? upgrade(db, version) : SQLITE_OK;
+    return SQLITE_OK;
+}
+
+int schema_prepare(sqlite3 *db)
+{
+    int version = 0;
+    const int code = read_number(db, "PRAGMA user_version", &version);
+
+    return code == SQLITE_OK && version < SCHEMA_VERSION ? upgrade(db, version) : code;
 }

@@ -95,11 +95,12 @@ static bool is_refusal(int code)
     }
 }
 
+/* What it would have stored is not. */
 static void forget_transaction(struct store *store)
 {
     store->next_message = store->last_message + 1;
     store->last_second = store->seconds_stored;
-    store->numbers_taken = 0; /* it may have taken some */
+    store->numbers_taken = 0; /* not known any more: taken anew with the next connection */
 }
 
 /* Ends the transaction, and says why. */
@@ -249,9 +250,10 @@ static int prepare(struct store *store)
 {
     int code = sqlite3_extended_result_codes(store->db, 1);
 
+    if (code == SQLITE_OK) code = schema_check(store->db, store->text, sizeof(store->text));
     if (code == SQLITE_OK) code = set_pragmas(store);
-    sqlite3_wal_hook(store->db, on_commit, store); /* wal_autocheckpoint has taken away any that was there */
-    if (code == SQLITE_OK) code = schema_prepare(store->db, store->text, sizeof(store->text));
+    sqlite3_wal_hook(store->db, on_commit, store); /* wal_autocheckpoint, whatever its value, takes its place */
+    if (code == SQLITE_OK) code = schema_prepare(store->db);
     if (code == SQLITE_OK) code = rebuild_heads(store);
     if (code == SQLITE_OK) code = read_state(store);
     if (code == SQLITE_OK) code = prepare_statements(store);
@@ -264,7 +266,7 @@ int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTE
     int code = SQLITE_NOMEM;
 
     if (!store) goto failed;
-    code = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    code = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) code = prepare(store);
     if (code == SQLITE_OK) code = reserve_numbers(store) == STORE_STORED ? SQLITE_OK : SQLITE_ERROR;
     if (code != SQLITE_OK) goto failed;

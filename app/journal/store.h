@@ -21,7 +21,8 @@ enum store_outcome { STORE_STORED, STORE_REFUSED, STORE_UNKNOWN };
 
 enum { STORE_ERROR_BYTES_MAX = 600 };
 
-/* Opens the store at path, or makes it; the folder is there and the lock is held (journal/folder.h). The settings that
+/* Opens the store at path, and makes its tables when the file is empty; the file is there and the lock is held
+ * (journal/folder.h): one that has gone is not made anew behind the back of who stored in it. The settings that
  * durability rests on are set and read back. Returns 0, and *ret is the caller's, for store_close; or a negative code
  * with a sentence in error. */
 int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTES_MAX]);

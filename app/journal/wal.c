@@ -13,8 +13,7 @@ enum {
     HEADER_BYTES = 32,
     FRAME_HEADER_BYTES = 24,
     SALT_BYTES = 8,
-    CHECKED_BYTES =
-        8, /* of a frame's header: page number and size of the database; its checksum spans these and the page */
+    CHECKED_BYTES = 8, /* of a frame's header: page number and database size; the checksum spans these and the page */
     PAGE_BYTES_MIN = 512,
     PAGE_BYTES_MAX = 65536
 };
@@ -58,28 +57,51 @@ static bool is_sum(struct sum sum, const unsigned char *bytes)
     return sum.a == big_endian(bytes) && sum.b == big_endian(bytes + 4);
 }
 
-/* Returns 1 when there is a log, 0 when none can be made out. */
-static int read_header(struct wal *wal)
+static bool is_header_whole(struct wal *wal)
 {
     const unsigned char *const header = wal->header;
+
+    if ((big_endian(header) | 1) != (magic | 1)) return false;
+    wal->is_big_endian = big_endian(header) & 1;
+    wal->sum = add_to_sum((struct sum){ 0, 0 }, wal->is_big_endian, header, HEADER_BYTES - 8);
+    return is_sum(wal->sum, header + HEADER_BYTES - 8);
+}
+
+static bool is_more(FILE *file)
+{
+    const int byte = getc(file);
+
+    return byte != EOF && ungetc(byte, file) != EOF;
+}
+
+/* Returns 1 when there is a log to walk, else 0. The header is synced before the first frame is written, so a bad one
+ * with something behind it was once right, and SQLite finds no log where one is. */
+static int read_header(struct wal *wal, struct wal_report *report)
+{
     uint32_t page_bytes = 0;
 
     if (fread(wal->header, HEADER_BYTES, 1, wal->file) != 1) return ferror(wal->file) ? -EIO : 0;
-    if ((big_endian(header) | 1) != (magic | 1)) return 0;
-    wal->is_big_endian = big_endian(header) & 1;
-    wal->sum = add_to_sum((struct sum){ 0, 0 }, wal->is_big_endian, header, HEADER_BYTES - 8);
-    if (!is_sum(wal->sum, header + HEADER_BYTES - 8)) return 0;
-    page_bytes = big_endian(header + 8);
+    if (!is_more(wal->file)) return 0;
+    page_bytes = big_endian(wal->header + 8);
+    if (!is_header_whole(wal)) {
+        report->bad_offset = 0;
+        report->is_damaged = 1;
+    }
     if (page_bytes < PAGE_BYTES_MIN || page_bytes > PAGE_BYTES_MAX || page_bytes & (page_bytes - 1)) return 0;
     wal->frame_bytes = FRAME_HEADER_BYTES + page_bytes;
     wal->frame = malloc(wal->frame_bytes);
     return wal->frame ? 1 : -ENOMEM;
 }
 
-/* Written since the log last began anew; what is older has other salts. */
-static bool is_of_this_log(const struct wal *wal)
+/* In how many bits the frame's salts are other than the log's. What was written before the log last began anew has
+ * random ones; a single bit is one that flipped. */
+static int salt_bits_wrong(const struct wal *wal)
 {
-    return memcmp(wal->frame + 8, wal->header + 16, SALT_BYTES) == 0;
+    uint64_t frame = 0, log = 0;
+
+    memcpy(&frame, wal->frame + 8, SALT_BYTES);
+    memcpy(&log, wal->header + 16, SALT_BYTES);
+    return __builtin_popcountll(frame ^ log);
 }
 
 static bool ends_transaction(const struct wal *wal)
@@ -91,7 +113,7 @@ static bool is_whole(struct wal *wal)
 {
     struct sum sum = wal->sum;
 
-    if (!is_of_this_log(wal) || big_endian(wal->frame) == 0) return false;
+    if (salt_bits_wrong(wal) > 0 || big_endian(wal->frame) == 0) return false;
     sum = add_to_sum(sum, wal->is_big_endian, wal->frame, CHECKED_BYTES);
     sum = add_to_sum(sum, wal->is_big_endian, wal->frame + FRAME_HEADER_BYTES, wal->frame_bytes - FRAME_HEADER_BYTES);
     if (!is_sum(sum, wal->frame + 16)) return false;
@@ -111,18 +133,12 @@ static void walk(struct wal *wal, struct wal_report *report)
             continue;
         }
         if (report->bad_offset < 0) report->bad_offset = offset;
-        if (!is_of_this_log(wal)) continue;
+        if (salt_bits_wrong(wal) > 1) continue;
         report->lost_frames++;
         report->is_damaged |= is_behind_lost_end;
         report->lost_transactions += ends_transaction(wal);
         is_behind_lost_end |= ends_transaction(wal);
     }
-}
-
-/* The header is synced before the first frame is written: one that cannot be read was right once when frames follow. */
-static bool has_frames(FILE *file)
-{
-    return fseek(file, 0, SEEK_END) == 0 && ftell(file) >= HEADER_BYTES + FRAME_HEADER_BYTES + PAGE_BYTES_MIN;
 }
 
 int wal_walk(const char *path, struct wal_report *ret)
@@ -132,9 +148,8 @@ int wal_walk(const char *path, struct wal_report *ret)
 
     *ret = (struct wal_report){ .bad_offset = -1 };
     if (!wal.file) return errno == ENOENT ? 0 : -errno;
-    result = read_header(&wal);
+    result = read_header(&wal, ret);
     if (result > 0) walk(&wal, ret);
-    if (result == 0 && has_frames(wal.file)) *ret = (struct wal_report){ .bad_offset = 0, .is_damaged = true };
     if (result > 0 && ferror(wal.file)) result = -EIO;
     free(wal.frame);
     fclose(wal.file);

@@ -2,9 +2,10 @@
  *
  * app/journal/wal.h: is the write-ahead log whole? SQLite reads it up to the first frame whose checksum is wrong, and
  * takes what is behind for the torn end of a transaction that never was. After a power cut that is right. After a bit
- * that flipped in the middle it silently drops transactions that were stored. The two can be told apart: one transaction
- * at most was not synced, so where frames of a further one follow, the wrong one was once right.
- * (The format: https://www.sqlite.org/fileformat2.html#walformat.) */
+ * that flipped in the middle it silently drops transactions that were stored. The two can be told apart: one
+ * transaction at most was not synced, so where frames of a further one follow, the wrong one was once right. (One flip
+ * is not told: of the only bit that marks the end of the last transaction but one.)
+ * The format: https://www.sqlite.org/fileformat2.html#walformat. */
 #ifndef APP_JOURNAL_WAL_H
 #define APP_JOURNAL_WAL_H
 
@@ -15,7 +16,7 @@ struct wal_report {
     uint64_t transactions;      /* whole ones in these */
     uint64_t lost_frames;       /* of this log, behind the first bad one and with it */
     uint64_t lost_transactions; /* whose end is behind the first bad one; 1 may be one that never was */
-    int64_t bad_offset;         /* of the first bad frame, bytes; -1: none is */
+    int64_t bad_offset;         /* of the first bad frame, bytes; 0: the header is bad; -1: none is */
     int is_damaged;             /* not 0: more is lost than a power cut can tear */
 };
 

@@ -34,7 +34,7 @@ struct writer {
 
     /* The thread's own. */
     struct batch *taken, **taken_last;
-    TAILQ_HEAD(, head) stale; /* the store has an older word of them */
+    TAILQ_HEAD(head_list, head) stale; /* the store has an older word of them */
     int64_t heads_written_ms;
     int64_t tidied_ms;
     bool is_in_trouble;
@@ -335,9 +335,10 @@ static void *run(void *user)
 
         while (writer->taken && goes_on)
             goes_on = store_some(writer);
-        if (!goes_on) break;
+        if (!goes_on) return NULL;
         tidy(writer);
     }
+    if (!TAILQ_EMPTY(&writer->stale)) write_heads(writer);
     return NULL;
 }
 

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The store: what is in it after each call, read back over a connection of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "journal/crc32c.h"
+#include "journal/folder.h"
+#include "journal/schema.h"
+#include "journal/store.h"
+#include "scratch.h"
+
+enum { BATCH_BYTES = 4096, FIRST_SECOND = 1763856000 };
+
+static char path[SCRATCH_BYTES_MAX];
+static struct batch *batch; /* of the records that a test adds */
+
+/* Each test has an empty folder. */
+static int setup(void **state)
+{
+    char error[FOLDER_ERROR_BYTES_MAX];
+
+    if (scratch_make(state)) return -1;
+    batch = batch_new(0, BATCH_BYTES);
+    return batch ? folder_make_file(scratch_path("s.db", path), error) : -1;
+}
+
+static int teardown(void **state)
+{
+    free(batch);
+    return scratch_remove(state);
+}
+
+/* ---- Another program that looks, or writes ---- */
+
+static sqlite3 *open_other(void)
+{
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    return db;
+}
+
+static void run_other(const char *sql)
+{
+    sqlite3 *const db = open_other();
+    char *error = NULL;
+
+    if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK) fail_msg("%s: %s", sql, error);
+    sqlite3_close(db);
+}
+
+/* The first column of the first row, as text. */
+static void expect_row(const char *sql, const char *expected)
+{
+    sqlite3 *const db = open_other();
+    sqlite3_stmt *statement = NULL;
+    const char *text = NULL;
+
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    text = (const char *)sqlite3_column_text(statement, 0);
+    if (strcmp(text ? text : "(null)", expected) != 0)
+        fail_msg("%s: %s and not %s", sql, text ? text : "(null)", expected);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+}
+
+/* ---- What is stored ---- */
+
+static struct store *open_store(void)
+{
+    char error[STORE_ERROR_BYTES_MAX] = "";
+    struct store *store = NULL;
+
+    if (store_open(path, &store, error)) fail_msg("%s", error);
+    return store;
+}
+
+static struct record *make_record(struct head *head, enum record_kind kind, const void *bytes, size_t len)
+{
+    struct record *const record = batch_add(batch, len);
+
+    assert_non_null(record);
+    *record = (struct record){
+        .head = head,
+        .time_us = (int64_t)FIRST_SECOND * 1000000,
+        .original_len = len,
+        .len = (uint32_t)len,
+        .kind = (uint8_t)kind,
+    };
+    memcpy(record->bytes, bytes, len);
+    record->crc32c = crc32c(record->bytes, len);
+    return record;
+}
+
+static struct record *make_open(struct head *head)
+{
+    static const char bytes[] = "tcp://127.0.0.1:8000\0line\0tcp://127.0.0.1:9";
+
+    return make_record(head, RECORD_OPEN, bytes, sizeof(bytes));
+}
+
+static struct record *make_message(struct head *head, uint64_t seq, const char *text)
+{
+    struct record *const record = make_record(head, RECORD_MESSAGE, text, strlen(text));
+
+    record->seq = seq;
+    return record;
+}
+
+/* One transaction of these records, up to NULL. */
+static void store_all(struct store *store, struct record *const *records)
+{
+    assert_int_equal(store_begin(store), STORE_STORED);
+    for (; *records; records++)
+        assert_int_equal(store_add(store, *records), STORE_STORED);
+    assert_int_equal(store_commit(store), STORE_STORED);
+}
+
+#define STORE_ALL(store, ...) store_all(store, (struct record *const[]){ __VA_ARGS__, NULL })
+
+static void a_new_store_is_set_up_and_empty(void **state)
+{
+    struct store *const store = open_store();
+
+    (void)state;
+    assert_int_equal(store_next_connection(store), 1);
+    assert_int_equal(store_last_message(store), 0);
+    expect_row("PRAGMA journal_mode", "wal");
+    expect_row("PRAGMA page_size", "8192");
+    expect_row("PRAGMA user_version", "1");
+    expect_row("PRAGMA application_id", "2003134834");
+    expect_row("SELECT count(*) FROM recent", "0");
+    expect_row("SELECT length(value) FROM meta WHERE key = 'store'", "32");
+    store_close(store);
+    store_close(NULL);
+}
+
+/* What SQLite makes beside it takes its mode from it. */
+static void its_files_are_the_owners_alone(void **state)
+{
+    static const char *const names[] = { "s.db", "s.db-wal", "s.db-shm" };
+    struct store *const store = open_store();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char name[SCRATCH_BYTES_MAX];
+        struct stat status;
+
+        assert_int_equal(stat(scratch_path(names[i], name), &status), 0);
+        assert_int_equal(status.st_mode & 07777, 0600);
+    }
+    store_close(store);
+}
+
+/* One that has gone is not made anew in silence, and never with the umask's mode. */
+static void a_file_that_is_not_there_is_not_made(void **state)
+{
+    char error[STORE_ERROR_BYTES_MAX] = "";
+    struct store *store = NULL;
+    struct stat status;
+
+    (void)state;
+    assert_int_equal(remove(path), 0);
+    assert_true(store_open(path, &store, error) < 0);
+    assert_null(store);
+    assert_non_null(strstr(error, path));
+    assert_int_equal(stat(path, &status), -1);
+}
+
+static void messages_are_numbered_and_point_to_the_one_before(void **state)
+{
+    struct store *const store = open_store();
+    struct head one = { .connection = 1 }, two = { .connection = 2 };
+    struct record *const records[] = {
+        make_open(&one),
+        make_open(&two),
+        make_message(&one, 1, "a"),
+        make_message(&two, 1, "b"),
+        make_message(&one, 2, "c"),
+        NULL,
+    };
+
+    (void)state;
+    store_all(store, records);
+    STORE_ALL(store, make_message(&two, 2, "d"));
+    assert_int_equal(records[2]->id, 1);
+    assert_int_equal(records[3]->id, 2);
+    assert_int_equal(records[4]->id, 3);
+    assert_int_equal(store_last_message(store), 4);
+    assert_true(store_has(store, records[4]));
+    expect_row("SELECT group_concat(id || ':' || connection || ':' || seq || '<' || previous || '=' || bytes, ' ')"
+               " FROM message",
+               "1:1:1<0=a 2:2:1<0=b 3:1:2<1=c 4:2:2<2=d");
+    expect_row("SELECT group_concat(id || ' ' || listener || ' ' || frame || ' ' || peer, ', ') FROM connection",
+               "1 tcp://127.0.0.1:8000 line tcp://127.0.0.1:9, 2 tcp://127.0.0.1:8000 line tcp://127.0.0.1:9");
+    store_close(store);
+}
+
+static void every_column_is_what_was_given(void **state)
+{
+    struct store *const store = open_store();
+    struct head head = { .connection = 1 };
+    struct record *const cut = make_message(&head, 9, "abc");
+    struct record *const sent = make_record(&head, RECORD_SENT, "\0\xff", 2);
+    struct record *const closed = make_record(&head, RECORD_CLOSE, "peer closed", 11);
+
+    (void)state;
+    cut->original_len = 500;
+    cut->flags = RECORD_TRUNCATED | RECORD_TEXT;
+    cut->time_us += 1000042;
+    closed->time_us += 2000000;
+    STORE_ALL(store, make_open(&head), cut, sent, closed);
+    expect_row("SELECT direction || ' ' || seq || ' ' || time || ' ' || flags || ' ' || original_len || ' ' || crc32c"
+               " || ' ' || typeof(bytes) FROM message WHERE id = 1",
+               "0 9 1763856001000042 5 500 910901175 blob");
+    expect_row("SELECT direction || ' ' || ifnull(original_len, 'null') || ' ' || hex(bytes) FROM message"
+               " WHERE id = 2",
+               "1 null 00FF");
+    expect_row("SELECT opened || ' ' || closed || ' ' || reason || ' ' || last_message FROM connection",
+               "1763856000000000 1763856002000000 peer closed 2");
+    expect_row("SELECT group_concat(time || '.' || direction || '.' || len || '.' || bytes, ' ') FROM recent",
+               "2025-11-23T00:00:00.000000Z.out.2.00FF 2025-11-23T00:00:01.000042Z.in.3.abc");
+    store_close(store);
+}
+
+static void the_first_message_of_a_second_is_noted(void **state)
+{
+    static const int64_t seconds[] = { 0, 0, 5, 3, 6 }; /* the clock was once set back */
+    struct store *const store = open_store();
+    struct head head = { .connection = 1 };
+
+    (void)state;
+    STORE_ALL(store, make_open(&head));
+    for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+        struct record *const record = make_message(&head, i + 1, "m");
+
+        record->time_us += seconds[i] * 1000000;
+        STORE_ALL(store, record);
+    }
+    expect_row("SELECT group_concat((time - 1763856000) || ':' || first_message, ' ') FROM second", "0:1 5:3 6:5");
+    store_close(store);
+}
+
+static void a_new_open_goes_on(void **state)
+{
+    struct store *store = open_store();
+    struct head one = { .connection = 1 }, two = { .connection = 2 };
+
+    (void)state;
+    STORE_ALL(store, make_open(&one), make_message(&one, 1, "a"));
+    assert_int_equal(store_next_connection(store), 2);
+    assert_int_equal(store_seal(store), STORE_STORED);
+    store_close(store);
+
+    store = open_store();
+    assert_int_equal(store_next_connection(store), 2);
+    assert_int_equal(store_last_message(store), 1);
+    STORE_ALL(store, make_open(&two), make_message(&two, 1, "b"));
+    store_close(store);
+    expect_row("SELECT group_concat(id || ':' || connection, ' ') FROM message", "1:1 2:2");
+    expect_row("SELECT group_concat(time, ' ') FROM second", "1763856000");
+}
+
+/* A number may have been given to a connection of which nothing was stored before a kill. */
+static void without_a_seal_no_number_is_given_twice(void **state)
+{
+    enum { CONNECTIONS = 3000, UNSTORED = 400 };
+    struct store *store = open_store();
+    uint64_t number = 0;
+
+    (void)state;
+    for (number = store_next_connection(store); number <= CONNECTIONS; number++) {
+        struct head head = { .connection = number };
+
+        batch->len = 0;
+        STORE_ALL(store, make_open(&head));
+    }
+    store_close(store);
+    store = open_store();
+    assert_true(store_next_connection(store) >= CONNECTIONS + 1 + UNSTORED);
+    store_close(store);
+}
+
+/* A transaction that did not come about took no numbers either. */
+static void numbers_that_were_not_taken_are_taken_again(void **state)
+{
+    enum { NUMBER = 800 };
+    struct store *store = open_store();
+    struct head head = { .connection = NUMBER };
+    struct record *const record = make_open(&head);
+
+    (void)state;
+    assert_int_equal(store_begin(store), STORE_STORED);
+    assert_int_equal(store_add(store, record), STORE_STORED);
+    store_rollback(store);
+    STORE_ALL(store, record);
+    store_close(store);
+    store = open_store();
+    assert_true(store_next_connection(store) > NUMBER + 400);
+    store_close(store);
+}
+
+static void what_is_not_committed_is_not_stored(void **state)
+{
+    struct store *store = open_store();
+    struct head head = { .connection = 1 };
+    struct record *const first = make_message(&head, 1, "a");
+
+    (void)state;
+    STORE_ALL(store, make_open(&head));
+    assert_int_equal(store_begin(store), STORE_STORED);
+    assert_int_equal(store_add(store, first), STORE_STORED);
+    store_rollback(store);
+    assert_false(store_has(store, first));
+    assert_int_equal(store_last_message(store), 0);
+
+    head.last_message = 0;
+    STORE_ALL(store, make_message(&head, 1, "b"));
+    assert_false(store_has(store, first)); /* another message has its id */
+    assert_int_equal(store_begin(store), STORE_STORED);
+    assert_int_equal(store_add(store, make_message(&head, 2, "c")), STORE_STORED);
+    store_close(store);
+    expect_row("SELECT group_concat(id || bytes, ' ') FROM message", "1b");
+    expect_row("SELECT group_concat(first_message, ' ') FROM second", "1");
+}
+
+static void heads_are_rebuilt_after_an_end_without_seal(void **state)
+{
+    struct store *store = open_store();
+    struct head one = { .connection = 1 }, two = { .connection = 2 }, three = { .connection = 3 };
+
+    (void)state;
+    STORE_ALL(store, make_open(&one), make_open(&two), make_open(&three), make_message(&one, 1, "a"),
+              make_message(&two, 1, "b"));
+    assert_int_equal(store_begin(store), STORE_STORED);
+    assert_int_equal(store_set_head(store, &one), STORE_STORED);
+    assert_int_equal(store_set_head(store, &two), STORE_STORED);
+    assert_int_equal(store_set_heads_until(store), STORE_STORED);
+    assert_int_equal(store_commit(store), STORE_STORED);
+    STORE_ALL(store, make_message(&one, 2, "c"), make_message(&one, 3, "d"));
+    store_close(store);
+    expect_row("SELECT group_concat(last_message, ' ') FROM connection", "1 2 0");
+
+    store_close(open_store());
+    expect_row("SELECT group_concat(last_message, ' ') FROM connection", "4 2 0");
+    run_other("UPDATE connection SET last_message = 0; DELETE FROM meta WHERE key = 'heads_until'");
+    store_close(open_store());
+    expect_row("SELECT group_concat(last_message, ' ') FROM connection", "4 2 0");
+}
+
+static void another_writer_is_noticed_and_named(void **state)
+{
+    struct store *store = open_store();
+    struct head head = { .connection = 1 };
+
+    (void)state;
+    STORE_ALL(store, make_open(&head), make_message(&head, 1, "a"));
+    expect_row("SELECT count(*) FROM message", "1"); /* who only reads may come and go */
+    STORE_ALL(store, make_message(&head, 2, "b"));
+    run_other(
+        "INSERT INTO message SELECT id + 1, connection, 0, 9, time, 0, 0, NULL, 0, 'x' FROM message WHERE id = 2");
+    assert_int_equal(store_begin(store), STORE_UNKNOWN);
+    assert_non_null(strstr(store_text(store), "another program has written"));
+    assert_int_equal(store_begin(store), STORE_UNKNOWN); /* until it is opened anew */
+    store_close(store);
+
+    store = open_store();
+    assert_int_equal(store_last_message(store), 3);
+    STORE_ALL(store, make_message(&head, 3, "c"));
+    store_close(store);
+}
+
+static void another_that_holds_the_lock_is_a_refusal(void **state)
+{
+    struct store *const store = open_store();
+    struct head head = { .connection = 1 };
+    sqlite3 *const other = open_other();
+
+    (void)state;
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(store_begin(store), STORE_REFUSED);
+    assert_non_null(strstr(store_text(store), "locked"));
+    assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    STORE_ALL(store, make_open(&head));
+    sqlite3_close(other);
+    store_close(store);
+}
+
+static void a_checkpoint_empties_the_log(void **state)
+{
+    struct store *const store = open_store();
+    struct head head = { .connection = 1 };
+    int64_t left = -1;
+
+    (void)state;
+    STORE_ALL(store, make_open(&head), make_message(&head, 1, "a"));
+    assert_true(store_log_bytes(store) > 0);
+    assert_int_equal(store_checkpoint(store, &left), STORE_STORED);
+    assert_int_equal(left, 0);
+    assert_int_equal(store_log_bytes(store), 0);
+    STORE_ALL(store, make_message(&head, 2, "b")); /* and it is no foreign write */
+    store_close(store);
+}
+
+/* ---- What is refused ---- */
+
+static size_t read_store(unsigned char *ret, size_t room)
+{
+    FILE *const file = fopen(path, "rb");
+    size_t len = 0;
+
+    assert_non_null(file);
+    len = fread(ret, 1, room, file);
+    fclose(file);
+    return len;
+}
+
+/* It is not opened, a sentence says this, and no byte of it is another. */
+static void expect_refused(const char *sentence)
+{
+    static unsigned char before[64 * 1024], after[64 * 1024];
+    char error[STORE_ERROR_BYTES_MAX] = "";
+    const size_t len = read_store(before, sizeof(before));
+    struct store *store = NULL;
+
+    assert_true(store_open(path, &store, error) < 0);
+    assert_null(store);
+    if (!strstr(error, sentence) || !strstr(error, path)) fail_msg("%s", error);
+    assert_int_equal(read_store(after, sizeof(after)), len);
+    assert_memory_equal(before, after, len);
+}
+
+static void a_database_of_another_program_is_refused_and_left_alone(void **state)
+{
+    (void)state;
+    run_other("CREATE TABLE accounts (name)");
+    expect_refused("a database of another program");
+    expect_row("PRAGMA journal_mode", "delete");
+}
+
+static void a_file_that_is_no_database_is_refused_and_left_alone(void **state)
+{
+    FILE *const file = fopen(path, "w");
+
+    (void)state;
+    assert_non_null(file);
+    for (int i = 0; i < 1000; i++)
+        fputs("a text, and not a database\n", file);
+    fclose(file);
+    expect_refused("not a database");
+}
+
+static void a_newer_schema_is_refused_and_left_alone(void **state)
+{
+    (void)state;
+    store_close(open_store());
+    run_other("PRAGMA user_version = 2");
+    expect_refused("written by a newer weir (schema 2, this one knows 1)");
+}
+
+#define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(a_new_store_is_set_up_and_empty),
+        STORE_TEST(its_files_are_the_owners_alone),
+        STORE_TEST(a_file_that_is_not_there_is_not_made),
+        STORE_TEST(messages_are_numbered_and_point_to_the_one_before),
+        STORE_TEST(every_column_is_what_was_given),
+        STORE_TEST(the_first_message_of_a_second_is_noted),
+        STORE_TEST(a_new_open_goes_on),
+        STORE_TEST(without_a_seal_no_number_is_given_twice),
+        STORE_TEST(numbers_that_were_not_taken_are_taken_again),
+        STORE_TEST(what_is_not_committed_is_not_stored),
+        STORE_TEST(heads_are_rebuilt_after_an_end_without_seal),
+        STORE_TEST(another_writer_is_noticed_and_named),
+        STORE_TEST(another_that_holds_the_lock_is_a_refusal),
+        STORE_TEST(a_checkpoint_empties_the_log),
+        STORE_TEST(a_database_of_another_program_is_refused_and_left_alone),
+        STORE_TEST(a_file_that_is_no_database_is_refused_and_left_alone),
+        STORE_TEST(a_newer_schema_is_refused_and_left_alone),
+    };
+    return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The thread that writes: every batch comes back once, in order and stored, whatever happens to the store meanwhile. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "journal/crc32c.h"
+#include "journal/folder.h"
+#include "journal/writer.h"
+#include "scratch.h"
+
+enum { PRODUCERS = 2, BATCHES = 500, RECORDS = 3, BATCH_BYTES = 1024, DEADLINE_S = 60 };
+
+static char path[SCRATCH_BYTES_MAX];
+static struct writer *writer;
+
+/* What the writer's thread has said. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint64_t batches[PRODUCERS];  /* that came back */
+    uint64_t next_seq[PRODUCERS]; /* of the next message that should */
+    unsigned wrong;               /* batches out of order, or without ids */
+    unsigned troubles, mends;
+    char text[STORE_ERROR_BYTES_MAX]; /* of the first trouble */
+} seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static void on_stored(struct batch *batch, void *user)
+{
+    uint64_t *const next_seq = &seen.next_seq[batch->worker];
+
+    (void)user;
+    pthread_mutex_lock(&seen.lock);
+    seen.batches[batch->worker]++;
+    for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record)) {
+        if (record->kind != RECORD_MESSAGE) continue;
+        if (record->seq != *next_seq || record->id == 0) seen.wrong++;
+        *next_seq = record->seq + 1;
+    }
+    pthread_cond_signal(&seen.changed);
+    pthread_mutex_unlock(&seen.lock);
+    free(batch);
+}
+
+static void on_trouble(const char *text, void *user)
+{
+    (void)user;
+    pthread_mutex_lock(&seen.lock);
+    if (text && seen.troubles == 0) snprintf(seen.text, sizeof(seen.text), "%s", text);
+    seen.troubles += text != NULL;
+    seen.mends += text == NULL;
+    pthread_cond_signal(&seen.changed);
+    pthread_mutex_unlock(&seen.lock);
+}
+
+static bool is_in_trouble(void)
+{
+    return seen.troubles > 0;
+}
+
+static bool is_first_back(void)
+{
+    return seen.batches[0] > 0;
+}
+
+static bool is_mended(void)
+{
+    return seen.mends > 0 && seen.batches[0] > 0;
+}
+
+static void wait_for(bool (*is_so)(void))
+{
+    struct timespec deadline;
+    int err = 0;
+
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += DEADLINE_S;
+    pthread_mutex_lock(&seen.lock);
+    while (!is_so() && !err)
+        err = pthread_cond_timedwait(&seen.changed, &seen.lock, &deadline);
+    pthread_mutex_unlock(&seen.lock);
+    assert_int_equal(err, 0);
+}
+
+static void open_writer(void)
+{
+    const struct writer_config config = { .path = path, .on_stored = on_stored, .on_trouble = on_trouble };
+    char error[STORE_ERROR_BYTES_MAX] = "";
+
+    if (writer_new(&config, &writer, error)) fail_msg("%s", error);
+}
+
+static void start_writer(void)
+{
+    open_writer();
+    assert_int_equal(writer_start(writer), 0);
+}
+
+static void end_writer(void)
+{
+    assert_int_equal(writer_stop(writer), 0);
+    writer_free(writer);
+    writer = NULL;
+}
+
+static int setup(void **state)
+{
+    char error[FOLDER_ERROR_BYTES_MAX];
+
+    if (scratch_make(state)) return -1;
+    for (unsigned i = 0; i < PRODUCERS; i++) {
+        seen.batches[i] = 0;
+        seen.next_seq[i] = 1;
+    }
+    seen.wrong = seen.troubles = seen.mends = 0;
+    return folder_make_file(scratch_path("w.db", path), error);
+}
+
+static int teardown(void **state)
+{
+    if (writer) writer_stop(writer); /* a test has failed */
+    writer_free(writer);
+    writer = NULL;
+    return scratch_remove(state);
+}
+
+/* ---- Batches ---- */
+
+static struct batch *make_batch(unsigned worker)
+{
+    struct batch *const batch = batch_new(worker, BATCH_BYTES);
+
+    assert_non_null(batch);
+    return batch;
+}
+
+static struct record *add(struct batch *batch, struct head *head, enum record_kind kind, const void *bytes, size_t len)
+{
+    struct record *const record = batch_add(batch, len);
+
+    assert_non_null(record);
+    *record = (struct record){
+        .head = head, .time_us = 1763856000000000, .original_len = len, .len = (uint32_t)len, .kind = (uint8_t)kind
+    };
+    memcpy(record->bytes, bytes, len);
+    record->crc32c = crc32c(record->bytes, len);
+    return record;
+}
+
+static void add_open(struct batch *batch, struct head *head)
+{
+    static const char bytes[] = "tcp://127.0.0.1:8000\0line\0tcp://127.0.0.1:9";
+
+    add(batch, head, RECORD_OPEN, bytes, sizeof(bytes));
+}
+
+static void add_message(struct batch *batch, struct head *head, uint64_t seq)
+{
+    char text[32];
+    const int len = snprintf(text, sizeof(text), "%llu", (unsigned long long)seq);
+
+    add(batch, head, RECORD_MESSAGE, text, (size_t)len)->seq = seq;
+}
+
+struct producer {
+    pthread_t thread;
+    unsigned worker;
+    struct head head;
+};
+
+static void *produce(void *user)
+{
+    struct producer *const producer = user;
+    uint64_t seq = 0;
+
+    for (unsigned i = 0; i < BATCHES; i++) {
+        struct batch *const batch = make_batch(producer->worker);
+
+        if (i == 0) add_open(batch, &producer->head);
+        for (unsigned j = 0; j < RECORDS; j++)
+            add_message(batch, &producer->head, ++seq);
+        writer_put(writer, batch);
+    }
+    return NULL;
+}
+
+/* ---- What is in the store ---- */
+
+static int64_t read_number(const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    int64_t number = 0;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    number = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return number;
+}
+
+/* Each connection has its messages 1 to this, in order and chained, and nothing is there twice. */
+static void expect_rows(int64_t connections, int64_t messages)
+{
+    assert_int_equal(read_number("SELECT count(*) FROM connection"), connections);
+    assert_int_equal(read_number("SELECT count(*) FROM message"), connections * messages);
+    assert_int_equal(read_number("SELECT count(*) FROM"
+                                 " (SELECT seq, previous, CAST(CAST(bytes AS TEXT) AS INTEGER) AS text,"
+                                 "   row_number() OVER mine AS row, coalesce(lag(id) OVER mine, 0) AS before"
+                                 "  FROM message WINDOW mine AS (PARTITION BY connection ORDER BY id))"
+                                 " WHERE seq = row AND previous = before AND text = seq"),
+                     connections * messages);
+}
+
+static void every_batch_comes_back_once_and_in_order(void **state)
+{
+    struct producer producers[PRODUCERS];
+
+    (void)state;
+    start_writer();
+    for (unsigned i = 0; i < PRODUCERS; i++) {
+        producers[i] = (struct producer){ .worker = i, .head.connection = i + 1 };
+        assert_int_equal(pthread_create(&producers[i].thread, NULL, produce, &producers[i]), 0);
+    }
+    for (unsigned i = 0; i < PRODUCERS; i++)
+        pthread_join(producers[i].thread, NULL);
+    end_writer();
+    for (unsigned i = 0; i < PRODUCERS; i++) {
+        assert_int_equal(seen.batches[i], BATCHES);
+        assert_int_equal(seen.next_seq[i], BATCHES * RECORDS + 1);
+    }
+    assert_int_equal(seen.wrong, 0);
+    assert_int_equal(seen.troubles, 0);
+    expect_rows(PRODUCERS, BATCHES * RECORDS);
+}
+
+/* They are written once a second; at the end no connection's last message is left to be found, though the last second
+ * is not over and the connection was not closed. */
+static void the_heads_are_written_at_the_end(void **state)
+{
+    struct head closed = { .connection = 1 }, open = { .connection = 2 };
+    struct batch *batch = make_batch(0);
+
+    (void)state;
+    start_writer();
+    add_open(batch, &closed);
+    add_open(batch, &open);
+    add_message(batch, &closed, 1);
+    add(batch, &closed, RECORD_CLOSE, "reset", 5);
+    add_message(batch, &open, 2);
+    writer_put(writer, batch);
+    wait_for(is_first_back); /* and the heads are written before more is taken */
+    batch = make_batch(0);
+    add_message(batch, &open, 3);
+    writer_put(writer, batch);
+    end_writer();
+    assert_int_equal(seen.batches[0], 2);
+    assert_int_equal(read_number("SELECT last_message FROM connection WHERE id = 1"), 1);
+    assert_int_equal(read_number("SELECT last_message FROM connection WHERE id = 2"), 3);
+}
+
+static void no_number_comes_again(void **state)
+{
+    uint64_t highest = 0;
+
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        struct head heads[3] = { { 0 } };
+        struct batch *const batch = make_batch(0);
+
+        start_writer();
+        assert_true(writer_next_connection(writer) > highest);
+        highest = writer_next_connection(writer) - 1;
+        for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+            heads[i].connection = ++highest;
+            add_open(batch, &heads[i]);
+        }
+        writer_put(writer, batch);
+        end_writer();
+    }
+    assert_int_equal(read_number("SELECT count(*) FROM connection"), 12);
+}
+
+static sqlite3 *open_other(const char *sql)
+{
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+static void put_one(struct head *head)
+{
+    struct batch *const batch = make_batch(0);
+
+    add_open(batch, head);
+    add_message(batch, head, 1);
+    add_message(batch, head, 2);
+    writer_put(writer, batch);
+}
+
+static void what_is_refused_is_kept_and_tried_again(void **state)
+{
+    struct head head = { .connection = 1 };
+    sqlite3 *other = NULL;
+
+    (void)state;
+    start_writer();
+    other = open_other("BEGIN IMMEDIATE");
+    put_one(&head);
+    wait_for(is_in_trouble);
+    assert_non_null(strstr(seen.text, "locked"));
+    assert_int_equal(seen.batches[0], 0);
+    sqlite3_close(other);
+    wait_for(is_mended);
+    end_writer();
+    assert_int_equal(seen.batches[0], 1);
+    assert_int_equal(seen.mends, 1);
+    assert_int_equal(seen.wrong, 0);
+    expect_rows(1, 2);
+}
+
+static void another_writer_is_named_and_nothing_is_lost_or_doubled(void **state)
+{
+    struct head head = { .connection = 1 };
+
+    (void)state;
+    start_writer();
+    sqlite3_close(open_other("INSERT INTO meta VALUES ('other', 1)"));
+    put_one(&head);
+    wait_for(is_in_trouble);
+    assert_non_null(strstr(seen.text, "another program has written"));
+    wait_for(is_mended);
+    end_writer();
+    assert_int_equal(seen.batches[0], 1);
+    assert_int_equal(seen.wrong, 0);
+    expect_rows(1, 2);
+}
+
+static void what_could_not_be_stored_is_counted_at_the_end(void **state)
+{
+    struct head head = { .connection = 1 };
+    sqlite3 *other = NULL;
+
+    (void)state;
+    start_writer();
+    other = open_other("BEGIN IMMEDIATE");
+    put_one(&head);
+    wait_for(is_in_trouble);
+    assert_int_equal(writer_stop(writer), 3);
+    writer_free(writer);
+    writer = NULL;
+    sqlite3_close(other);
+    assert_int_equal(seen.batches[0], 0);
+    expect_rows(0, 0);
+}
+
+static void what_was_never_started_is_freed(void **state)
+{
+    struct head head = { .connection = 1 };
+
+    (void)state;
+    open_writer();
+    put_one(&head);
+    writer_free(writer);
+    writer = NULL;
+    writer_free(NULL);
+    assert_int_equal(seen.batches[0], 0);
+    expect_rows(0, 0);
+}
+
+#define WRITER_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WRITER_TEST(every_batch_comes_back_once_and_in_order),
+        WRITER_TEST(the_heads_are_written_at_the_end),
+        WRITER_TEST(no_number_comes_again),
+        WRITER_TEST(what_is_refused_is_kept_and_tried_again),
+        WRITER_TEST(another_writer_is_named_and_nothing_is_lost_or_doubled),
+        WRITER_TEST(what_could_not_be_stored_is_counted_at_the_end),
+        WRITER_TEST(what_was_never_started_is_freed),
+    };
+    return cmocka_run_group_tests_name("writer", tests, NULL, NULL);
+}
