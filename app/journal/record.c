@@ -35,8 +35,7 @@ struct record *batch_add(struct batch *batch, size_t len)
 
 struct record *batch_next(struct batch *batch, const struct record *before)
 {
-    const size_t at =
-        before ? (size_t)((const unsigned char *)before - batch->bytes) + record_bytes(before->len) : 0;
+    const size_t at = before ? (size_t)((const unsigned char *)before - batch->bytes) + record_bytes(before->len) : 0;
 
     return at < batch->len ? (struct record *)(void *)(batch->bytes + at) : NULL;
 }

@@ -16,7 +16,7 @@
  * long as any of its records is on its way; between the two only the writer touches it. */
 struct head {
     uint64_t connection;
-    uint64_t last_message; /* id of the row; 0: none. Each message's row points to the one before it */
+    uint64_t last_message;   /* id of the row; 0: none. Each message's row points to the one before it */
     TAILQ_ENTRY(head) stale; /* in the writer's list of heads that the store has an older word of; while is_stale */
     bool is_stale;
 };
@@ -32,22 +32,22 @@ enum record_kind {
 enum {
     RECORD_TRUNCATED = 1,
     RECORD_UNFINISHED = 2,
-    RECORD_TEXT = 4,    /* the bytes are UTF-8 without control characters: readable, and harmless to a terminal */
-    RECORD_ANSWER = 8   /* sent by the program itself, and not by a person or another program */
+    RECORD_TEXT = 4,  /* the bytes are UTF-8 without control characters: readable, and harmless to a terminal */
+    RECORD_ANSWER = 8 /* sent by the program itself, and not by a person or another program */
 };
 
 struct record {
-    struct head *head; /* its connection's */
-    int64_t time_us;               /* since 1970, UTC */
-    uint64_t seq;                  /* MESSAGE */
-    uint64_t original_len;         /* MESSAGE, bytes: as it was on the wire */
-    uint64_t id;                   /* of the row; by the writer */
-    uint64_t previous;             /* id of the connection's message before; by the writer */
-    uint32_t len;                  /* bytes */
-    uint32_t crc32c;               /* of bytes */
-    uint16_t flags;                /* RECORD_TRUNCATED ... */
-    uint8_t kind;                  /* enum record_kind */
-    uint8_t is_owed;               /* an acknowledgement waits for it */
+    struct head *head;     /* its connection's */
+    int64_t time_us;       /* since 1970, UTC */
+    uint64_t seq;          /* MESSAGE */
+    uint64_t original_len; /* MESSAGE, bytes: as it was on the wire */
+    uint64_t id;           /* of the row; by the writer */
+    uint64_t previous;     /* id of the connection's message before; by the writer */
+    uint32_t len;          /* bytes */
+    uint32_t crc32c;       /* of bytes */
+    uint16_t flags;        /* RECORD_TRUNCATED ... */
+    uint8_t kind;          /* enum record_kind */
+    uint8_t is_owed;       /* an acknowledgement waits for it */
     unsigned char bytes[];
 };
 

@@ -29,8 +29,8 @@ struct form {
 };
 
 static const struct form forms[] = {
-    { "u8", 1, false },    { "u16be", 2, false }, { "u16le", 2, true }, { "u32be", 4, false },
-    { "u32le", 4, true },  { "u64be", 8, false }, { "u64le", 8, true },
+    { "u8", 1, false },   { "u16be", 2, false }, { "u16le", 2, true }, { "u32be", 4, false },
+    { "u32le", 4, true }, { "u64be", 8, false }, { "u64le", 8, true },
 };
 
 static const struct form as_text = { "", 0, false };
@@ -41,7 +41,8 @@ struct part {
     size_t begin, len;       /* of bytes: where in literal */
 };
 
-struct template {
+struct template
+{
     size_t part_count;
     unsigned char *literal; /* all bytes that are no fields, one behind the other */
     size_t literal_len;
@@ -133,8 +134,8 @@ static int read_parts(struct template *template, const char *text, char *error, 
             snprintf(error, error_size, "a { without its }; a brace is written {{");
             return -EINVAL;
         }
-        err = read_field(text + 1, (size_t)(end - text - 1), &template->parts[template->part_count++], error,
-                         error_size);
+        err =
+            read_field(text + 1, (size_t)(end - text - 1), &template->parts[template->part_count++], error, error_size);
         text = end + 1;
     }
     return err;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/journal/template.h: the text of an acknowledgement: bytes with fields in them. {seq} is the message's number on its
- * connection, {id} its number in the store, {conn} the connection's, {len} its bytes, {time} when it came (RFC 3339, UTC)
- * and {crc32} its checksum (8 hex digits; ISO 3309, as in zlib and PNG). A field is text, or with a form a number for
- * binary protocols: {seq:u32be}; forms are u8, u16be, u16le, u32be, u32le, u64be and u64le, and keep the low bytes of
- * what is too large for them. {time} as a number is seconds since 1970. Escapes are weir_unescape's; {{ and }} are
- * braces. */
+ * app/journal/template.h: the text of an acknowledgement: bytes with fields in them. {seq} is the message's number on
+ * its connection, {id} its number in the store, {conn} the connection's, {len} its bytes, {time} when it came (RFC
+ * 3339, UTC) and {crc32} its checksum (8 hex digits; ISO 3309, as in zlib and PNG). A field is text, or with a form a
+ * number for binary protocols: {seq:u32be}; forms are u8, u16be, u16le, u32be, u32le, u64be and u64le, and keep the low
+ * bytes of what is too large for them. {time} as a number is seconds since 1970. Escapes are weir_unescape's; {{ and }}
+ * are braces. */
 #ifndef APP_JOURNAL_TEMPLATE_H
 #define APP_JOURNAL_TEMPLATE_H
 

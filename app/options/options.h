@@ -84,7 +84,7 @@ struct options {
     int64_t clients_max; /* 0: what the descriptor limit allows */
     int64_t memory_bytes_max;
     int64_t drain_timeout_ms;
-    const char *store;   /* a path, auto or none; NULL: none */
+    const char *store; /* a path, auto or none; NULL: none */
     int store_on_network;
     int64_t store_queue_bytes_max;
     int print;            /* enum print_mode */

@@ -232,8 +232,8 @@ struct weir_service {
  * -EMFILE and other codes of the system, or WEIR_ECONFIG; weir_error_text(NULL) has the sentence. Any thread. */
 WEIR_PUBLIC int weir_new(const struct weir_config *config, struct weir **ret);
 
-/* Lets ids begin at first_id, as weir_config.first_id does, for those who learn only after weir_listen what it is to be.
- * Before weir_run and weir_dial. Returns 0, or WEIR_ECONFIG when it is 0 or not under 2^53. */
+/* Lets ids begin at first_id, as weir_config.first_id does, for those who learn only after weir_listen what it is to
+ * be. Before weir_run and weir_dial. Returns 0, or WEIR_ECONFIG when it is 0 or not under 2^53. */
 WEIR_PUBLIC int weir_set_first_id(struct weir *weir, uint64_t first_id);
 
 /* Serves until weir_stop, in the calling thread (worker 0) and in threads of its own (the others). All callbacks run

@@ -419,7 +419,7 @@ def test_flipped_bit_in_the_log_is_noticed_and_nothing_is_changed():
                 acks(client, seq, 1)
             server.kill()
         length = os.path.getsize(path + "-wal")
-        for offset, words in (length // 2, r"byte \d+: behind it lie \d+ commits"), (17, "byte 0: behind it lie commits"):
+        for offset, words in (length // 2, r"byte \d+: behind it lie \d+ commits"), (17, r"byte 0: behind it lie (\d+ )?commits"):
             for end in ("", "-wal"):
                 shutil.copy(path + end, copy + end)
             flip_bit(copy + "-wal", offset)
