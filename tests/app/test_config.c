@@ -144,7 +144,7 @@ static void wrong_keys_are_named(void **state)
     (void)state;
     expect_error("workers: 1\nfram: line\n", "weir.yaml:2: unknown key fram; the nearest is frame");
     expect_error("listners: []\n", "weir.yaml:1: unknown key listners; the nearest is listeners");
-    expect_error("store: x\n", "weir.yaml:1: unknown key store");
+    expect_error("admin: x\n", "weir.yaml:1: unknown key admin");
     expect_error("listeners:\n- listen: 1\n  fraem: raw\n", "weir.yaml:3: unknown key fraem; the nearest is frame");
     expect_error("listeners:\n- listen: 1\n  listeners: 2\n", "weir.yaml:3: unknown key listeners");
     expect_error("crlf: on\n", "weir.yaml:1: crlf is an option of weir connect, not of weir serve");

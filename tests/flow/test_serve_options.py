@@ -63,7 +63,7 @@ def test_unknown_names_and_the_nearest():
 
 
 def test_words_of_later_versions_are_errors():
-    for option in ("--store", "--ack", "--ack-when", "--admin"):
+    for option in ("--keep-for", "--admin"):
         expect_usage_error(["serve", option, "x", "--listen", ANY], option)
     for command in ("verify", "clients", "send", "kick", "tail", "stats", "log"):
         expect_usage_error([command], command, "not in this version")
