@@ -98,12 +98,21 @@ static enum status read_words(struct bench *bench)
     return STATUS_DONE;
 }
 
+/* A framing of one length leaves no choice. */
+static size_t usual_bytes(const struct weir_service *given)
+{
+    static const char fixed[] = "fixed:";
+
+    if (!given->frame || strncmp(given->frame, fixed, strlen(fixed)) != 0) return DEFAULT_MESSAGE_BYTES;
+    return strtoul(given->frame + strlen(fixed), NULL, 10);
+}
+
 /* Messages are framed beforehand, so the engine sends their bytes as they are. */
 static enum status plan_messages(struct bench *bench, const struct weir_service *given)
 {
     const struct bench_options *const asked = &bench->options->bench;
     struct load_plan *const plan = &bench->plan;
-    const size_t bytes = asked->message_bytes ? (size_t)asked->message_bytes : DEFAULT_MESSAGE_BYTES;
+    const size_t bytes = asked->message_bytes ? (size_t)asked->message_bytes : usual_bytes(given);
     size_t longest = 0;
     int64_t in_flight_bytes = 0;
     char error[MESSAGES_ERROR_BYTES_MAX];
@@ -123,6 +132,12 @@ static enum status plan_messages(struct bench *bench, const struct weir_service 
     return STATUS_DONE;
 }
 
+static int64_t duration_ms(const struct bench_options *asked)
+{
+    if (asked->duration_ms) return asked->duration_ms;
+    return asked->messages ? 0 : DEFAULT_DURATION_MS;
+}
+
 static enum status make_plan(struct bench *bench)
 {
     const struct weir_service *const given = &bench->options->endpoints[0].service;
@@ -139,6 +154,7 @@ static enum status make_plan(struct bench *bench)
     plan->lifetime_messages = asked->lifetime_messages > 0 ? (uint64_t)asked->lifetime_messages : UINT64_MAX;
     plan->lifetime_ns = asked->lifetime_ms > 0 ? asked->lifetime_ms * 1000000 : 0;
     plan->interval_ns = asked->rate > 0 ? 1e9 / (double)asked->rate : 0;
+    plan->duration_ns = duration_ms(asked) * 1000000;
     bench->connections = asked->connections ? (size_t)asked->connections : DEFAULT_CONNECTIONS;
     plan->clients = bench->connections;
     if (asked->misbehave) plan->clients -= misbehave_count(&bench->misbehave_spec, bench->connections);
@@ -146,12 +162,6 @@ static enum status make_plan(struct bench *bench)
         return fail_usage("-n counts what is sent by those that behave, and none does: how long is it to last? As in "
                           "-d 10s");
     return plan_messages(bench, given);
-}
-
-static int64_t duration_ms(const struct bench_options *asked)
-{
-    if (asked->duration_ms) return asked->duration_ms;
-    return asked->messages ? 0 : DEFAULT_DURATION_MS;
 }
 
 static void plan_run(struct bench *bench)
@@ -171,7 +181,7 @@ static void plan_run(struct bench *bench)
                                          .one_way = plan->one_way };
     bench->run = (struct run){ .load = &bench->load,
                                .asked = &bench->asked,
-                               .duration_ns = duration_ms(asked) * 1000000,
+                               .duration_ns = plan->duration_ns,
                                .ramp = asked->ramp == WEIR_OFF ? 0
                                        : asked->ramp           ? asked->ramp
                                                                : DEFAULT_RAMP };
@@ -272,6 +282,20 @@ static enum status say_why_nothing(const struct bench *bench)
     return status;
 }
 
+/* The same where all misbehave: they get answers or not, but for that they must have been connected. */
+static enum status say_why_nobody(const struct bench *bench)
+{
+    char sentence[VERDICT_BYTES_MAX];
+    int error = 0;
+    const enum weir_reason reason = misbehave_why_nobody(bench->misbehave, &error);
+    enum status status = STATUS_DONE;
+
+    if (reason == WEIR_REASON_NONE) return STATUS_DONE;
+    status = verdict(reason, error, &bench->url, sentence);
+    fprintf(stderr, "weir: %s\n", sentence);
+    return status;
+}
+
 static enum status judge(const struct bench *bench)
 {
     const struct run *const run = &bench->run;
@@ -282,6 +306,10 @@ static enum status judge(const struct bench *bench)
     if (run->end == RUN_BROKEN) return fail(run->error, weir_strerror(run->error));
     if (!done && run->end != RUN_INTERRUPTED && bench->plan.clients) {
         const enum status status = say_why_nothing(bench);
+        if (status != STATUS_DONE) return status;
+    }
+    if (!bench->plan.clients && run->end != RUN_INTERRUPTED) {
+        const enum status status = say_why_nobody(bench);
         if (status != STATUS_DONE) return status;
     }
     if (run->end == RUN_STALLED) return say(STATUS_TIMED_OUT, bench->target, "nothing was answered any more");
@@ -302,7 +330,7 @@ static enum status print(const struct bench *bench)
         if (bench->misbehave) line_add_text(&line, ",");
         if (bench->misbehave) misbehave_add_json(&line, bench->misbehave);
         line_add_text(&line, "}\n");
-    } else if (bench->load.start_ns) {
+    } else if (bench->load.start_ns || bench->results->connects_done || bench->misbehave) {
         if (bench->plan.clients) bench_results_add_text(&line, &bench->asked, bench->results);
         if (bench->plan.clients && bench->misbehave) line_add_text(&line, "\n");
         if (bench->misbehave) misbehave_add_text(&line, bench->misbehave);

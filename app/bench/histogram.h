@@ -22,17 +22,22 @@ struct histogram {
 
 /* Counts a value: on the data path, so no loop and no division. The slot is the number of the power of two and the
  * seven bits behind the value's highest one; below 256 that is the value itself. */
-static inline void histogram_record(struct histogram *histogram, uint64_t value_ns)
+static inline void histogram_record_times(struct histogram *histogram, uint64_t value_ns, uint64_t times)
 {
     const uint64_t most = (UINT64_C(1) << HISTOGRAM_VALUE_BITS) - 1;
     const uint64_t value = value_ns < most ? value_ns : most;
     const unsigned shift = 63U - HISTOGRAM_PART_BITS - (unsigned)__builtin_clzll(value | HISTOGRAM_PARTS);
 
-    histogram->slots[((uint64_t)shift << HISTOGRAM_PART_BITS) + (value >> shift)]++;
+    histogram->slots[((uint64_t)shift << HISTOGRAM_PART_BITS) + (value >> shift)] += times;
     if (value_ns > histogram->max_ns) histogram->max_ns = value_ns;
     if (value_ns < histogram->min_ns || histogram->count == 0) histogram->min_ns = value_ns;
-    histogram->sum_ns += value_ns;
-    histogram->count++;
+    histogram->sum_ns += value_ns * times;
+    histogram->count += times;
+}
+
+static inline void histogram_record(struct histogram *histogram, uint64_t value_ns)
+{
+    histogram_record_times(histogram, value_ns, 1);
 }
 
 void histogram_reset(struct histogram *histogram);

@@ -128,6 +128,16 @@ int load_send_due(struct client *client, int64_t due_ns)
     return 1;
 }
 
+/* It would have taken that long at least: without it, a server that stands still would look fast. */
+void load_count_unsent(struct load_worker *worker, int64_t due_ns, int64_t now_ns, uint64_t times)
+{
+    const uint64_t count = grant(worker->load, times);
+
+    worker->results.errors[BENCH_ERROR_UNSENT] += count;
+    if (count && !worker->load->plan->one_way)
+        histogram_record_times(&worker->results.latency, (uint64_t)(now_ns > due_ns ? now_ns - due_ns : 0), count);
+}
+
 /* ---- Answers ---- */
 
 /* The oldest message in flight has its answer. */
@@ -144,7 +154,12 @@ static void take_answer(struct client *client, int64_t now_ns)
     client->answered_bytes = 0;
 }
 
-/* What comes unasked, a greeting perhaps, is no answer. */
+/* What comes before the first message is a greeting. */
+static void count_unasked(struct client *client)
+{
+    if (client->sent) client->worker->results.errors[BENCH_ERROR_UNASKED]++;
+}
+
 static void on_answer(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
     struct client *const client = user;
@@ -152,7 +167,10 @@ static void on_answer(struct weir_conn *conn, struct weir_bytes message, void *u
 
     (void)conn;
     (void)message;
-    if (!client->in_flight) return;
+    if (!client->in_flight) {
+        count_unasked(client);
+        return;
+    }
     now_ns = load_now_ns();
     client->worker->last_ns = now_ns;
     take_answer(client, now_ns);
@@ -166,7 +184,10 @@ static void on_answer_bytes(struct weir_conn *conn, struct weir_bytes bytes, voi
     int64_t now_ns = 0;
 
     (void)conn;
-    if (!client->in_flight) return;
+    if (!client->in_flight) {
+        count_unasked(client);
+        return;
+    }
     now_ns = load_now_ns();
     client->worker->last_ns = now_ns;
     while (client->in_flight) {
@@ -175,7 +196,10 @@ static void on_answer_bytes(struct weir_conn *conn, struct weir_bytes bytes, voi
         left -= missing;
         take_answer(client, now_ns);
     }
-    if (client->in_flight) client->answered_bytes += left;
+    if (client->in_flight)
+        client->answered_bytes += left;
+    else if (left > 0)
+        count_unasked(client);
     go_on(client, now_ns);
 }
 
@@ -252,6 +276,20 @@ static void on_open(struct weir_conn *conn, void *user)
     if (worker->is_sending) go_on(client, now_ns);
 }
 
+/* At a fixed rate what has no answer counts with the time that it waited for one, as what was not sent does. */
+static void count_waited(struct client *client)
+{
+    const uint32_t depth = client->load->plan->depth;
+    const int64_t now_ns = load_now_ns();
+
+    for (uint32_t i = 0; i < client->in_flight; i++) {
+        const uint32_t at = client->first + i;
+        const int64_t waited_ns = now_ns - client->ring[at < depth ? at : at - depth].since_ns;
+
+        histogram_record(&client->worker->results.latency, waited_ns > 0 ? (uint64_t)waited_ns : 0);
+    }
+}
+
 /* What was begun on the connection and is not done. */
 static void count_undone(struct client *client, const struct weir_conn_counters *counters)
 {
@@ -262,6 +300,7 @@ static void count_undone(struct client *client, const struct weir_conn_counters 
     worker->results.bytes_out += counters->bytes_out;
     worker->in_flight -= client->in_flight;
     worker->results.errors[BENCH_ERROR_UNANSWERED] += client->in_flight;
+    if (client->load->plan->interval_ns > 0) count_waited(client);
     client->in_flight = 0;
     /* Of messages that differ in length this is as near as can be. */
     if (counters->output_bytes)
@@ -410,7 +449,7 @@ static void end_sending(struct weir *weir, void *arg)
     (void)weir;
     worker->is_sending = false;
     worker->is_over = true;
-    pace_close(worker);
+    pace_end(worker, load_now_ns());
     tell(worker);
 }
 

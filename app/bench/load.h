@@ -34,6 +34,7 @@ struct load_plan {
     uint64_t lifetime_messages; /* of a connection; UINT64_MAX: no bound */
     int64_t lifetime_ns;        /* 0: no bound */
     double interval_ns;         /* open loop: between two messages of all; 0: closed loop */
+    int64_t duration_ns;        /* of the sending; 0: no bound */
     bool one_way;               /* answers are not waited for */
     bool by_bytes;              /* an answer is as many bytes as were sent */
 };
@@ -153,5 +154,9 @@ enum weir_reason load_reason(const struct load *load, int *ret_error);
 /* For the open loop: puts one message that was due at that time on the way. Returns 1; 0 when this client cannot; -1
  * when there is none left to send. */
 int load_send_due(struct client *client, int64_t due_ns);
+
+/* For the open loop: a message that was due then will not be sent; it has waited until now_ns. times: as many like it.
+ */
+void load_count_unsent(struct load_worker *worker, int64_t due_ns, int64_t now_ns, uint64_t times);
 
 #endif

@@ -12,7 +12,7 @@
 #include "clients/framing.h"
 
 /* In one send; made-up messages are repeated up to that many. */
-enum { TOGETHER_BYTES = 16 * 1024, FILE_BYTES_MAX = 1 << 30 };
+enum { TOGETHER_BYTES = 16 * 1024, FILE_BYTES_MAX = 1 << 30, MESSAGE_BYTES_MAX = 1 << 30 };
 
 /* ---- Adding one ---- */
 
@@ -51,9 +51,46 @@ static int keep_sample(struct messages *messages, struct weir_bytes message)
     return 0;
 }
 
-/* frame NULL: bytes as they are. */
-static int add(struct messages *messages, const struct weir_frame *frame, struct weir_bytes message)
+/* The framing by which the server cuts what it is sent, as far as we know it: that of the answers, unless another was
+ * asked for. NULL: bytes are as good as messages. */
+static struct weir_frame *framing_of_server(const struct weir_service *service)
 {
+    const bool same = !service->send_frame || strcmp(service->send_frame, "same") == 0;
+    const char *const spec = same ? service->frame : service->send_frame;
+    struct weir_frame *frame = NULL;
+
+    if (!spec || strcmp(spec, "raw") == 0 || weir_frame_new(spec, &frame, NULL, 0)) return NULL;
+    return frame;
+}
+
+/* Whether the server will find one message in these bytes, and nothing else: if not, more or fewer answers come than
+ * are waited for. */
+static int check_one(const struct weir_frame *frame, const unsigned char *bytes, size_t len)
+{
+    const struct weir_codec *const codec = weir_frame_codec(frame);
+    unsigned char *const copy = malloc(len + 1); /* decoding may change it */
+    void *const state = calloc(1, codec->state_bytes + 1);
+    struct weir_decode decode = { .bytes = copy, .len = len, .message_bytes_max = MESSAGE_BYTES_MAX };
+    int err = copy && state ? 0 : -ENOMEM;
+
+    if (!err) memcpy(copy, bytes, len);
+    if (!err &&
+        (codec->decode(weir_frame_config(frame), state, &decode) != WEIR_DECODED_MESSAGE || decode.consumed != len))
+        err = -EBADMSG;
+    free(copy);
+    free(state);
+    return err;
+}
+
+/* How messages are sent, and how they are cut; either may be NULL: bytes as they are. */
+struct framing {
+    struct weir_frame *sent;
+    struct weir_frame *cut;
+};
+
+static int add(struct messages *messages, const struct framing *framing, struct weir_bytes message)
+{
+    const struct weir_frame *const frame = framing->sent;
     const struct weir_codec *const codec = frame ? weir_frame_codec(frame) : NULL;
     const void *const config = frame ? weir_frame_config(frame) : NULL;
     const size_t room = codec ? codec->encoded_bytes_max(config, message.len) : message.len;
@@ -67,6 +104,9 @@ static int add(struct messages *messages, const struct weir_frame *frame, struct
     else
         memcpy(messages->bytes + messages->len, message.data, message.len);
     if (len <= 0) return len ? (int)len : -EINVAL;
+    if (framing->cut && !messages->are_alike)
+        err = check_one(framing->cut, messages->bytes + messages->len, (size_t)len);
+    if (err) return err;
     messages->len += (size_t)len;
     messages->ends[messages->count++] = messages->len;
     messages->unframed_bytes += message.len;
@@ -84,6 +124,10 @@ static int say_unsendable(int err, const char *what, char error[MESSAGES_ERROR_B
     if (err == -EMSGSIZE)
         snprintf(error, MESSAGES_ERROR_BYTES_MAX, "%s: too long for one message in this framing", what);
     if (err == -EINVAL) snprintf(error, MESSAGES_ERROR_BYTES_MAX, "%s: cannot be sent in this framing", what);
+    if (err == -EBADMSG)
+        snprintf(error, MESSAGES_ERROR_BYTES_MAX,
+                 "%s: in this framing not one message; -s says how long each is, or --file which they are", what);
+    if (err == -EBADMSG) return -EINVAL;
     return err == -EMSGSIZE || err == -EINVAL ? err : say(err, what, error);
 }
 
@@ -92,18 +136,20 @@ static int say_unsendable(int err, const char *what, char error[MESSAGES_ERROR_B
 int messages_make(struct messages *messages, const struct weir_service *service, size_t bytes,
                   char error[MESSAGES_ERROR_BYTES_MAX])
 {
-    struct weir_frame *const frame = framing_of_sent(service);
+    const struct framing framing = { framing_of_sent(service), framing_of_server(service) };
     unsigned char *const text = malloc(bytes);
     int err = text ? 0 : -ENOMEM;
     char what[64];
 
     for (size_t i = 0; text && i < bytes; i++) /* letters: hardly a framing ends a message at one */
         text[i] = (unsigned char)('a' + i % 26);
-    while (!err && (!messages->count || messages->len + messages->ends[0] <= TOGETHER_BYTES))
-        err = add(messages, frame, (struct weir_bytes){ text, bytes });
-    messages->are_alike = true;
+    while (!err && (!messages->count || messages->len + messages->ends[0] <= TOGETHER_BYTES)) {
+        err = add(messages, &framing, (struct weir_bytes){ text, bytes });
+        messages->are_alike = true;
+    }
     free(text);
-    weir_frame_free(frame);
+    weir_frame_free(framing.sent);
+    weir_frame_free(framing.cut);
     snprintf(what, sizeof(what), "messages of %zu bytes", bytes);
     return err ? say_unsendable(err, what, error) : 0;
 }
@@ -126,8 +172,7 @@ static int read_all(FILE *file, struct messages *ret)
     return ferror(file) ? -(errno ? errno : EIO) : 0;
 }
 
-static int add_lines(struct messages *messages, const struct weir_frame *frame, struct weir_bytes text,
-                     size_t *ret_line)
+static int add_lines(struct messages *messages, const struct framing *framing, struct weir_bytes text, size_t *ret_line)
 {
     int err = 0;
 
@@ -137,7 +182,7 @@ static int add_lines(struct messages *messages, const struct weir_frame *frame, 
         const size_t used = line.len + (end != NULL);
 
         if (line.len && line.data[line.len - 1] == '\r') line.len--;
-        if (line.len) err = add(messages, frame, line);
+        if (line.len) err = add(messages, framing, line);
         if (err) return err;
         text.data += used;
         text.len -= used;
@@ -149,7 +194,7 @@ int messages_read(struct messages *messages, const struct weir_service *service,
                   char error[MESSAGES_ERROR_BYTES_MAX])
 {
     FILE *const file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
-    struct weir_frame *frame = NULL;
+    struct framing framing = { NULL, NULL };
     struct messages text = { 0 };
     char what[200];
     size_t line = 0;
@@ -160,8 +205,8 @@ int messages_read(struct messages *messages, const struct weir_service *service,
         say(err, what, error);
         goto out;
     }
-    frame = framing_of_sent(service);
-    err = add_lines(messages, frame, (struct weir_bytes){ text.bytes, text.len }, &line);
+    framing = (struct framing){ framing_of_sent(service), framing_of_server(service) };
+    err = add_lines(messages, &framing, (struct weir_bytes){ text.bytes, text.len }, &line);
     snprintf(what, sizeof(what), "%.150s:%zu", path, line);
     if (err) say_unsendable(err, what, error);
     if (err || messages->count) goto out;
@@ -170,7 +215,8 @@ int messages_read(struct messages *messages, const struct weir_service *service,
 out:
     if (file && file != stdin) fclose(file);
     messages_fini(&text);
-    weir_frame_free(frame);
+    weir_frame_free(framing.sent);
+    weir_frame_free(framing.cut);
     return err;
 }
 

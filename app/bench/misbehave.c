@@ -108,6 +108,7 @@ static void on_open(struct weir_conn *conn, void *user)
     struct culprit *const culprit = user;
 
     culprit->was_open = true;
+    culprit->has_connected = true;
     culprit->since_ns = misbehave_now_ns();
     culprit->life.lives = 1;
     if (culprit->misbehave->fault->begin) culprit->misbehave->fault->begin(culprit, conn);
@@ -294,8 +295,11 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
     culprit->timer = NULL;
     if (culprit->was_open)
         finish_life(culprit, conn, reason);
-    else if (!is_stopped(misbehave))
+    else if (!is_stopped(misbehave)) {
         culprit->totals.connects_failed++;
+        culprit->connect_reason = reason;
+        culprit->connect_error = weir_conn_error(conn);
+    }
     if (is_stopped(misbehave) || (culprit->was_open && !misbehave->fault->is_repeated)) return;
     /* Without memory for a timer this client has had its last life; the others go on. */
     weir_timer_start(misbehave->weir, weir_conn_worker(conn), pause_ms > PAUSE_MS_MIN ? pause_ms : PAUSE_MS_MIN, 0,
@@ -412,6 +416,21 @@ void misbehave_stop(struct misbehave *misbehave)
     int64_t not_yet = 0;
 
     atomic_compare_exchange_strong(&misbehave->stopped_ns, &not_yet, misbehave_now_ns());
+}
+
+enum weir_reason misbehave_why_nobody(const struct misbehave *misbehave, int *ret_error)
+{
+    enum weir_reason reason = WEIR_REASON_NONE;
+
+    for (size_t i = 0; i < misbehave->config.connections; i++) {
+        const struct culprit *const culprit = &misbehave->culprits[i];
+
+        if (culprit->has_connected) return WEIR_REASON_NONE;
+        if (culprit->connect_reason == WEIR_REASON_NONE) continue;
+        reason = culprit->connect_reason;
+        *ret_error = culprit->connect_error;
+    }
+    return reason;
 }
 
 void misbehave_free(struct misbehave *misbehave)

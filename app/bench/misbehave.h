@@ -70,6 +70,9 @@ int misbehave_dial(struct misbehave *misbehave, size_t index);
  * weir_stop; weir_stop then closes them. Any thread. */
 void misbehave_stop(struct misbehave *misbehave);
 
+/* After weir_run: why no connection was ever open; WEIR_REASON_NONE: one was. */
+enum weir_reason misbehave_why_nobody(const struct misbehave *misbehave, int *ret_error);
+
 /* After weir_run: whole lines of what the server did, and a member of the JSON object, `"misbehave":{...}`. */
 void misbehave_add_text(struct line *line, const struct misbehave *misbehave);
 void misbehave_add_json(struct line *line, const struct misbehave *misbehave);

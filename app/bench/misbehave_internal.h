@@ -47,11 +47,14 @@ struct culprit {
 
     struct misbehave_totals life; /* added to totals once it is known that it counts */
     uint64_t random;
-    struct weir_conn *conn;   /* while there is a timer */
-    struct weir_timer *timer; /* NULL: none runs. Stopped when the life ends */
-    size_t sent;              /* bytes of the message, or of the garbage, that have been handed over */
-    size_t answer_at;         /* over raw: bytes of the answer in progress */
-    int64_t since_ns;         /* of the ends' times */
+    struct weir_conn *conn;          /* while there is a timer */
+    struct weir_timer *timer;        /* NULL: none runs. Stopped when the life ends */
+    size_t sent;                     /* bytes of the message, or of the garbage, that have been handed over */
+    size_t answer_at;                /* over raw: bytes of the answer in progress */
+    int64_t since_ns;                /* of the ends' times */
+    enum weir_reason connect_reason; /* why the last connect failed; NONE: none did */
+    int connect_error;
+    bool has_connected; /* ever */
     bool was_open;
     bool is_within;       /* a message is counted of which not all has been handed over */
     bool is_all_sent;     /* handed over, that is */

@@ -5,6 +5,7 @@
 #include "pace.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -12,6 +13,8 @@
 #include <event2/event.h>
 
 #include "bench/load.h"
+
+enum { LATE_LOOKS_MAX = 100000 };
 
 static int64_t due_ns(const struct pace *pace)
 {
@@ -65,6 +68,21 @@ void pace_start(struct load_worker *worker)
 
     worker->pace.interval_ns = load->plan->interval_ns * load->worker_count;
     worker->pace.start_ns = load->start_ns + (int64_t)(load->plan->interval_ns * worker->index);
+    worker->pace.end_ns = load->plan->duration_ns ? load->start_ns + load->plan->duration_ns : INT64_MAX;
+}
+
+/* Of millions that were never sent not each is looked at. */
+void pace_end(struct load_worker *worker, int64_t now_ns)
+{
+    struct pace *const pace = &worker->pace;
+    const int64_t end_ns = now_ns < pace->end_ns ? now_ns : pace->end_ns;
+    const double due = pace->interval_ns > 0 ? ceil((double)(end_ns - pace->start_ns) / pace->interval_ns) : 0;
+    const uint64_t until = due > 0 ? (uint64_t)due : 0;
+    const uint64_t step = until > pace->next ? 1 + (until - pace->next) / LATE_LOOKS_MAX : 1;
+
+    for (; pace->next < until; pace->next += step)
+        load_count_unsent(worker, due_ns(pace), end_ns, step < until - pace->next ? step : until - pace->next);
+    pace_close(worker);
 }
 
 void pace_add(struct load_worker *worker, struct client *client)
@@ -86,6 +104,7 @@ void pace_run(struct load_worker *worker, int64_t now_ns)
     struct pace *const pace = &worker->pace;
     struct client *client = NULL;
 
+    if (now_ns >= pace->end_ns) now_ns = pace->end_ns - 1;
     while ((client = TAILQ_FIRST(&worker->idle)) && due_ns(pace) <= now_ns) {
         int sent = 0;
         pace_remove(worker, client); /* it comes back, to the end, when it can send more */

@@ -15,6 +15,7 @@ struct load_worker;
 struct pace {
     double interval_ns; /* between two messages of this worker */
     int64_t start_ns;   /* the first one's time */
+    int64_t end_ns;     /* nothing is due from here on */
     uint64_t next;      /* the number of the next: those that were due and could not be sent yet stay due */
     int timer_fd;       /* finer than the loop's own timers, which count milliseconds */
     struct event *event;
@@ -24,6 +25,8 @@ struct pace {
 /* Makes and frees its timer. Own thread. Returns 0 or a negative code. */
 int pace_open(struct load_worker *worker);
 void pace_close(struct load_worker *worker);
+/* Ends it: what was due by now and could not be sent is counted. Own thread. */
+void pace_end(struct load_worker *worker, int64_t now_ns);
 
 /* From here on messages are due. Own thread. */
 void pace_start(struct load_worker *worker);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -192,6 +193,16 @@ static void write_line(struct line *line)
     line_clear(line);
 }
 
+/* A line that wraps could not be rewritten. What it begins with takes no room, and the rest is ASCII. */
+static void cut_to_width(struct line *line)
+{
+    const size_t unseen = strlen("\r\033[K");
+    struct winsize size;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 2) return;
+    if (line->len > unseen + size.ws_col - 1U) line->len = unseen + size.ws_col - 1U;
+}
+
 void bench_live_show(struct bench_live *live, const struct bench_asked *asked, const struct bench_results *results,
                      uint64_t open)
 {
@@ -212,6 +223,7 @@ void bench_live_show(struct bench_live *live, const struct bench_asked *asked, c
     line_add_count(&live->line, open, "connection");
     line_add_text(&live->line, "   ");
     line_add_count(&live->line, bench_results_errors(results), "error");
+    cut_to_width(&live->line);
     write_line(&live->line);
     *live->before = *results;
     live->then_ns = now;

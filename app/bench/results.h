@@ -28,6 +28,8 @@
     X(MALFORMED, "malformed", "answer not in the framing")                                                             \
     X(TOO_LONG, "too_long", "answer too long")                                                                         \
     X(UNANSWERED, "unanswered", "message not answered")                                                                \
+    X(UNSENT, "unsent", "message due and not sent in time")                                                            \
+    X(UNASKED, "unasked", "answer that no message had asked for")                                                      \
     X(OTHER, "other", "failed otherwise")
 /* clang-format on */
 

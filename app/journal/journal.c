@@ -199,9 +199,11 @@ static struct record *add_record(struct journal_client *client, enum record_kind
         record = batch_add(outbox->filling, len);
     }
     if (!outbox->time_us) outbox->time_us = now_us();
-    *record = (struct record){
-        .head = &client->head, .time_us = outbox->time_us, .original_len = len, .len = (uint32_t)len, .kind = kind
-    };
+    *record = (struct record){ .head = &client->head,
+                               .time_us = outbox->time_us,
+                               .original_len = len,
+                               .len = (uint32_t)len,
+                               .kind = (uint8_t)kind };
     client->records++;
     client->bytes += record_bytes(len);
     return record;

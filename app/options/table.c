@@ -248,7 +248,8 @@ const struct option_spec option_specs[] = {
       .help = "connect from this local address, or from those between two, taken in turn",
       .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = BENCHED(from) },
     { .name = "fail-if", .argument = "CONDITIONS",
-      .help = "end with status 1 when one of these is true, as in 'p99>10ms,errors>0'",
+      .help = "end with status 1 when one of these is true, as in 'p99>10ms,errors>0': p50 p90 p99 p99.9 max mean (connect.p99 "
+              "and so on for connects), rate, errors, or one kind of error as --json names it",
       .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = BENCHED(fail_if) },
     { .name = "misbehave", .argument = "FAULT[=PERCENT]",
       .help = "that share of the connections, or all, does one thing wrong, and what the server did about it is told: "
