@@ -650,7 +650,8 @@ static enum status run(struct serve *serve)
     return STATUS_FAILED;
 }
 
-static void end(struct serve *serve)
+/* Returns false when a thread is stuck in a write or a read: what it uses then goes with the process. */
+static bool end(struct serve *serve)
 {
     bool is_quiet = true;
 
@@ -671,10 +672,11 @@ static void end(struct serve *serve)
     }
     if (serve->lines) is_quiet = printer_finish(serve->lines, LAST_LINES_MS) && is_quiet;
     is_quiet = log_finish(serve->log, LAST_LOG_MS) && is_quiet;
-    if (!is_quiet) return; /* a write or a read is stuck: what it uses goes with the process */
+    if (!is_quiet) return false;
     desk_free(serve->desk);
     printer_free(serve->lines);
     log_free(serve->log);
+    return true;
 }
 
 enum status serve(const struct options *options)
@@ -688,6 +690,7 @@ enum status serve(const struct options *options)
     serve.workers = options->workers ? (unsigned)options->workers : available_processors();
     status = start(&serve);
     if (status == STATUS_DONE) status = run(&serve);
-    end(&serve);
+    /* exit(3) would write what the stream of a terminal that stands still has in its buffer, and wait with it. */
+    if (!end(&serve)) _exit((int)status);
     return status;
 }

@@ -205,6 +205,49 @@ def test_latency_counts_from_when_a_message_was_due():
 # ---- Connections ----
 
 
+def test_what_was_due_and_not_sent_counts():
+    """A server that stands still for the rest of the run must not look fast."""
+    def serve(client):
+        for number, request in enumerate(requests(client, 16)):
+            if number == 3:
+                return client.recv(1)  # nothing more, until the client goes
+            client.sendall(request)
+
+    with Peer(serve) as peer:
+        got, _ = bench(peer.port, "-c", "1", "-s", "16", "--rate", "100", "-d", "2s")
+    assert got["answered"] == 3
+    assert got["errors"]["unanswered"] == 1
+    assert got["sent"] + got["errors"]["unsent"] == 200, got
+    assert got["latency_us"]["count"] == 200
+    assert got["latency_us"]["p50"] > 100000, got  # half of them waited for more than a second
+
+
+def test_messages_that_the_framing_would_cut_are_refused():
+    with listener() as sock:
+        for options in (["--frame", "fixed:10", "-s", "20"], ["--frame", "delimiter:x"], ["--frame", "fixed:7,pad=x",
+                                                                                         "-s", "9"]):
+            status, _, stderr = run_weir("bench", *options, str(port_of(sock)))
+            assert status == 2, (options, stderr)
+            assert "framing" in stderr, stderr
+
+
+def test_fixed_messages_have_their_length():
+    with Server("--frame", "fixed:10", "--reply", "echo") as server:
+        got, _ = bench(server.port, "--frame", "fixed:10", "-c", "1", "-n", "50")
+        assert got["answered"] == 50
+        assert got["bytes_out"] == 500, got
+
+
+def test_answers_that_nothing_asked_for_are_errors():
+    def serve(client):
+        for request in requests(client):
+            client.sendall(request * 5)
+
+    with Peer(serve) as peer:
+        got, _ = bench(peer.port, "--frame", "line", "-c", "1", "-n", "10", "-s", "4")
+    assert got["errors"]["unasked"] > 0, got
+
+
 def test_lifetimes():
     with Server("--reply", "echo") as server:
         got, _ = bench(server.port, "-c", 5, "-n", 1000, "--lifetime-messages", 10, "-p", 3)
