@@ -122,7 +122,8 @@ static void the_json_has_every_figure(void **state)
                "\"connect_us\":{\"p50\":0.200,\"p90\":0.200,\"p99\":0.200,\"p99_9\":0.200,\"max\":0.200,"
                "\"mean\":0.200,\"count\":50},"
                "\"errors\":{\"refused\":0,\"unreachable\":0,\"connect_timeout\":0,\"connect\":0,\"closed\":0,"
-               "\"reset\":3,\"lost\":0,\"timeout\":0,\"malformed\":0,\"too_long\":0,\"unanswered\":0,\"other\":0,"
+               "\"reset\":3,\"lost\":0,\"timeout\":0,\"malformed\":0,\"too_long\":0,\"unanswered\":0,"
+               "\"unsent\":0,\"unasked\":0,\"other\":0,"
                "\"total\":3},"
                "\"asked\":{\"url\":\"tcp://127.0.0.1:8000\",\"frame\":\"line\",\"connections\":50,\"depth\":2,"
                "\"message_bytes\":128,\"rate\":0.000,\"seconds\":10.000,\"messages\":0,\"one_way\":false}");
@@ -229,6 +230,7 @@ static void wrong_limits_are_named(void **state)
     check_wrong("p98>1ms", "'p98' is not one of p50, p90, p99, p99.9, max, mean, rate, connect.p50, connect.p90, "
                            "connect.p99, connect.p99.9, connect.max, connect.mean, errors, refused, unreachable, "
                            "connect_timeout, connect, closed, reset, lost, timeout, malformed, too_long, unanswered, "
+                           "unsent, unasked, "
                            "other");
     check_wrong("p99>10kg", "'p99>10kg': p99 is compared with a time as in 500us, 10ms, 1s");
     check_wrong("p99>", "'p99>': p99 is compared with a time as in 500us, 10ms, 1s");
