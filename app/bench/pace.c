@@ -5,7 +5,6 @@
 #include "pace.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -76,8 +75,8 @@ void pace_end(struct load_worker *worker, int64_t now_ns)
 {
     struct pace *const pace = &worker->pace;
     const int64_t end_ns = now_ns < pace->end_ns ? now_ns : pace->end_ns;
-    const double due = pace->interval_ns > 0 ? ceil((double)(end_ns - pace->start_ns) / pace->interval_ns) : 0;
-    const uint64_t until = due > 0 ? (uint64_t)due : 0;
+    const double due = pace->interval_ns > 0 ? (double)(end_ns - pace->start_ns) / pace->interval_ns : 0;
+    const uint64_t until = due > 0 ? (uint64_t)due + ((double)(uint64_t)due < due) : 0;
     const uint64_t step = until > pace->next ? 1 + (until - pace->next) / LATE_LOOKS_MAX : 1;
 
     for (; pace->next < until; pace->next += step)
