@@ -204,7 +204,7 @@ static enum status start_misbehaving(struct bench *bench)
     const struct load_plan *const plan = &bench->plan;
     const size_t count = bench->connections - plan->clients;
     const int64_t given_seed = bench->options->bench.seed;
-    const uint64_t seed = given_seed ? (uint64_t)given_seed : 1 + (uint64_t)load_now_ns() % SEED_MAX;
+    const uint64_t seed = given_seed ? (uint64_t)given_seed : 1 + (uint64_t)bench_now_ns() % SEED_MAX;
     const struct misbehave_config config = { .spec = bench->misbehave_spec,
                                              .url = bench->url_text,
                                              .service = &bench->options->endpoints[0].service,

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     LOOK_EVERY_MS = 10,     /* what is done now and then: ends of lifetimes, dialling again, telling worker 0 */
@@ -19,14 +18,6 @@ enum {
     ONE_WAY_BYTES = 65536,  /* what waits on a connection: enough for the kernel to be busy, and soon gone at the end */
     ONE_WAY_MESSAGES = 4096 /* begun at once */
 };
-
-int64_t load_now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
 
 /* ---- Messages ---- */
 
@@ -171,7 +162,7 @@ static void on_answer(struct weir_conn *conn, struct weir_bytes message, void *u
         count_unasked(client);
         return;
     }
-    now_ns = load_now_ns();
+    now_ns = bench_now_ns();
     client->worker->last_ns = now_ns;
     take_answer(client, now_ns);
     go_on(client, now_ns);
@@ -188,7 +179,7 @@ static void on_answer_bytes(struct weir_conn *conn, struct weir_bytes bytes, voi
         count_unasked(client);
         return;
     }
-    now_ns = load_now_ns();
+    now_ns = bench_now_ns();
     client->worker->last_ns = now_ns;
     while (client->in_flight) {
         const size_t missing = client->ring[client->first].bytes - client->answered_bytes;
@@ -209,7 +200,7 @@ static void on_writable(struct weir_conn *conn, void *user)
 
     (void)conn;
     client->is_blocked = false;
-    go_on(client, load_now_ns());
+    go_on(client, bench_now_ns());
 }
 
 /* ---- Connections ---- */
@@ -222,7 +213,7 @@ static int dial(struct client *client)
     char source[SOURCE_BYTES_MAX];
 
     if (plan->sources.count) service.source = sources_text(&plan->sources, atomic_fetch_add(&load->dials, 1), source);
-    client->since_ns = load_now_ns();
+    client->since_ns = bench_now_ns();
     return weir_dial(load->weir, load->url, &service, client, NULL);
 }
 
@@ -256,7 +247,7 @@ static void on_open(struct weir_conn *conn, void *user)
     struct client *const client = user;
     struct load *const load = client->load;
     struct load_worker *const worker = &load->workers[weir_conn_worker(conn)];
-    const int64_t now_ns = load_now_ns();
+    const int64_t now_ns = bench_now_ns();
 
     if (!atomic_fetch_add(&load->opened, 1)) learn_url(load, conn);
     histogram_record(&worker->results.connect, (uint64_t)(now_ns - client->since_ns));
@@ -280,7 +271,7 @@ static void on_open(struct weir_conn *conn, void *user)
 static void count_waited(struct client *client)
 {
     const uint32_t depth = client->load->plan->depth;
-    const int64_t now_ns = load_now_ns();
+    const int64_t now_ns = bench_now_ns();
 
     for (uint32_t i = 0; i < client->in_flight; i++) {
         const uint32_t at = client->first + i;
@@ -332,7 +323,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
     const bool was_open = client->conn != NULL;
     const bool is_ending = atomic_load(&load->is_ending);
     const bool is_wanted = was_open && !weir_reason_is_error(reason) && (!client->left || is_all_done(client, worker));
-    const int64_t now_ns = load_now_ns();
+    const int64_t now_ns = bench_now_ns();
     struct weir_conn_counters counters;
 
     if (was_open) {
@@ -409,7 +400,7 @@ static void show(struct load_worker *worker, int64_t now_ns)
 static void look(struct weir_timer *timer, void *arg)
 {
     struct load_worker *const worker = arg;
-    const int64_t now_ns = load_now_ns();
+    const int64_t now_ns = bench_now_ns();
 
     (void)timer;
     if (!atomic_load(&worker->load->is_ending)) {
@@ -439,7 +430,7 @@ static void begin_sending(struct weir *weir, void *arg)
     worker->is_sending = true;
     pace_start(worker);
     for (struct client *client = TAILQ_FIRST(&worker->open); client; client = TAILQ_NEXT(client, in_list))
-        go_on(client, load_now_ns());
+        go_on(client, bench_now_ns());
 }
 
 static void end_sending(struct weir *weir, void *arg)
@@ -449,7 +440,7 @@ static void end_sending(struct weir *weir, void *arg)
     (void)weir;
     worker->is_sending = false;
     worker->is_over = true;
-    pace_end(worker, load_now_ns());
+    pace_end(worker, bench_now_ns());
     tell(worker);
 }
 
@@ -469,13 +460,13 @@ int load_prepare(struct load *load)
 
 int load_begin_sending(struct load *load)
 {
-    load->start_ns = load_now_ns();
+    load->start_ns = bench_now_ns();
     return post_all(load, begin_sending);
 }
 
 int load_end_sending(struct load *load)
 {
-    load->end_ns = load_now_ns();
+    load->end_ns = bench_now_ns();
     return post_all(load, end_sending);
 }
 
@@ -535,8 +526,9 @@ enum weir_reason load_reason(const struct load *load, int *ret_error)
 
 int load_init(struct load *load, const struct load_plan *plan, struct weir *weir, const char *url)
 {
-    *load =
-        (struct load){ .plan = plan, .weir = weir, .worker_count = weir_workers(weir), .first_dial_ns = load_now_ns() };
+    *load = (struct load){
+        .plan = plan, .weir = weir, .worker_count = weir_workers(weir), .first_dial_ns = bench_now_ns()
+    };
     pthread_mutex_init(&load->lock, NULL);
     snprintf(load->url, sizeof(load->url), "%s", url);
     load->service = plan->service;

@@ -13,6 +13,7 @@
 
 #include <weir/weir.h>
 
+#include "bench/clock.h"
 #include "bench/messages.h"
 #include "bench/pace.h"
 #include "bench/results.h"
@@ -115,8 +116,6 @@ struct load {
     atomic_int error;             /* what a worker could not begin with */
     pthread_mutex_t lock;
 };
-
-int64_t load_now_ns(void);
 
 /* Makes the clients and the workers; nothing is dialled. Returns 0 or -ENOMEM; load_fini in any case, after weir_free.
  */

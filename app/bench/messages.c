@@ -51,18 +51,6 @@ static int keep_sample(struct messages *messages, struct weir_bytes message)
     return 0;
 }
 
-/* The framing by which the server cuts what it is sent, as far as we know it: that of the answers, unless another was
- * asked for. NULL: bytes are as good as messages. */
-static struct weir_frame *framing_of_server(const struct weir_service *service)
-{
-    const bool same = !service->send_frame || strcmp(service->send_frame, "same") == 0;
-    const char *const spec = same ? service->frame : service->send_frame;
-    struct weir_frame *frame = NULL;
-
-    if (!spec || strcmp(spec, "raw") == 0 || weir_frame_new(spec, &frame, NULL, 0)) return NULL;
-    return frame;
-}
-
 /* Whether the server will find one message in these bytes, and nothing else: if not, more or fewer answers come than
  * are waited for. */
 static int check_one(const struct weir_frame *frame, const unsigned char *bytes, size_t len)
@@ -82,7 +70,8 @@ static int check_one(const struct weir_frame *frame, const unsigned char *bytes,
     return err;
 }
 
-/* How messages are sent, and how they are cut; either may be NULL: bytes as they are. */
+/* How messages are sent, and how the server cuts what it is sent, as far as we know; either may be NULL: bytes as they
+ * are. */
 struct framing {
     struct weir_frame *sent;
     struct weir_frame *cut;
@@ -136,7 +125,7 @@ static int say_unsendable(int err, const char *what, char error[MESSAGES_ERROR_B
 int messages_make(struct messages *messages, const struct weir_service *service, size_t bytes,
                   char error[MESSAGES_ERROR_BYTES_MAX])
 {
-    const struct framing framing = { framing_of_sent(service), framing_of_server(service) };
+    const struct framing framing = { framing_of_sent(service), framing_asked_for(service) };
     unsigned char *const text = malloc(bytes);
     int err = text ? 0 : -ENOMEM;
     char what[64];
@@ -205,7 +194,7 @@ int messages_read(struct messages *messages, const struct weir_service *service,
         say(err, what, error);
         goto out;
     }
-    framing = (struct framing){ framing_of_sent(service), framing_of_server(service) };
+    framing = (struct framing){ framing_of_sent(service), framing_asked_for(service) };
     err = add_lines(messages, &framing, (struct weir_bytes){ text.bytes, text.len }, &line);
     snprintf(what, sizeof(what), "%.150s:%zu", path, line);
     if (err) say_unsendable(err, what, error);

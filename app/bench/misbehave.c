@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "clients/framing.h"
 #include "options/values.h"
@@ -22,14 +21,6 @@ enum {
 
 /* A life that the end of the run finds younger than this says nothing about the server. */
 static const int64_t YOUNG_NS = 1000000000;
-
-int64_t misbehave_now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
 
 /* ---- What was asked for ---- */
 
@@ -109,7 +100,7 @@ static void on_open(struct weir_conn *conn, void *user)
 
     culprit->was_open = true;
     culprit->has_connected = true;
-    culprit->since_ns = misbehave_now_ns();
+    culprit->since_ns = bench_now_ns();
     culprit->life.lives = 1;
     if (culprit->misbehave->fault->begin) culprit->misbehave->fault->begin(culprit, conn);
 }
@@ -218,7 +209,7 @@ static bool is_stopped(const struct misbehave *misbehave)
 /* What ended it. The drain timeout, where nobody has stopped, follows the server's end: there was output left. */
 static void count_end(struct culprit *culprit, enum weir_reason reason)
 {
-    const int64_t lasted_ns = misbehave_now_ns() - culprit->since_ns;
+    const int64_t lasted_ns = bench_now_ns() - culprit->since_ns;
     const struct misbehave_ends end = { .count = 1, .least_ns = lasted_ns, .most_ns = lasted_ns };
     struct misbehave_totals *const life = &culprit->life;
 
@@ -379,7 +370,7 @@ static uint64_t make_up_seed(void)
 {
     uint32_t random = 0;
 
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) random = (uint32_t)misbehave_now_ns();
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) random = (uint32_t)bench_now_ns();
     return 1 + random % (1U << 30);
 }
 
@@ -394,7 +385,7 @@ int misbehave_new(struct weir *weir, const struct misbehave_config *config, stru
         misbehave->config = *config;
         if (!config->seed) misbehave->config.seed = make_up_seed();
         misbehave->fault = &misbehave_faults[config->spec.fault];
-        misbehave->began_ns = misbehave_now_ns();
+        misbehave->began_ns = bench_now_ns();
         err = make(misbehave, config);
     }
     if (!err) {
@@ -415,7 +406,7 @@ void misbehave_stop(struct misbehave *misbehave)
 {
     int64_t not_yet = 0;
 
-    atomic_compare_exchange_strong(&misbehave->stopped_ns, &not_yet, misbehave_now_ns());
+    atomic_compare_exchange_strong(&misbehave->stopped_ns, &not_yet, bench_now_ns());
 }
 
 enum weir_reason misbehave_why_nobody(const struct misbehave *misbehave, int *ret_error)

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "bench/clock.h"
 #include "misbehave.h"
 
 /* Connections that ended in one way, and how long after the fault, or their opening. */
@@ -93,8 +94,6 @@ void misbehave_totals_add(struct misbehave_totals *totals, const struct misbehav
 
 /* As in "slow-read". */
 const char *misbehave_fault_name(enum misbehave_fault fault);
-
-int64_t misbehave_now_ns(void);
 
 /* Calls the fault's step in the worker's next turn: what was handed over before has left by then, in a send of its own.
  */

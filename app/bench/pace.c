@@ -37,7 +37,7 @@ static void on_due(int fd, short what, void *user)
     (void)what;
     if (read(fd, &times, sizeof(times)) < 0 && errno == EAGAIN) return;
     worker->pace.is_armed = false;
-    pace_run(worker, load_now_ns());
+    pace_run(worker, bench_now_ns());
 }
 
 int pace_open(struct load_worker *worker)

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "terminal/encoding.h"
 #include "terminal/json.h"
 
@@ -167,17 +167,9 @@ static void add_percentile(struct line *line, const char *name, const struct his
 
 /* ---- The live line ---- */
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
 int bench_live_init(struct bench_live *live)
 {
-    *live = (struct bench_live){ .is_shown = isatty(STDERR_FILENO), .then_ns = now_ns() };
+    *live = (struct bench_live){ .is_shown = isatty(STDERR_FILENO), .then_ns = bench_now_ns() };
     if (!live->is_shown) return 0;
     live->before = calloc(1, sizeof(*live->before));
     live->window = calloc(1, sizeof(*live->window));
@@ -206,7 +198,7 @@ static void cut_to_width(struct line *line)
 void bench_live_show(struct bench_live *live, const struct bench_asked *asked, const struct bench_results *results,
                      uint64_t open)
 {
-    const int64_t now = now_ns();
+    const int64_t now = bench_now_ns();
     double messages = 0;
 
     if (!live->is_shown) return;

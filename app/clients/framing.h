@@ -6,6 +6,9 @@
 
 #include <weir/weir.h>
 
+/* The framing that was asked for for what is sent, sendable or not; NULL for raw. Otherwise like framing_of_sent. */
+struct weir_frame *framing_asked_for(const struct weir_service *service);
+
 /* The framing of what a listener with that service sends, to be freed with weir_frame_free; NULL where bytes leave as
  * they are, because no framing was asked for or none that messages can be sent in. A SPEC that is wrong is another's to
  * tell of. */

@@ -501,16 +501,6 @@ void journal_turn(struct journal *journal, unsigned worker)
 
 /* ---- From start to end ---- */
 
-static void free_batches(struct batch *batch)
-{
-    while (batch) {
-        struct batch *const next = batch->next;
-
-        free(batch);
-        batch = next;
-    }
-}
-
 static void free_clients(struct journal_clients *clients)
 {
     struct journal_client *client = NULL;
@@ -582,7 +572,7 @@ uint64_t journal_stop(struct journal *journal)
     left = writer_take_left(journal->writer);
     for (struct batch *batch = left; batch; batch = batch->next)
         go_through(batch); /* all connections have gone, so nothing is acknowledged */
-    free_batches(left);
+    batch_free_all(left);
     return count;
 }
 
@@ -592,8 +582,8 @@ void journal_free(struct journal *journal)
     writer_free(journal->writer);
     for (unsigned i = 0; i < journal->config.workers; i++) {
         free(journal->outboxes[i].filling);
-        free_batches(journal->outboxes[i].spares);
-        free_batches(journal->outboxes[i].returned);
+        batch_free_all(journal->outboxes[i].spares);
+        batch_free_all(journal->outboxes[i].returned);
         free_clients(&journal->outboxes[i].unclosed);
         pthread_mutex_destroy(&journal->outboxes[i].lock);
     }

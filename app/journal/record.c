@@ -14,6 +14,16 @@ struct batch *batch_new(unsigned worker, size_t room)
     return batch;
 }
 
+void batch_free_all(struct batch *batch)
+{
+    while (batch) {
+        struct batch *const next = batch->next;
+
+        free(batch);
+        batch = next;
+    }
+}
+
 size_t record_bytes(size_t len)
 {
     const size_t grain = _Alignof(struct record);

@@ -63,6 +63,9 @@ struct batch {
 /* Room for records of that many bytes together; NULL for want of memory. Free with free(). */
 struct batch *batch_new(unsigned worker, size_t room);
 
+/* Frees this one and all that its next leads to. NULL is accepted. */
+void batch_free_all(struct batch *batch);
+
 /* What a record with so many bytes takes up. */
 size_t record_bytes(size_t len);
 

@@ -434,23 +434,13 @@ struct batch *writer_take_left(struct writer *writer)
     return left;
 }
 
-static void free_batches(struct batch *batch)
-{
-    while (batch) {
-        struct batch *const next = batch->next;
-
-        free(batch);
-        batch = next;
-    }
-}
-
 void writer_free(struct writer *writer)
 {
     if (!writer) return;
     if (writer->is_running) writer_stop(writer);
     store_close(writer->store);
-    free_batches(writer->taken);
-    free_batches(writer->first);
+    batch_free_all(writer->taken);
+    batch_free_all(writer->first);
     pthread_cond_destroy(&writer->wakes);
     pthread_mutex_destroy(&writer->lock);
     free(writer);
