@@ -188,15 +188,10 @@ struct record *ledger_put_close(struct ledger *ledger, struct batch *batch, stru
     return record;
 }
 
-static bool is_message(const struct record *record)
-{
-    return record->kind == RECORD_MESSAGE || record->kind == RECORD_SENT;
-}
-
 void ledger_take_back(struct ledger *ledger, struct batch *batch)
 {
-    for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record))
-        if (is_message(record)) connection_of(ledger, record->head)->count--;
+    for (struct record *record = batch_next_message(batch, NULL); record; record = batch_next_message(batch, record))
+        connection_of(ledger, record->head)->count--;
 }
 
 void ledger_stored(struct ledger *ledger, struct batch *batch, size_t position)
@@ -204,12 +199,11 @@ void ledger_stored(struct ledger *ledger, struct batch *batch, size_t position)
     struct message *last = NULL;
 
     for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record)) {
-        struct connection *const connection = connection_of(ledger, record->head);
-
-        if (record->kind == RECORD_OPEN) connection->opened_at = position;
-        if (record->kind == RECORD_CLOSE) connection->closed_at = position;
-        if (!is_message(record)) continue;
-        last = &connection->messages[record->seq - 1];
+        if (record->kind == RECORD_OPEN) connection_of(ledger, record->head)->opened_at = position;
+        if (record->kind == RECORD_CLOSE) connection_of(ledger, record->head)->closed_at = position;
+    }
+    for (struct record *record = batch_next_message(batch, NULL); record; record = batch_next_message(batch, record)) {
+        last = &connection_of(ledger, record->head)->messages[record->seq - 1];
         last->id = record->id;
         last->stored_at = position;
     }
@@ -439,8 +433,8 @@ static bool takes_more(struct check *check)
     bool is_right = open && message;
 
     if (is_right) memcpy(open->bytes, opening, sizeof(opening));
-    is_right = is_right && store_begin(check->store) == STORE_STORED && store_add(check->store, open) == STORE_STORED &&
-               store_add(check->store, message) == STORE_STORED && store_commit(check->store) == STORE_STORED &&
+    is_right = is_right && store_begin(check->store) == STORE_STORED &&
+               store_add(check->store, batch) == STORE_STORED && store_commit(check->store) == STORE_STORED &&
                message->id == check->last_id + 1;
     free(batch);
     return is_right || is_wrong(check, "it takes nothing more: %s", store_text(check->store));

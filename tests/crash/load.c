@@ -144,21 +144,20 @@ static void expect_stored(const struct store *store, enum store_outcome outcome)
     if (outcome != STORE_STORED) die(store_text(store));
 }
 
-/* Some transactions are given up. */
 static void store_one(struct session *session, struct store *store)
 {
     const struct load *const load = session->load;
     struct batch *const batch = make_batch(session);
 
     expect_stored(store, store_begin(store));
-    for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record))
-        expect_stored(store, store_add(store, record));
+    expect_stored(store, store_add(store, batch));
     if (load->is_stored_too_soon) ledger_stored(load->ledger, batch, recorder_position(load->recorder));
     expect_stored(store, store_commit(store));
     if (!load->is_stored_too_soon) ledger_stored(load->ledger, batch, recorder_position(load->recorder));
     free(batch);
 }
 
+/* As if it had never been: the session, too, is as before. */
 static void give_one_up(struct session *session, struct store *store)
 {
     const struct session before = *session;
@@ -169,8 +168,7 @@ static void give_one_up(struct session *session, struct store *store)
         heads[i] = session->heads[i];
     batch = make_batch(session);
     expect_stored(store, store_begin(store));
-    for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record))
-        expect_stored(store, store_add(store, record));
+    expect_stored(store, store_add(store, batch));
     store_rollback(store);
     ledger_take_back(session->load->ledger, batch);
     *session = before;
