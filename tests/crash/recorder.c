@@ -35,7 +35,7 @@ struct recorded_file {
     enum file_name name;
     unsigned file;
     bool is_new_in_folder;
-    _Alignas(max_align_t) unsigned char real[]; /* the real VFS's own */
+    _Alignas(sqlite3_int64) unsigned char real[]; /* the real VFS's own */
 };
 
 static struct recorded_file *recorded(sqlite3_file *base)
