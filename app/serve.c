@@ -372,7 +372,7 @@ static enum status prepare_ack(struct serve *serve, struct serve_listener *liste
     char text[OPTIONS_ERROR_BYTES_MAX];
     int err = 0;
 
-    listener->keeps = serve->options->store && strcmp(serve->options->store, "none") != 0;
+    listener->keeps = keep_is_wanted(serve->options);
     listener->for_journal = (struct journal_listener){ .ack_when = (enum ack_when)options->ack_when,
                                                        .ack_truncated = options->ack_truncated != 0,
                                                        .store_replies = options->store_replies != 0,
@@ -408,7 +408,7 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
 {
     struct serve_listener *const listener = &serve->listeners[index];
     struct weir_service service = options->service;
-    const char *const url = options->url ? options->url : "tcp://127.0.0.1:8000";
+    const char *const url = options->url ? options->url : SERVE_ADDRESS;
     char reason[256];
     char text[OPTIONS_ERROR_BYTES_MAX];
     enum status status = STATUS_DONE;

@@ -12,6 +12,7 @@
 
 #include "clients/reply.h"
 #include "effect.h"
+#include "keep.h"
 #include "stream.h"
 #include "terminal/encoding.h"
 #include "terminal/hex.h"
@@ -69,16 +70,31 @@ static enum status check_replies(const struct options *options)
     return status;
 }
 
+/* ret is empty when nothing is stored. */
+static enum status find_store(const struct options *options, char ret[FOLDER_PATH_BYTES_MAX])
+{
+    const char *const first = options->endpoint_count ? options->endpoints[0].url : options->common.url;
+    char error[KEEP_ERROR_BYTES_MAX];
+    int err = 0;
+
+    ret[0] = '\0';
+    if (!keep_is_wanted(options)) return STATUS_DONE;
+    err = keep_find_path(options, first ? first : SERVE_ADDRESS, ret, error);
+    return err ? status_error(COMMAND_CHECK, err, error) : STATUS_DONE;
+}
+
 static enum status check_configuration(const struct options *options)
 {
     struct line line = { 0 };
     struct encoding *encoding = NULL;
+    char store_path[FOLDER_PATH_BYTES_MAX];
     enum status status = open_encoding(options, &encoding);
 
     encoding_close(encoding);
     if (status == STATUS_DONE) status = check_replies(options);
+    if (status == STATUS_DONE) status = find_store(options, store_path);
     if (status != STATUS_DONE) return status;
-    effect_add(&line, options);
+    effect_add(&line, options, store_path[0] ? store_path : NULL);
     status = print(&line);
     line_fini(&line);
     return status == STATUS_DONE ? status_stdout() : status;
