@@ -282,8 +282,8 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
         .summary = "accept TCP clients, store their messages, show and answer them",
         .usage = "[[--listen] URL]... [options]",
         .endpoints_max = SIZE_MAX,
-        .about = "Accepts TCP clients, cuts what they send into messages, stores each message, shows it and answers it.\n"
-                 "Where they are stored is said at the start; --store PATH names another place, --store none keeps nothing.\n"
+        .about = "Accepts TCP clients, cuts what they send into messages, and stores, shows and answers each of them.\n"
+                 "Where they are stored is said at the start; --store PATH is another place, --store none nowhere.\n"
                  "On a terminal, what you type goes to the client that the prompt names; /help says more. There is no\n"
                  "typing where nothing is shown there: with --print off or json, or with output that goes to a file.\n"
                  "Ctrl-C stops it: answers that are owed leave first. A second one ends it at once.",
