@@ -17,6 +17,7 @@
 
 #include <event2/event.h>
 
+#include "ack.h"
 #include "announce.h"
 #include "clients/framing.h"
 #include "clients/reply.h"
@@ -364,44 +365,23 @@ static bool sends_raw(const struct weir_service *service)
     return !frame;
 }
 
-/* Acknowledging what is not stored would say what is not so, and over raw a read is not a message. */
-static enum status prepare_ack(struct serve *serve, struct serve_listener *listener,
-                               const struct endpoint_options *options)
+static enum status prepare_keeping(struct serve *serve, struct serve_listener *listener,
+                                   const struct endpoint_options *options)
 {
-    char reason[256];
     char text[OPTIONS_ERROR_BYTES_MAX];
     int err = 0;
 
     listener->keeps = keep_is_wanted(serve->options);
-    listener->for_journal = (struct journal_listener){ .ack_when = (enum ack_when)options->ack_when,
+    err = ack_new(options, listener->keeps, &listener->ack, text, sizeof(text));
+    if (err) return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
+    listener->for_journal = (struct journal_listener){ .ack = listener->ack,
+                                                       .ack_when = (enum ack_when)options->ack_when,
                                                        .ack_truncated = options->ack_truncated != 0,
                                                        .store_replies = options->store_replies != 0,
                                                        .frame = options->service.frame ? options->service.frame : "raw",
                                                        .url = listener->url,
                                                        .user = listener };
-    if (!options->ack) return STATUS_DONE;
-    err = template_new(options->ack, &listener->ack, reason, sizeof(reason));
-    if (!err && !listener->keeps) {
-        snprintf(reason, sizeof(reason),
-                 "nothing is on disk that could be acknowledged; add --store auto, or answer with "
-                 "--reply");
-        err = -EINVAL;
-    }
-    if (!err && !options->service.frame) {
-        snprintf(reason, sizeof(reason),
-                 "what one read brings is not a message; say where messages end, as with --frame "
-                 "line, or --frame raw when each read is to be acknowledged");
-        err = -EINVAL;
-    }
-    if (!err && options->ack_when == ACK_WHEN_RECEIVED && template_needs_store(listener->ack)) {
-        snprintf(reason, sizeof(reason),
-                 "{id} is known once a message is stored, and --ack-when received is before that");
-        err = -EINVAL;
-    }
-    listener->for_journal.ack = listener->ack;
-    if (!err) return STATUS_DONE;
-    snprintf(text, sizeof(text), "--ack %.200s: %s", options->ack, reason);
-    return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
+    return STATUS_DONE;
 }
 
 static enum status start_listener(struct serve *serve, const struct endpoint_options *options, size_t index)
@@ -419,7 +399,7 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
         snprintf(text, sizeof(text), "--reply %s: %s", options->reply, reason);
         return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
     }
-    status = prepare_ack(serve, listener, options);
+    status = prepare_keeping(serve, listener, options);
     if (status != STATUS_DONE) return status;
     listener->show = serve->show;
     listener->log = serve->log;

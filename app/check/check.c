@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ack.h"
 #include "clients/reply.h"
 #include "effect.h"
 #include "keep.h"
@@ -61,12 +62,26 @@ static enum status check_reply(const struct endpoint_options *endpoint)
     return status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error);
 }
 
-static enum status check_replies(const struct options *options)
+static enum status check_ack(const struct options *options, const struct endpoint_options *endpoint)
 {
-    enum status status = options->endpoint_count ? STATUS_DONE : check_reply(&options->common);
+    struct template *template = NULL;
+    char error[OPTIONS_ERROR_BYTES_MAX];
+    const int err = ack_new(endpoint, keep_is_wanted(options), &template, error, sizeof(error));
 
-    for (size_t i = 0; i < options->endpoint_count && status == STATUS_DONE; i++)
-        status = check_reply(&options->endpoints[i]);
+    template_free(template);
+    return err ? status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error) : STATUS_DONE;
+}
+
+static enum status check_answers(const struct options *options)
+{
+    const size_t count = options->endpoint_count ? options->endpoint_count : 1;
+    const struct endpoint_options *const endpoints = options->endpoint_count ? options->endpoints : &options->common;
+    enum status status = STATUS_DONE;
+
+    for (size_t i = 0; i < count && status == STATUS_DONE; i++) {
+        status = check_reply(&endpoints[i]);
+        if (status == STATUS_DONE) status = check_ack(options, &endpoints[i]);
+    }
     return status;
 }
 
@@ -91,7 +106,7 @@ static enum status check_configuration(const struct options *options)
     enum status status = open_encoding(options, &encoding);
 
     encoding_close(encoding);
-    if (status == STATUS_DONE) status = check_replies(options);
+    if (status == STATUS_DONE) status = check_answers(options);
     if (status == STATUS_DONE) status = find_store(options, store_path);
     if (status != STATUS_DONE) return status;
     effect_add(&line, options, store_path[0] ? store_path : NULL);

@@ -192,6 +192,10 @@ def test_what_cannot_be_is_refused_at_the_start():
         assert "not a message" in refuse("--store", path, "--ack", "ok")
         assert "{seq}" in refuse("--store", path, "--frame", "line", "--ack", "{number}")
         assert "{id}" in refuse("--store", path, "--frame", "line", "--ack", "{id}", "--ack-when", "received")
+        never = ["--frame", "line", "--ack", "ok\\n{seq}"]
+        assert "it would not arrive as one message" in refuse("--store", path, *never)
+        status, _, error = run_weir("check", "--store", path, *never)
+        assert status == 2 and "it would not arrive as one message" in error, (status, error)
         assert not os.path.exists(path)
 
 
