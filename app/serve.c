@@ -249,6 +249,18 @@ static void on_close_kept_desk(struct weir_conn *conn, enum weir_reason reason, 
     desk_close(user);
 }
 
+/* For the desk, whose user is the journal's client then. */
+
+static bool has_room_kept(const void *user)
+{
+    return journal_has_room(user);
+}
+
+static void on_sent_kept(struct weir_bytes message, void *user)
+{
+    journal_sent(user, message, false);
+}
+
 static void choose_kept_callbacks(const struct serve_listener *listener, struct weir_service *service)
 {
     service->on_open = on_open_kept;
@@ -408,6 +420,10 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
     listener->for_desk.sends_raw = sends_raw(&service);
     listener->for_desk.message_bytes_max =
         service.message_bytes_max ? (size_t)service.message_bytes_max : DEFAULT_MESSAGE_BYTES_MAX;
+    if (listener->keeps) {
+        listener->for_desk.has_room = has_room_kept;
+        listener->for_desk.on_sent = on_sent_kept;
+    }
     choose_callbacks(listener, &service);
     err = weir_listen(serve->weir, url, &service, &serve->engine_listeners[index]);
     if (err) return fail(serve, err, weir_error_text(serve->weir));

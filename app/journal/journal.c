@@ -91,15 +91,21 @@ static size_t queue_bytes(const struct journal *journal)
     return atomic_load_explicit(&journal->queue_bytes, memory_order_relaxed);
 }
 
+static bool has_more_than_its_share(const struct journal_client *client)
+{
+    const struct journal *const journal = client->journal;
+
+    return client->bytes > SHARE_BYTES_MIN && queue_bytes(journal) > journal->queue_bytes_max / 2 &&
+           client->bytes > share_of(journal);
+}
+
 /* What one client has waiting is looked at, at each of its messages, and what all have at the end of the turn. */
 static void pause_if_over(struct journal_client *client)
 {
     struct journal *const journal = client->journal;
-    const bool has_more_than_its_share = client->bytes > SHARE_BYTES_MIN &&
-                                         queue_bytes(journal) > journal->queue_bytes_max / 2 &&
-                                         client->bytes > share_of(journal);
 
-    if (client->is_paused || !client->conn || (!has_more_than_its_share && client->owed < OWED_MAX)) return;
+    if (client->is_paused || !client->conn) return;
+    if (client->owed < OWED_MAX && !has_more_than_its_share(client)) return;
     client->is_paused = true;
     weir_conn_pause(client->conn);
     TAILQ_INSERT_TAIL(&journal->outboxes[client->worker].paused, client, paused);
@@ -439,6 +445,11 @@ void journal_message(struct journal_client *client, struct weir_bytes message)
     if (info.flags & WEIR_MESSAGE_UNFINISHED) record->flags |= RECORD_UNFINISHED;
     owe(client, record);
     pause_if_over(client);
+}
+
+bool journal_has_room(const struct journal_client *client)
+{
+    return !atomic_load_explicit(&client->journal->is_full, memory_order_relaxed) && !has_more_than_its_share(client);
 }
 
 void journal_sent(struct journal_client *client, struct weir_bytes message, bool is_answer)
