@@ -12,6 +12,10 @@
 #include "journal/folder.h"
 #include "journal/wal.h"
 
+/* A row of SQLite's has 1,000,000,000 bytes at most (https://www.sqlite.org/limits.html), the message's and a few more.
+ */
+enum { MESSAGE_BYTES_MAX = 999 * 1000 * 1000 };
+
 struct keep {
     struct log *log;
     struct journal *journal;
@@ -58,6 +62,16 @@ int keep_find_path(const struct options *options, const char *address, char ret[
     if (snprintf(ret, FOLDER_PATH_BYTES_MAX, "%s", options->store) < FOLDER_PATH_BYTES_MAX) return 0;
     snprintf(error, KEEP_ERROR_BYTES_MAX, "--store: the path is too long");
     return -ENAMETOOLONG;
+}
+
+int keep_check(const struct options *options, const struct endpoint_options *endpoint, char *error, size_t error_size)
+{
+    if (!keep_is_wanted(options) || endpoint->service.message_bytes_max <= MESSAGE_BYTES_MAX) return 0;
+    snprintf(error, error_size,
+             "--max-frame %lld: a message of more than %d bytes cannot be stored; allow fewer, or store nothing: "
+             "--store none",
+             (long long)endpoint->service.message_bytes_max, MESSAGE_BYTES_MAX);
+    return -EINVAL;
 }
 
 /* Whoever has not asked for a store is told how to do without. */

@@ -24,6 +24,9 @@ bool keep_is_wanted(const struct options *options);
 int keep_find_path(const struct options *options, const char *address, char ret[FOLDER_PATH_BYTES_MAX],
                    char error[KEEP_ERROR_BYTES_MAX]);
 
+/* Whether all that a listener with these options may take can be stored. Returns 0, or -EINVAL with a sentence. */
+int keep_check(const struct options *options, const struct endpoint_options *endpoint, char *error, size_t error_size);
+
 /* Opens the store that the options ask for, named after the listener when none is named: the folder is made, the lock
  * taken, the log seen through. *ret is NULL when nothing is to be kept. Returns 0, or a negative code with a sentence;
  * -EINVAL: the options are wrong. */

@@ -384,7 +384,8 @@ static enum status prepare_keeping(struct serve *serve, struct serve_listener *l
     int err = 0;
 
     listener->keeps = keep_is_wanted(serve->options);
-    err = ack_new(options, listener->keeps, &listener->ack, text, sizeof(text));
+    err = keep_check(serve->options, options, text, sizeof(text));
+    if (!err) err = ack_new(options, listener->keeps, &listener->ack, text, sizeof(text));
     if (err) return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
     listener->for_journal = (struct journal_listener){ .ack = listener->ack,
                                                        .ack_when = (enum ack_when)options->ack_when,

@@ -62,17 +62,18 @@ static enum status check_reply(const struct endpoint_options *endpoint)
     return status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error);
 }
 
-static enum status check_ack(const struct options *options, const struct endpoint_options *endpoint)
+static enum status check_keeping(const struct options *options, const struct endpoint_options *endpoint)
 {
     struct template *template = NULL;
     char error[OPTIONS_ERROR_BYTES_MAX];
-    const int err = ack_new(endpoint, keep_is_wanted(options), &template, error, sizeof(error));
+    int err = keep_check(options, endpoint, error, sizeof(error));
 
+    if (!err) err = ack_new(endpoint, keep_is_wanted(options), &template, error, sizeof(error));
     template_free(template);
     return err ? status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error) : STATUS_DONE;
 }
 
-static enum status check_answers(const struct options *options)
+static enum status check_listeners(const struct options *options)
 {
     const size_t count = options->endpoint_count ? options->endpoint_count : 1;
     const struct endpoint_options *const endpoints = options->endpoint_count ? options->endpoints : &options->common;
@@ -80,7 +81,7 @@ static enum status check_answers(const struct options *options)
 
     for (size_t i = 0; i < count && status == STATUS_DONE; i++) {
         status = check_reply(&endpoints[i]);
-        if (status == STATUS_DONE) status = check_ack(options, &endpoints[i]);
+        if (status == STATUS_DONE) status = check_keeping(options, &endpoints[i]);
     }
     return status;
 }
@@ -106,7 +107,7 @@ static enum status check_configuration(const struct options *options)
     enum status status = open_encoding(options, &encoding);
 
     encoding_close(encoding);
-    if (status == STATUS_DONE) status = check_answers(options);
+    if (status == STATUS_DONE) status = check_listeners(options);
     if (status == STATUS_DONE) status = find_store(options, store_path);
     if (status != STATUS_DONE) return status;
     effect_add(&line, options, store_path[0] ? store_path : NULL);

@@ -194,6 +194,7 @@ def test_what_cannot_be_is_refused_at_the_start():
         assert "{id}" in refuse("--store", path, "--frame", "line", "--ack", "{id}", "--ack-when", "received")
         never = ["--frame", "line", "--ack", "ok\\n{seq}"]
         assert "it would not arrive as one message" in refuse("--store", path, *never)
+        assert "a message of more than 999000000 bytes" in refuse("--store", path, "--max-frame", "1GiB")
         status, _, error = run_weir("check", "--store", path, *never)
         assert status == 2 and "it would not arrive as one message" in error, (status, error)
         assert not os.path.exists(path)
