@@ -117,34 +117,54 @@ static void on_message_reply(struct weir_conn *conn, struct weir_bytes message, 
     answer(listener, conn, reply_to(&listener->reply, message));
 }
 
+/* What happens in any case: kept is the journal's client, or NULL when nothing is stored. */
+
+static void arrive(struct weir_conn *conn, const struct serve_listener *listener)
+{
+    if (listener->show) show_open(listener->show, conn, listener->shown_url);
+}
+
+static void take(struct weir_conn *conn, struct weir_bytes message, struct serve_listener *listener,
+                 struct journal_client *kept)
+{
+    struct weir_bytes bytes;
+
+    if (kept) journal_message(kept, message);
+    if (listener->show) show_message(listener->show, conn, listener->shown_url, message);
+    if (listener->hints) show_hint_if_lines(listener->show, conn, message);
+    if (listener->reply.kind == REPLY_NONE) return;
+    bytes = reply_to(&listener->reply, message);
+    if (answer(listener, conn, bytes) < 0) return;
+    if (kept) journal_sent(kept, bytes, true);
+    if (listener->show) show_sent(listener->show, conn, listener->shown_url, bytes);
+}
+
+static void leave(struct weir_conn *conn, enum weir_reason reason, const struct serve_listener *listener,
+                  struct journal_client *kept)
+{
+    if (listener->show) show_close(listener->show, conn, listener->shown_url, reason);
+    if (kept) journal_close(kept, reason);
+}
+
+/* What is only shown: the user is the listener. */
+
 static void on_open_shown(struct weir_conn *conn, void *user)
 {
-    const struct serve_listener *const listener = user;
-
-    show_open(listener->show, conn, listener->shown_url);
+    arrive(conn, user);
 }
 
 static void on_message_shown(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    struct serve_listener *const listener = user;
-    struct weir_bytes bytes;
-
-    show_message(listener->show, conn, listener->shown_url, message);
-    if (listener->hints) show_hint_if_lines(listener->show, conn, message);
-    if (listener->reply.kind == REPLY_NONE) return;
-    bytes = reply_to(&listener->reply, message);
-    if (answer(listener, conn, bytes) >= 0) show_sent(listener->show, conn, listener->shown_url, bytes);
+    take(conn, message, user, NULL);
 }
 
 static void on_close_shown(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
-    const struct serve_listener *const listener = user;
-
-    show_close(listener->show, conn, listener->shown_url, reason);
+    leave(conn, reason, user, NULL);
 }
 
-/* With a desk the user of a connection is the desk's, from on_open on; NULL for want of memory, and then it is on its
- * way out already. */
+/* With a desk the user of a connection is the desk's client, from on_open on; NULL for want of memory, and then it is
+ * on its way out already. */
 
 static void on_open_desk(struct weir_conn *conn, void *user)
 {
@@ -153,7 +173,7 @@ static void on_open_desk(struct weir_conn *conn, void *user)
 
     weir_conn_set_user(conn, client);
     if (client)
-        on_open_shown(conn, listener);
+        arrive(conn, listener);
     else
         weir_conn_abort(conn, WEIR_REASON_MEMORY);
 }
@@ -161,7 +181,7 @@ static void on_open_desk(struct weir_conn *conn, void *user)
 static void on_message_desk(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
     desk_message(user, conn, message);
-    on_message_shown(conn, message, desk_user(user));
+    take(conn, message, desk_user(user), NULL);
 }
 
 static void on_writable_desk(struct weir_conn *conn, void *user)
@@ -173,12 +193,12 @@ static void on_writable_desk(struct weir_conn *conn, void *user)
 static void on_close_desk(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
     if (!user) return;
-    on_close_shown(conn, reason, desk_user(user));
+    leave(conn, reason, desk_user(user), NULL);
     desk_close(user);
 }
 
-/* With a store the user of a connection is the journal's client, or with a desk as well the desk's, whose user that is;
- * NULL for want of memory, and then it is on its way out already. */
+/* With a store it is the journal's client, or with a desk as well the desk's, whose user that is; NULL again for want
+ * of memory. */
 
 static void on_open_kept(struct weir_conn *conn, void *user)
 {
@@ -189,63 +209,32 @@ static void on_open_kept(struct weir_conn *conn, void *user)
     if (kept && listener->desk) client = desk_open(listener->desk, conn, &listener->for_desk, kept);
     if (kept && !client) journal_close(kept, WEIR_REASON_MEMORY);
     weir_conn_set_user(conn, client);
-    if (!client)
+    if (client)
+        arrive(conn, listener);
+    else
         weir_conn_abort(conn, WEIR_REASON_MEMORY);
-    else if (listener->show)
-        on_open_shown(conn, listener);
-}
-
-static void answer_kept(struct serve_listener *listener, struct weir_conn *conn, struct journal_client *kept,
-                        struct weir_bytes message)
-{
-    const struct weir_bytes bytes = reply_to(&listener->reply, message);
-
-    if (answer(listener, conn, bytes) < 0) return;
-    journal_sent(kept, bytes, true);
-    if (listener->show) show_sent(listener->show, conn, listener->shown_url, bytes);
-}
-
-static void take_kept(struct weir_conn *conn, struct weir_bytes message, struct journal_client *kept)
-{
-    struct serve_listener *const listener = journal_client_user(kept);
-
-    journal_message(kept, message);
-    if (listener->show) {
-        show_message(listener->show, conn, listener->shown_url, message);
-        if (listener->hints) show_hint_if_lines(listener->show, conn, message);
-    }
-    if (listener->reply.kind != REPLY_NONE) answer_kept(listener, conn, kept, message);
 }
 
 static void on_message_kept(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    if (user) take_kept(conn, message, user);
+    take(conn, message, journal_client_user(user), user);
 }
 
 static void on_message_kept_desk(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    if (!user) return;
     desk_message(user, conn, message);
-    take_kept(conn, message, desk_user(user));
-}
-
-static void close_kept(struct weir_conn *conn, enum weir_reason reason, struct journal_client *kept)
-{
-    const struct serve_listener *const listener = journal_client_user(kept);
-
-    if (listener->show) show_close(listener->show, conn, listener->shown_url, reason);
-    journal_close(kept, reason);
+    on_message_kept(conn, message, desk_user(user));
 }
 
 static void on_close_kept(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
-    if (user) close_kept(conn, reason, user);
+    if (user) leave(conn, reason, journal_client_user(user), user);
 }
 
 static void on_close_kept_desk(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
     if (!user) return;
-    close_kept(conn, reason, desk_user(user));
+    on_close_kept(conn, reason, desk_user(user));
     desk_close(user);
 }
 
@@ -261,12 +250,14 @@ static void on_sent_kept(struct weir_bytes message, void *user)
     journal_sent(user, message, false);
 }
 
-static void choose_kept_callbacks(const struct serve_listener *listener, struct weir_service *service)
+static void choose_kept_callbacks(struct serve_listener *listener, struct weir_service *service)
 {
     service->on_open = on_open_kept;
     service->on_message = listener->desk ? on_message_kept_desk : on_message_kept;
     service->on_close = listener->desk ? on_close_kept_desk : on_close_kept;
     if (listener->desk) service->on_writable = on_writable_desk;
+    listener->for_desk.has_room = has_room_kept;
+    listener->for_desk.on_sent = on_sent_kept;
 }
 
 static void choose_callbacks(struct serve_listener *listener, struct weir_service *service)
@@ -421,10 +412,6 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
     listener->for_desk.sends_raw = sends_raw(&service);
     listener->for_desk.message_bytes_max =
         service.message_bytes_max ? (size_t)service.message_bytes_max : DEFAULT_MESSAGE_BYTES_MAX;
-    if (listener->keeps) {
-        listener->for_desk.has_room = has_room_kept;
-        listener->for_desk.on_sent = on_sent_kept;
-    }
     choose_callbacks(listener, &service);
     err = weir_listen(serve->weir, url, &service, &serve->engine_listeners[index]);
     if (err) return fail(serve, err, weir_error_text(serve->weir));
