@@ -59,6 +59,10 @@ struct journal_client *journal_open(struct journal *journal, struct weir_conn *c
  * connection is aborted: it is not acknowledged then. */
 void journal_message(struct journal_client *client, struct weir_bytes message);
 
+/* Whether what is sent to it should be handed over too, now: false when the disk is behind, and this client has more
+ * than its share waiting, or all of the queue is. Answers need not ask, as they come with messages, which wait. */
+bool journal_has_room(const struct journal_client *client);
+
 /* What was sent to it, by the program itself (is_answer) or by somebody. */
 void journal_sent(struct journal_client *client, struct weir_bytes message, bool is_answer);
 

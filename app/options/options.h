@@ -13,6 +13,9 @@
 
 #include <weir/weir.h>
 
+/* Where `serve` listens when nobody says. */
+#define SERVE_ADDRESS "tcp://127.0.0.1:8000"
+
 /* ---- What was asked for ---- */
 
 /* The rows that the table has room for. */
@@ -84,7 +87,7 @@ struct options {
     int64_t clients_max; /* 0: what the descriptor limit allows */
     int64_t memory_bytes_max;
     int64_t drain_timeout_ms;
-    const char *store; /* a path, auto or none; NULL: none */
+    const char *store; /* a path, auto or none; NULL: auto */
     int store_on_network;
     int64_t store_queue_bytes_max;
     int print;            /* enum print_mode */
