@@ -59,8 +59,8 @@ struct journal_client *journal_open(struct journal *journal, struct weir_conn *c
  * connection is aborted: it is not acknowledged then. */
 void journal_message(struct journal_client *client, struct weir_bytes message);
 
-/* Whether what is sent to it should be handed over too, now: false when the disk is behind, and this client has more
- * than its share waiting, or all of the queue is. Answers need not ask, as they come with messages, which wait. */
+/* Whether what is sent to it should be handed over too, now: false when the queue is full, or an eighth of it waits for
+ * this client alone. Answers need not ask, as they come with messages, which wait. */
 bool journal_has_room(const struct journal_client *client);
 
 /* What was sent to it, by the program itself (is_answer) or by somebody. */
