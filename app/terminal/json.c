@@ -99,6 +99,8 @@ static void add_head(struct line *line, const char *name, const struct conn_even
     add_number(line, "conn", event->conn);
     add_member(line, "listener", event->listener);
     add_member(line, "peer", event->peer);
+    if (event->id) add_number(line, "id", event->id);
+    if (event->is_damaged) line_add_text(line, ",\"damaged\":true");
 }
 
 static void add_bytes(struct line *line, struct encoding *encoding, struct weir_bytes bytes)
