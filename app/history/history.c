@@ -7,6 +7,7 @@
 #include "history.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -74,17 +75,32 @@ static void catch_signals(void)
 /* What follows returns 0, OUTPUT_FAILED, or the reader's negative code, whose sentence the reader has. */
 enum { OUTPUT_FAILED = 1 };
 
+/* Whether PIPE_BUF bytes can be written without a wait. */
+static bool is_taken_at_once(void)
+{
+    struct pollfd output = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+    return poll(&output, 1, 0) == 1 && output.revents & POLLOUT;
+}
+
+/* When interrupted, it does not wait for a reader any more. */
 static int write_output(struct history *history)
 {
     const struct line *const output = &history->output;
 
     if (output->failed) history->output_error = -ENOMEM;
     for (size_t at = 0; !history->output_error && at < output->len;) {
-        const ssize_t len = write(STDOUT_FILENO, output->bytes + at, output->len - at);
+        const size_t left = output->len - at;
+        const ssize_t len =
+            is_interrupted && !is_taken_at_once()
+                ? -1
+                : write(STDOUT_FILENO, output->bytes + at, is_interrupted && left > PIPE_BUF ? PIPE_BUF : left);
 
         if (len >= 0)
             at += (size_t)len;
-        else if (errno != EINTR || is_interrupted)
+        else if (is_interrupted)
+            history->output_error = -EINTR;
+        else if (errno != EINTR)
             history->output_error = -errno;
     }
     line_clear(&history->output);
@@ -292,12 +308,12 @@ static enum status fail(int err, const char *text)
     return status_error(COMMAND_LOG, err, text);
 }
 
-/* A closed pipe is how whoever reads says that it is enough. */
+/* A closed pipe, where SIGPIPE is ignored, is how whoever reads says that it is enough. */
 static enum status fail_to_write(int err)
 {
     char text[128];
 
-    if (err == -EPIPE || err == -EINTR) return STATUS_DONE;
+    if (err == -EPIPE) return STATUS_DONE;
     snprintf(text, sizeof(text), "standard output: %s", weir_strerror(err));
     return fail(err, text);
 }
@@ -343,6 +359,7 @@ static enum status run(struct history *history)
     if (!err) err = show_stored(history);
     if (!history->output_error) write_output(history); /* also what came before the store failed */
     if (!err && !history->output_error && history->options->history.follow) err = follow(history);
+    if (history->output_error == -EINTR) return conclude(history);
     if (history->output_error) return fail_to_write(history->output_error);
     if (err) return fail(err, history->reader ? reader_text(history->reader) : weir_strerror(err));
     if (history->reader) look_for_connection(history);
