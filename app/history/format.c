@@ -40,7 +40,9 @@ static const char csv_header[] =
 static bool is_readable(struct encoding *encoding, struct weir_bytes bytes)
 {
     while (bytes.len) {
-        const struct character character = encoding_decode(encoding, bytes);
+        const size_t plain_len = encoding ? 0 : utf8_plain_len(bytes);
+        const struct character character =
+            plain_len ? (struct character){ .code = ' ', .len = plain_len } : encoding_decode(encoding, bytes);
         const uint32_t code = character.code;
 
         if (character.result) return false;
@@ -51,14 +53,28 @@ static bool is_readable(struct encoding *encoding, struct weir_bytes bytes)
     return true;
 }
 
-/* A field in quotes, which may hold anything; a quote in it is doubled. */
+/* Up to the first quote, which is doubled. */
+static size_t quoted_len(struct weir_bytes text)
+{
+    const unsigned char *const quote = memchr(text.data, '"', text.len);
+
+    return quote ? (size_t)(quote - text.data) : text.len;
+}
+
+/* A field in quotes, which may hold anything. What is readable UTF-8 stays as it is. */
 static void add_quoted(struct line *line, struct encoding *encoding, struct weir_bytes text)
 {
     line_add_text(line, "\"");
     while (text.len) {
-        const struct character character = encoding_decode(encoding, text);
+        const size_t len = encoding ? 0 : quoted_len(text);
+        struct character character;
         char bytes[UTF8_BYTES_MAX];
 
+        line_add(line, text.data, len);
+        text.data += len;
+        text.len -= len;
+        if (!text.len) break;
+        character = encoding_decode(encoding, text);
         if (character.code == '"') line_add_text(line, "\"");
         line_add(line, bytes, utf8_encode(character.code, bytes));
         text.data += character.len;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACES = 8192 };
+enum { PLACES = 16384 };
 
 struct place {
     struct stored_connection connection; /* number 0: nobody yet */
