@@ -19,7 +19,7 @@
 /* ---- What was asked for ---- */
 
 /* The rows that the table has room for. */
-enum { OPTIONS_MAX = 64 };
+enum { OPTIONS_MAX = 80 };
 
 /* Where a value comes from, in growing weight. */
 enum option_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_ARGUMENTS };
@@ -71,6 +71,17 @@ struct bench_options {
     int json;
 };
 
+/* What `log` shows. */
+struct history_options {
+    const char *client; /* a connection's number, a client's name or an address; NULL: all */
+    const char *since;  /* a time, see history/when.h; NULL: from the first message */
+    const char *until;  /* NULL: to the last */
+    int64_t after;      /* an id; -1: none was given */
+    int64_t last;       /* so many of the newest; 0: the default; WEIR_OFF: all */
+    int format;         /* enum format_kind */
+    int follow;
+};
+
 /* Everything that was set. Strings are those of argv and of the environment, which must outlive it, or of the
  * configuration file, which it owns. */
 struct options {
@@ -101,12 +112,13 @@ struct options {
     const char *sample_hex;  /* what `check` is to decode; NULL: nothing */
     const char *sample_file; /* the same, in a file */
     struct bench_options bench;
+    struct history_options history;
     int help;
 };
 
 /* ---- The table ---- */
 
-enum command { COMMAND_SERVE, COMMAND_CONNECT, COMMAND_BENCH, COMMAND_CHECK, COMMAND_COUNT };
+enum command { COMMAND_SERVE, COMMAND_CONNECT, COMMAND_BENCH, COMMAND_CHECK, COMMAND_LOG, COMMAND_COUNT };
 
 struct command_spec {
     const char *name;
