@@ -186,6 +186,17 @@ static struct record *add_record(struct head *head, enum record_kind kind, const
     return record;
 }
 
+/* In a batch of its own. */
+static void store_one(struct record *record)
+{
+    struct batch *const own = batch_new(0, record_bytes(record->len));
+
+    assert_non_null(own);
+    memcpy(batch_add(own, record->len), record, sizeof(*record) + record->len);
+    assert_int_equal(store_add(store, own), STORE_STORED);
+    free(own);
+}
+
 static void fill_store(void)
 {
     struct head heads[CONNECTIONS + 1] = { { .connection = 0 } };
@@ -196,13 +207,13 @@ static void fill_store(void)
         const int len = snprintf(bytes, sizeof(bytes), "tcp://:8000%cline%c%s", 0, 0, peers[i - 1]);
 
         heads[i].connection = i;
-        store_add(store, add_record(&heads[i], RECORD_OPEN, bytes, (size_t)len + 1));
+        store_one(add_record(&heads[i], RECORD_OPEN, bytes, (size_t)len + 1));
     }
     for (uint64_t i = 0; i < MESSAGES; i++) {
         struct record *const record = add_record(&heads[senders[i]], RECORD_MESSAGE, "m", 1);
 
         record->time_us += (int64_t)i * 1000000;
-        assert_int_equal(store_add(store, record), STORE_STORED);
+        store_one(record);
         if (i + 1 != HEADS_UNTIL) continue;
         for (uint64_t j = 1; j <= CONNECTIONS; j++)
             assert_int_equal(store_set_head(store, &heads[j]), STORE_STORED);
@@ -291,8 +302,8 @@ static void a_head_that_is_ahead_is_no_second_finding(void **state)
 
     (void)state;
     assert_int_equal(store_begin(store), STORE_STORED);
-    assert_int_equal(store_add(store, add_record(&head, RECORD_MESSAGE, "m", 1)), STORE_STORED);
-    assert_int_equal(store_add(store, add_record(&head, RECORD_CLOSE, "peer closed", 11)), STORE_STORED);
+    store_one(add_record(&head, RECORD_MESSAGE, "m", 1));
+    store_one(add_record(&head, RECORD_CLOSE, "peer closed", 11));
     assert_int_equal(store_commit(store), STORE_STORED);
     expect_newest("2", 0, 9, 16, "9 5 2");
     expect_newest("127.0.0.1", 0, 9, 3, "9 8 6");
