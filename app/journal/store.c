@@ -46,6 +46,11 @@ enum statement {
     STATEMENT_COUNT
 };
 
+static const char find_sweep_end[] = "SELECT max(id), max(opened) FROM"
+                                     " (SELECT id, opened FROM connection WHERE id > ? ORDER BY id LIMIT ?)";
+static const char delete_connections[] = "DELETE FROM connection WHERE id > ?1 AND id <= ?2 AND last_message <= ?3"
+                                         " AND (closed <= ?4 OR (closed IS NULL AND id < ?5 AND opened <= ?4))";
+
 static const char *const statement_texts[STATEMENT_COUNT] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
@@ -61,10 +66,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
     [OLDEST_MESSAGES] = "SELECT id, time, length(bytes) FROM message WHERE id < ? ORDER BY id",
     [DELETE_MESSAGES] = "DELETE FROM message WHERE id <= ?",
     [DELETE_SECONDS] = "DELETE FROM second WHERE time < ?",
-    [FIND_SWEEP_END] = "SELECT max(id), max(opened) FROM"
-                       " (SELECT id, opened FROM connection WHERE id > ? ORDER BY id LIMIT ?)",
-    [DELETE_CONNECTIONS] = "DELETE FROM connection WHERE id > ?1 AND id <= ?2 AND last_message <= ?3"
-                           " AND (closed <= ?4 OR (closed IS NULL AND id < ?5 AND opened <= ?4))",
+    [FIND_SWEEP_END] = find_sweep_end,
+    [DELETE_CONNECTIONS] = delete_connections,
     [COUNT_PAGES] = "PRAGMA page_count",
     [COUNT_FREE_PAGES] = "PRAGMA freelist_count",
 };
