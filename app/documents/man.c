@@ -169,7 +169,9 @@ static const char values[] =
     "\\fBoff\\fR where that makes sense.\n"
     ".TP\n"
     "\\fIPERCENT\\fR\n"
-    "\\fB5%\\fR\n"
+    "\\fB5%\\fR\n";
+
+static const char keeping[] =
     ".SH WHAT IS KEPT\n"
     "What is stored is deleted again, oldest first, when it is older than \\fB\\-\\-keep\\-for\\fR, when the database "
     "and\n"
@@ -354,6 +356,7 @@ void write_manual(FILE *file)
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         write_command(file, (enum command)i);
     fputs(values, file);
+    fputs(keeping, file);
     fputs(framing, file);
     fputs(configuration, file);
     fputs(environment, file);
