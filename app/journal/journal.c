@@ -374,6 +374,13 @@ static void on_trouble(const char *text, void *user)
     config->on_state(!text, text, config->user);
 }
 
+static void on_trimmed(const struct trim_news *news, void *user)
+{
+    struct journal *const journal = user;
+
+    if (journal->config.on_trimmed) journal->config.on_trimmed(news, journal->config.user);
+}
+
 /* ---- Clients ---- */
 
 static struct record *add_opening(struct journal_client *client)
@@ -527,7 +534,12 @@ int journal_new(const struct journal_config *config, struct journal **ret, char 
     struct journal *const journal = calloc(1, sizeof(*journal));
     struct outbox *const outboxes = calloc(config->workers, sizeof(*outboxes));
     const struct writer_config writer = {
-        .path = config->path, .on_stored = on_stored, .on_trouble = on_trouble, .user = journal
+        .path = config->path,
+        .limits = config->limits,
+        .on_stored = on_stored,
+        .on_trouble = on_trouble,
+        .on_trimmed = on_trimmed,
+        .user = journal,
     };
     int err = -ENOMEM;
 

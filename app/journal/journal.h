@@ -12,8 +12,10 @@
 
 #include <weir/weir.h>
 
+#include "journal/retain.h"
 #include "journal/store.h"
 #include "journal/template.h"
+#include "journal/trim.h"
 
 struct journal;
 struct journal_client;
@@ -37,6 +39,9 @@ struct journal_config {
     size_t queue_bytes_max; /* between the workers and the disk; 0: 64 MiB */
     /* A sentence for the log: the store has begun to fail, or (is_good) works again. The writer's thread. */
     void (*on_state)(bool is_good, const char *text, void *user);
+    struct retain_limits limits; /* zeroed: everything is kept */
+    /* Something was deleted. The writer's thread. */
+    void (*on_trimmed)(const struct trim_news *news, void *user);
     void *user;
 };
 

@@ -101,10 +101,13 @@ struct options {
     const char *store; /* a path, auto or none; NULL: auto */
     int store_on_network;
     int64_t store_queue_bytes_max;
-    int print;            /* enum print_mode */
-    const char *encoding; /* NULL: UTF-8 */
-    int log_level;        /* enum weir_log_level, less WEIR_LOG_ERROR */
-    int log_format;       /* enum log_format */
+    int64_t keep_for_ms;       /* 0 and WEIR_OFF: messages may be of any age */
+    int64_t keep_bytes_max;    /* 0: the default; WEIR_OFF: any number */
+    int64_t keep_free_percent; /* 0: the default; WEIR_OFF: none */
+    int print;                 /* enum print_mode */
+    const char *encoding;      /* NULL: UTF-8 */
+    int log_level;             /* enum weir_log_level, less WEIR_LOG_ERROR */
+    int log_format;            /* enum log_format */
     int crlf;
     int hex;
     int answers;             /* enum answer_mode */
@@ -139,6 +142,7 @@ enum option_type {
     OPTION_COUNT,     /* int64_t */
     OPTION_SIZE,      /* int64_t, bytes */
     OPTION_TIME,      /* int64_t, milliseconds */
+    OPTION_PERCENT,   /* int64_t */
     OPTION_MODE,      /* int64_t, permissions */
     OPTION_FRAME,     /* const char *, a framing SPEC that has been checked */
     OPTION_KEEPALIVE, /* the three keepalive members of a service */

@@ -6,7 +6,7 @@ import subprocess
 
 from harness import connect, recv_exactly, recv_until, reset, wait_for
 from test_desk import TIME, Desk, write_file
-from test_store import a_store, a_store_on_a_disk_of, put_ballast, rows
+from test_store import KEEP_ALL, a_store, a_store_on_a_disk_of, put_ballast, rows
 
 
 def kept(path, *connections):
@@ -93,7 +93,7 @@ def test_raw_file_waits_while_the_store_is_behind():
     data = os.urandom(1024) * 8 * 1024
     with a_store_on_a_disk_of("1m") as path:
         ballast = put_ballast(path, 600 * 1024)
-        with Desk("--store", path, "--store-queue", "1MiB", columns=200) as desk, desk.client(1) as client:
+        with Desk("--store", path, *KEEP_ALL, "--store-queue", "1MiB", columns=200) as desk, desk.client(1) as client:
             write_file(desk, "large.bin", data)
             desk.enter("/file large.bin")
             desk.wait_stdout("nothing is read or acknowledged")
@@ -111,7 +111,7 @@ def test_raw_file_waits_while_the_store_is_behind():
 def test_message_for_which_the_store_has_no_room_is_not_sent():
     with a_store_on_a_disk_of("1m") as path:
         ballast = put_ballast(path, 600 * 1024)
-        with Desk("--store", path, "--store-queue", "1MiB", "--frame", "length:u32be", "--ack", "ok", "--output-limit",
+        with Desk("--store", path, *KEEP_ALL, "--store-queue", "1MiB", "--frame", "length:u32be", "--ack", "ok", "--output-limit",
                   "8MiB", columns=200) as desk, desk.client(1) as client:
             data = os.urandom(500000)
             write_file(desk, "reading.bin", data)
