@@ -193,7 +193,8 @@ void keep_announce(struct keep *keep)
     char bounds[RETENTION_TEXT_BYTES_MAX];
 
     retention_describe(&keep->retention, bounds);
-    log_say(keep->log, WEIR_LOG_INFO, "store", "messages are stored in %s; %s", keep->path, bounds);
+    log_say(keep->log, WEIR_LOG_INFO, "store", "messages are stored in %s", keep->path);
+    log_say(keep->log, WEIR_LOG_INFO, "store", "%s", bounds);
 }
 
 bool keep_stop(struct keep *keep)

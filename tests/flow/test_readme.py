@@ -25,6 +25,7 @@ MAY_DIFFER = [
     (r"^\d\d:\d\d:\d\d\.\d{3} ", "TIME "),
     (r"\b127\.0\.0\.1:(?!8000\b)\d+", "127.0.0.1:PORT"),
     (r"^messages are stored in .*/\.local/state/weir/", "messages are stored in FOLDER/"),
+    (r"^(the oldest are deleted, beyond) [\d.]+ [KMG]iB", r"\1 SIZE"),
     (r"\broom for \d+ clients \(descriptor limit \d+\)", "room for N clients (descriptor limit N)"),
 ]
 PROMPT = re.compile(r"^(#\d+)?>$")  # the last line of a screen, where nothing has been typed yet

@@ -77,7 +77,7 @@ def test_flood_keeps_to_its_bytes_and_what_is_newest_is_there():
     total = 60000 if FLAVOUR == "release" else 12000
     with a_store() as path:
         with Server("--store", path, *ACKED, "--keep-bytes", "8MiB") as server, server.connect() as client:
-            server.wait_stderr(r"messages are stored in .*; the oldest are deleted, beyond 8\.0 MiB, "
+            server.wait_stderr(r"messages are stored in .*\nthe oldest are deleted, beyond 8\.0 MiB, "
                                r"when less than 5% of the disk is free")
             with Sizes(path) as sizes:
                 send_acknowledged(client, LINE, 1, total)

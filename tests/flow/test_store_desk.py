@@ -111,8 +111,8 @@ def test_raw_file_waits_while_the_store_is_behind():
 def test_message_for_which_the_store_has_no_room_is_not_sent():
     with a_store_on_a_disk_of("1m") as path:
         ballast = put_ballast(path, 600 * 1024)
-        with Desk("--store", path, *KEEP_ALL, "--store-queue", "1MiB", "--frame", "length:u32be", "--ack", "ok", "--output-limit",
-                  "8MiB", columns=200) as desk, desk.client(1) as client:
+        with Desk("--store", path, *KEEP_ALL, "--store-queue", "1MiB", "--frame", "length:u32be", "--ack", "ok",
+                  "--output-limit", "8MiB", columns=200) as desk, desk.client(1) as client:
             data = os.urandom(500000)
             write_file(desk, "reading.bin", data)
             for sent in range(1, 10):
