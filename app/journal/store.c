@@ -103,10 +103,24 @@ static void forget_transaction(struct store *store)
     store->numbers_taken = 0; /* not known any more: taken anew with the next connection */
 }
 
+/* What the system said of the last call that failed on one of its files; 0: nothing. SQLite itself passes it on for
+ * some statements, and not for COMMIT. */
+static int system_error(struct store *store, int code)
+{
+    sqlite3_file *log = NULL;
+    int error = sqlite3_system_errno(store->db);
+
+    if ((code & 0xff) != SQLITE_IOERR || error) return error;
+    if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK && log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+    if (!error) sqlite3_file_control(store->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+    return error;
+}
+
 /* Ends the transaction, and says why. */
 static enum store_outcome fail(struct store *store, int code)
 {
-    const int system = sqlite3_system_errno(store->db);
+    const int system = system_error(store, code);
 
     say(store, "%s%s%s", sqlite3_errmsg(store->db), system ? ": " : "", system ? strerror(system) : "");
     if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
@@ -190,14 +204,15 @@ static int read_number(struct store *store, const char *sql, int64_t *ret)
 static int read_state(struct store *store)
 {
     int64_t message = 0, second = 0, connection = 0, taken = 0, page_bytes = 0;
-    int code = read_number(store, "SELECT coalesce(max(id), 0) FROM message", &message);
+    /* First: whoever writes between these readings is noticed later. */
+    int code = read_number(store, "PRAGMA data_version", &store->data_version);
 
+    if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(max(id), 0) FROM message", &message);
     if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(max(time), 0) FROM second", &second);
     if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(max(id), 0) FROM connection", &connection);
     if (code == SQLITE_OK)
         code = read_number(store, "SELECT coalesce((SELECT value FROM meta WHERE key = 'numbers_taken'), 1)", &taken);
     if (code == SQLITE_OK) code = read_number(store, "PRAGMA page_size", &page_bytes);
-    if (code == SQLITE_OK) code = read_number(store, "PRAGMA data_version", &store->data_version);
     if (code != SQLITE_OK) return code;
     store->last_message = (uint64_t)message;
     store->next_message = store->last_message + 1;
@@ -291,6 +306,12 @@ void store_close(struct store *store)
     free(store);
 }
 
+void store_abandon(struct store *store)
+{
+    if (store) sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    store_close(store);
+}
+
 uint64_t store_next_connection(const struct store *store)
 {
     return store->next_connection;
@@ -313,8 +334,9 @@ uint64_t store_last_message(const struct store *store)
 
 /* ---- A transaction ---- */
 
-/* Somebody else's commit since ours: what we know of the tables may be wrong. */
-static enum store_outcome check_foreign_writer(struct store *store)
+/* Somebody else's commit since ours: what we know of the tables may be wrong. (Or his checkpoint that began the log
+ * anew, which is as little his to do.) */
+enum store_outcome store_check_foreign_writer(struct store *store)
 {
     sqlite3_stmt *const statement = store->statements[DATA_VERSION];
     const int code = sqlite3_step(statement);
@@ -324,7 +346,7 @@ static enum store_outcome check_foreign_writer(struct store *store)
     if (code != SQLITE_ROW) return fail(store, code);
     if (version == store->data_version) return STORE_STORED;
     fail(store, SQLITE_ERROR);
-    say(store, "another program has written to it");
+    say(store, "another program has written to it, or moved its log to the database");
     return STORE_UNKNOWN;
 }
 
@@ -332,7 +354,7 @@ enum store_outcome store_begin(struct store *store)
 {
     const enum store_outcome outcome = run(store, BEGIN);
 
-    return outcome == STORE_STORED ? check_foreign_writer(store) : outcome;
+    return outcome == STORE_STORED ? store_check_foreign_writer(store) : outcome;
 }
 
 /* A row a second says where reading by time begins. */
@@ -486,5 +508,14 @@ enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left)
     if (code != SQLITE_OK) return fail(store, code);
     *ret_left = (int64_t)(pages - moved) * store->page_bytes;
     if (pages == moved) store->log_pages = 0;
+    return STORE_STORED;
+}
+
+enum store_outcome store_empty_log(struct store *store)
+{
+    const int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+    if (code != SQLITE_OK) return fail(store, code);
+    store->log_pages = 0;
     return STORE_STORED;
 }

@@ -11,12 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "journal/place.h"
 
 enum {
     TRANSACTION_RECORDS_MAX = 32768,
     TRANSACTION_BYTES_MAX = 4 * 1024 * 1024,
     HEADS_EVERY_MS = 1000,
     RETRY_MS = 1000,
+    LOOK_MS = 500, /* between two looks at the files' names, when no commit looks */
     LOG_BYTES_IDLE = 1024 * 1024,    /* a log as long as this is moved when nothing waits */
     LOG_BYTES_MAX = 16 * 1024 * 1024 /* and as long as this in any case */
 };
@@ -24,6 +28,7 @@ enum {
 struct writer {
     struct writer_config config;
     struct store *store; /* NULL: it failed, and has to be opened */
+    struct place place;  /* of its files, when it was opened */
     pthread_t thread;
     bool is_running;
 
@@ -37,6 +42,7 @@ struct writer {
     TAILQ_HEAD(head_list, head) stale; /* the store has an older word of them */
     int64_t heads_written_ms;
     int64_t tidied_ms;
+    int64_t looked_ms;
     bool is_in_trouble;
     char text[STORE_ERROR_BYTES_MAX];
 };
@@ -59,11 +65,14 @@ static void wait_until(struct writer *writer, int64_t deadline_ms)
 }
 
 /* When there is something to do though nothing comes: in trouble another try, without which what has stopped coming
- * would never come again. */
+ * would never come again; else a look at what others do to the store. */
 static int64_t next_tidy_ms(const struct writer *writer)
 {
+    const int64_t heads_ms = writer->heads_written_ms + HEADS_EVERY_MS;
+    const int64_t look_ms = writer->looked_ms + LOOK_MS;
+
     if (writer->is_in_trouble) return writer->tidied_ms + RETRY_MS;
-    return TAILQ_EMPTY(&writer->stale) ? INT64_MAX : writer->heads_written_ms + HEADS_EVERY_MS;
+    return TAILQ_EMPTY(&writer->stale) || look_ms < heads_ms ? look_ms : heads_ms;
 }
 
 /* Takes all that was put, behind what was taken before. Waits for it, but not longer than until tidy is due. Returns
@@ -75,12 +84,8 @@ static bool take(struct writer *writer)
 
     pthread_mutex_lock(&writer->lock);
     while (!writer->first && !writer->taken && !writer->is_stopping) {
-        if (due_ms == INT64_MAX) {
-            pthread_cond_wait(&writer->wakes, &writer->lock);
-        } else {
-            wait_until(writer, due_ms);
-            if (now_ms() >= due_ms) break;
-        }
+        wait_until(writer, due_ms);
+        if (now_ms() >= due_ms) break;
     }
     if (writer->first) {
         *writer->taken_last = writer->first;
@@ -147,6 +152,81 @@ static bool wait_for_retry(struct writer *writer)
     return goes_on;
 }
 
+static void begin_trouble_of_place(struct writer *writer, enum place_file file)
+{
+    static const char *const names[PLACE_FILES] = {
+        [PLACE_DATABASE] = "file",
+        [PLACE_LOG] = "log (-wal)",
+        [PLACE_INDEX] = "index (-shm)",
+    };
+    char text[STORE_ERROR_BYTES_MAX], advice[STORE_ERROR_BYTES_MAX / 2] = "";
+
+    if (file == PLACE_DATABASE)
+        snprintf(advice, sizeof(advice),
+                 "; put the same file back, or copy what is needed out of /proc/%ld/fd and start the server anew",
+                 (long)getpid());
+    snprintf(text, sizeof(text), "its %s has been deleted, moved away or replaced by another while it was in use%s",
+             names[file], advice);
+    begin_trouble(writer, text);
+}
+
+/* Whether all files are in place. Behind a commit and before its acknowledgements: what is stored in a file without a
+ * name is not stored. */
+static bool look(struct writer *writer)
+{
+    const enum place_file lost = place_find_lost(&writer->place);
+
+    writer->looked_ms = now_ms();
+    if (lost == PLACE_FILES) return true;
+    begin_trouble_of_place(writer, lost);
+    return false;
+}
+
+/* Closes the store, if what will be opened in its stead is the same one. Without its file it stays open: that is the
+ * only way that is left to what is in it. A log that has lost its name is emptied into the database first. */
+static bool let_go(struct writer *writer)
+{
+    if (place_is_lost(&writer->place, PLACE_DATABASE)) {
+        begin_trouble_of_place(writer, PLACE_DATABASE);
+        return false;
+    }
+    if (writer->store && place_is_lost(&writer->place, PLACE_LOG)) {
+        if (store_empty_log(writer->store) != STORE_STORED || !place_is_free(&writer->place, PLACE_LOG)) {
+            begin_trouble_of_place(writer, PLACE_LOG);
+            return false;
+        }
+        store_abandon(writer->store);
+    } else {
+        store_close(writer->store);
+    }
+    writer->store = NULL;
+    return true;
+}
+
+static int open_store(struct writer *writer, char error[STORE_ERROR_BYTES_MAX])
+{
+    int err = store_open(writer->config.path, &writer->store, error);
+
+    if (err) return err;
+    err = place_note(&writer->place, writer->config.path);
+    writer->looked_ms = now_ms();
+    if (!err) return 0;
+    snprintf(error, STORE_ERROR_BYTES_MAX, "store %.400s: one of its files is gone: %s", writer->config.path,
+             strerror(-err));
+    store_abandon(writer->store);
+    writer->store = NULL;
+    return err;
+}
+
+/* A sentence of store_open's, for whoever says himself which store it is. */
+static const char *without_name(const struct writer *writer, const char *error)
+{
+    char name[STORE_ERROR_BYTES_MAX];
+    const int len = snprintf(name, sizeof(name), "store %s: ", writer->config.path);
+
+    return len < (int)sizeof(name) && strncmp(error, name, (size_t)len) == 0 ? error + len : error;
+}
+
 /* What came of the last transaction cannot be told, so all that SQLite remembers goes, and the file is asked. Moving
  * the log to the database then writes and syncs again what a failed sync may have left in memory only: what is read
  * after that is on disk. */
@@ -155,10 +235,9 @@ static bool reopen(struct writer *writer)
     char error[STORE_ERROR_BYTES_MAX];
     int64_t left = 0;
 
-    store_close(writer->store);
-    writer->store = NULL;
-    if (store_open(writer->config.path, &writer->store, error)) {
-        begin_trouble(writer, error);
+    if (!let_go(writer)) return false;
+    if (open_store(writer, error)) {
+        begin_trouble(writer, without_name(writer, error));
         return false;
     }
     if (store_checkpoint(writer->store, &left) == STORE_STORED && left == 0) return true;
@@ -269,7 +348,10 @@ static bool store_some(struct writer *writer)
     if (!writer->store && !reopen(writer)) return wait_for_retry(writer);
     outcome = add_batches(writer, &end);
     if (outcome == STORE_STORED) outcome = store_commit(writer->store);
-    if (outcome != STORE_STORED) begin_trouble(writer, store_text(writer->store));
+    if (outcome != STORE_STORED)
+        begin_trouble(writer, store_text(writer->store));
+    else if (!look(writer))
+        outcome = STORE_UNKNOWN;
     while (outcome == STORE_UNKNOWN && !reopen(writer))
         if (!wait_for_retry(writer)) return false;
     if (outcome == STORE_STORED || (outcome == STORE_UNKNOWN && ask_again(writer, end))) {
@@ -317,7 +399,11 @@ static void tidy(struct writer *writer)
 
     writer->tidied_ms = now_ms();
     if (!writer->store && !reopen(writer)) return;
-    outcome = tidy_store(writer);
+    if (now_ms() >= writer->looked_ms + LOOK_MS) {
+        if (!look(writer) && !reopen(writer)) return;
+        outcome = store_check_foreign_writer(writer->store);
+    }
+    if (outcome == STORE_STORED) outcome = tidy_store(writer);
     if (outcome == STORE_STORED) {
         end_trouble(writer);
         return;
@@ -338,7 +424,7 @@ static void *run(void *user)
         if (!goes_on) return NULL;
         tidy(writer);
     }
-    if (!TAILQ_EMPTY(&writer->stale)) write_heads(writer);
+    if (writer->store && look(writer) && !TAILQ_EMPTY(&writer->stale)) write_heads(writer);
     return NULL;
 }
 
@@ -371,7 +457,7 @@ int writer_new(const struct writer_config *config, struct writer **ret, char err
     writer->last = &writer->first;
     writer->taken_last = &writer->taken;
     TAILQ_INIT(&writer->stale);
-    err = store_open(config->path, &writer->store, error);
+    err = open_store(writer, error);
     if (err) {
         writer_free(writer);
         return err;
@@ -402,6 +488,14 @@ static uint64_t count_left(struct batch *batch)
     return count;
 }
 
+/* The end of a store that is not in its place. */
+static void leave(struct writer *writer)
+{
+    if (!place_is_lost(&writer->place, PLACE_DATABASE)) store_empty_log(writer->store);
+    store_abandon(writer->store);
+    writer->store = NULL;
+}
+
 uint64_t writer_stop(struct writer *writer)
 {
     int64_t left = 0;
@@ -414,6 +508,7 @@ uint64_t writer_stop(struct writer *writer)
         pthread_join(writer->thread, NULL);
         writer->is_running = false;
     }
+    if (writer->store && place_find_lost(&writer->place) != PLACE_FILES) leave(writer);
     if (writer->store && !TAILQ_EMPTY(&writer->stale)) write_heads(writer); /* of those whose end is not stored */
     if (writer->store && TAILQ_EMPTY(&writer->stale) && store_seal(writer->store) == STORE_STORED)
         store_checkpoint(writer->store, &left);
