@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal/damage.h"
 #include "journal/folder.h"
-#include "journal/wal.h"
 #include "notify.h"
 
 struct keep {
@@ -53,27 +53,22 @@ static int find_path(struct keep *keep, const char *wanted, const struct weir_li
 
 /* A torn end is what a power cut leaves, and nothing that was confirmed is in it. Anything else is damage, and the
  * store stays as it is until somebody has decided. */
-static int check_log(const struct keep *keep, char error[KEEP_ERROR_BYTES_MAX])
+static int check_files(const struct keep *keep, char error[KEEP_ERROR_BYTES_MAX])
 {
-    char path[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
-    struct wal_report report;
-    char count[32] = "";
-    int err = 0;
+    char text[DAMAGE_TEXT_BYTES_MAX];
+    struct damage damage;
+    const int err = damage_find(keep->path, &damage);
 
-    snprintf(path, sizeof(path), "%s-wal", keep->path);
-    err = wal_walk(path, &report);
     if (err) {
-        snprintf(error, KEEP_ERROR_BYTES_MAX, "%.900s: %s", path, strerror(-err));
+        snprintf(error, KEEP_ERROR_BYTES_MAX, "store %.900s: %s", keep->path, strerror(-err));
         return err;
     }
-    if (!report.is_damaged) return 0;
-    if (report.lost_transactions > 0) /* not known when it is the log's header that cannot be read */
-        snprintf(count, sizeof(count), "%llu ", (unsigned long long)report.lost_transactions);
+    if (damage.kind == DAMAGE_NONE) return 0;
+    damage_describe(&damage, text);
     snprintf(error, KEEP_ERROR_BYTES_MAX,
-             "store %.900s: its log is damaged at byte %lld: behind it lie %scommits that cannot be read any more. "
-             "Nothing was changed. To go on without them, and with a copy kept aside: weir check --store PATH "
-             "--accept-loss",
-             keep->path, (long long)report.bad_offset, count);
+             "store %.400s: %s. Nothing was changed. To go on without them, and with a copy kept aside: "
+             "weir check --store %.400s --accept-loss",
+             keep->path, text, keep->path);
     return -EIO;
 }
 
@@ -113,7 +108,7 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
     if (!err) err = folder_prepare(keep->path, options->store_on_network, error);
     if (!err) keep->lock = folder_lock(keep->path, error);
     if (!err && keep->lock < 0) err = keep->lock;
-    if (!err) err = check_log(keep, error);
+    if (!err) err = check_files(keep, error);
     if (!err) err = folder_make_file(keep->path, error);
     if (!err) err = journal_new(&config, &keep->journal, error);
     if (err) {

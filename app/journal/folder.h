@@ -25,6 +25,9 @@ int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR
  * negative code with a sentence. */
 int folder_make_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
 
+/* Syncs the folder that path lies in: what was made, renamed or deleted there stays so. */
+int folder_sync_parent(const char *path);
+
 /* Takes the lock of the store at path, which is a file of its own beside it, until folder_unlock or the process's end.
  * Returns its descriptor; -EBUSY, with a sentence that names the process that has it; or another negative code. */
 int folder_lock(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
