@@ -72,9 +72,13 @@ static struct record *make_message(struct head *head, uint64_t seq, const char *
     return record;
 }
 
+/* It is all that is in the batch. */
 static void store_one(struct record *record)
 {
-    assert_int_equal(store_add(store, record), STORE_STORED);
+    assert_ptr_equal(batch_next(batch, NULL), record);
+    assert_int_equal(store_add(store, batch), STORE_STORED);
+    batch->len = 0;
+    batch->count = 0;
 }
 
 /* A connection with messages "1", "2" and so on, in a transaction of its own. */
