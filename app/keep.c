@@ -85,13 +85,21 @@ static void on_state(bool is_good, const char *text, void *user)
                 keep->path, text);
 }
 
+static void on_notice(const char *text, void *user)
+{
+    struct keep *const keep = user;
+
+    log_say(keep->log, WEIR_LOG_WARNING, "store", "store %s: %s", keep->path, text);
+}
+
 int keep_open(const struct options *options, const struct weir_listener *first, unsigned workers, struct log *log,
               struct keep **ret, char error[KEEP_ERROR_BYTES_MAX])
 {
     struct keep *keep = NULL;
     struct journal_config config = { .workers = workers,
                                      .queue_bytes_max = (size_t)options->store_queue_bytes_max,
-                                     .on_state = on_state };
+                                     .on_state = on_state,
+                                     .on_notice = on_notice };
     int err = 0;
 
     *ret = NULL;

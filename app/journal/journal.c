@@ -372,6 +372,13 @@ static void on_trouble(const char *text, void *user)
     config->on_state(!text, text, config->user);
 }
 
+static void on_notice(const char *text, void *user)
+{
+    const struct journal *const journal = user;
+
+    journal->config.on_notice(text, journal->config.user);
+}
+
 /* ---- Clients ---- */
 
 static struct record *add_opening(struct journal_client *client)
@@ -519,7 +526,7 @@ int journal_new(const struct journal_config *config, struct journal **ret, char 
     struct journal *const journal = calloc(1, sizeof(*journal));
     struct outbox *const outboxes = calloc(config->workers, sizeof(*outboxes));
     const struct writer_config writer = {
-        .path = config->path, .on_stored = on_stored, .on_trouble = on_trouble, .user = journal
+        .path = config->path, .on_stored = on_stored, .on_trouble = on_trouble, .on_notice = on_notice, .user = journal
     };
     int err = -ENOMEM;
 

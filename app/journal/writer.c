@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "journal/holder.h"
 #include "journal/place.h"
 
 enum {
@@ -22,7 +23,8 @@ enum {
     RETRY_MS = 1000,
     LOOK_MS = 500, /* between two looks at the files' names, when no commit looks */
     LOG_BYTES_IDLE = 1024 * 1024,    /* a log as long as this is moved when nothing waits */
-    LOG_BYTES_MAX = 16 * 1024 * 1024 /* and as long as this in any case */
+    LOG_BYTES_MAX = 16 * 1024 * 1024, /* and as long as this in any case */
+    LOG_BYTES_NAMED = 256 * 1024 * 1024
 };
 
 struct writer {
@@ -43,6 +45,7 @@ struct writer {
     int64_t heads_written_ms;
     int64_t tidied_ms;
     int64_t looked_ms;
+    int64_t log_bytes_named; /* of a log that somebody holds: he is named at this length */
     bool is_in_trouble;
     char text[STORE_ERROR_BYTES_MAX];
 };
@@ -71,7 +74,7 @@ static int64_t next_tidy_ms(const struct writer *writer)
     const int64_t heads_ms = writer->heads_written_ms + HEADS_EVERY_MS;
     const int64_t look_ms = writer->looked_ms + LOOK_MS;
 
-    if (writer->is_in_trouble) return writer->tidied_ms + RETRY_MS;
+    if (writer->is_in_trouble) return writer->tidied_ms + writer->config.retry_ms;
     return TAILQ_EMPTY(&writer->stale) || look_ms < heads_ms ? look_ms : heads_ms;
 }
 
@@ -141,7 +144,7 @@ static void end_trouble(struct writer *writer)
 /* Waits a second before the next try. Returns whether there is to be one: not when we are to stop. */
 static bool wait_for_retry(struct writer *writer)
 {
-    const int64_t deadline_ms = now_ms() + RETRY_MS;
+    const int64_t deadline_ms = now_ms() + writer->config.retry_ms;
     bool goes_on = false;
 
     pthread_mutex_lock(&writer->lock);
@@ -383,6 +386,22 @@ static enum store_outcome tidy_store(struct writer *writer)
     return store_checkpoint(writer->store, &left);
 }
 
+/* A reader that stays in its transaction costs disk, for as long as it stays; said again at twice the length. */
+static void name_who_holds_log(struct writer *writer)
+{
+    const int64_t len = store_log_bytes(writer->store);
+    char name[128], text[STORE_ERROR_BYTES_MAX];
+
+    if (len < writer->config.log_bytes_named) writer->log_bytes_named = writer->config.log_bytes_named;
+    if (len < writer->log_bytes_named) return;
+    writer->log_bytes_named *= 2;
+    holder_describe(holder_find(writer->place.files[PLACE_INDEX].device, writer->place.files[PLACE_INDEX].inode), name,
+                    sizeof(name));
+    snprintf(text, sizeof(text), "its log has grown to %lld MiB: %s reads it, and it cannot begin anew before that ends",
+             (long long)(len / (1024 * 1024)), name);
+    writer->config.on_notice(text, writer->config.user);
+}
+
 /* What a commit should not have to wait for. A store that fails at it would fail at the next commit. */
 static void tidy(struct writer *writer)
 {
@@ -396,6 +415,7 @@ static void tidy(struct writer *writer)
     }
     if (outcome == STORE_STORED) outcome = tidy_store(writer);
     if (outcome == STORE_STORED) {
+        name_who_holds_log(writer);
         end_trouble(writer);
         return;
     }
@@ -445,6 +465,8 @@ int writer_new(const struct writer_config *config, struct writer **ret, char err
         return err;
     }
     writer->config = *config;
+    if (!config->retry_ms) writer->config.retry_ms = RETRY_MS;
+    if (!config->log_bytes_named) writer->config.log_bytes_named = LOG_BYTES_NAMED;
     writer->last = &writer->first;
     writer->taken_last = &writer->taken;
     TAILQ_INIT(&writer->stale);
