@@ -150,6 +150,7 @@ static enum store_outcome run(struct store *store, enum statement which)
 static int set_pragma(struct store *store, const char *name, const char *value, const char *expected)
 {
     sqlite3_stmt *statement = NULL;
+    const char *found = NULL;
     char text[128];
     int code = SQLITE_OK;
 
@@ -158,8 +159,10 @@ static int set_pragma(struct store *store, const char *name, const char *value, 
     snprintf(text, sizeof(text), "PRAGMA %s", name);
     if (code == SQLITE_OK) code = sqlite3_prepare_v2(store->db, text, -1, &statement, NULL);
     if (code == SQLITE_OK) code = sqlite3_step(statement);
-    if (code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), expected) != 0) {
-        say(store, "cannot set %s to %s here: it is %s", name, value, sqlite3_column_text(statement, 0));
+    if (code == SQLITE_ROW) found = (const char *)sqlite3_column_text(statement, 0);
+    if (code == SQLITE_ROW && !found) code = SQLITE_NOMEM;
+    if (code == SQLITE_ROW && strcmp(found, expected) != 0) {
+        say(store, "cannot set %s to %s here: it is %s", name, value, found);
         code = SQLITE_MISUSE;
     }
     sqlite3_finalize(statement);
