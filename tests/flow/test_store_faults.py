@@ -318,3 +318,206 @@ def test_start_without_permission():
                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
                               user=65534, group=65534, extra_groups=[], timeout=DEADLINE)
         assert done.returncode == 1 and path in done.stderr and "ermission denied" in done.stderr, done.stderr
+
+
+# ---- Other programs at the store ----
+
+SQLITE = [sys.executable, "-c", "import sqlite3, sys; db = sqlite3.connect(sys.argv[1], isolation_level=None);\n"
+                                "for sql in sys.argv[2:]: print(db.execute(sql).fetchall())\n"
+                                "db.close()"]
+
+
+def run_sqlite(path, *statements):
+    """Another process that comes, does this and goes; returns what it printed, or the error."""
+    done = subprocess.run(SQLITE + [path, *statements], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False, timeout=DEADLINE)
+    return done.stdout if done.returncode == 0 else done.stderr
+
+
+def test_reader_that_comes_and_goes_takes_nothing_along():
+    """Where a process has lost its locks, such a reader deletes the log at its end; 100 commits said OK after that, and
+    after kill -9 one row of 101 was left."""
+    with a_store() as path:
+        with Server("--store", path, *ACKED) as server, server.connect() as client:
+            send_numbers(client, 1, 1)
+            acks(client, 1, 1)
+            assert "[(1,)]" in run_sqlite(path, "SELECT count(*) FROM message")
+            for seq in range(2, 102):
+                send_numbers(client, seq, 1)
+                acks(client, seq, 1)
+            assert "[(101,)]" in run_sqlite(path, "SELECT count(*) FROM message")
+            server.kill()
+        expect_stored(path, 101)
+
+
+def expect_noticed(*statements, count=100):
+    """Somebody else writes to the store: it is named within a second, though no message comes; nothing is acknowledged
+    before the store was opened again, and then all is there, once."""
+    with a_store() as path:
+        with Server("--store", path, *ACKED) as server, server.connect() as client:
+            send_numbers(client, 1, count)
+            acks(client, 1, count)
+            said = run_sqlite(path, *statements)
+            assert "Error" not in said, said
+            server.wait_stderr("error: .*another program has written to it, or moved its log.*" + STOPS,
+                               deadline=1 * PATIENCE)
+            server.wait_stderr("works again")
+            send_numbers(client, count + 1, count)
+            acks(client, count + 1, count)
+            server.kill()
+        expect_stored(path, 2 * count)
+
+
+def test_foreign_writer_is_noticed_and_named():
+    expect_noticed("INSERT INTO meta VALUES ('somebody', 1)")
+
+
+def test_foreign_vacuum_is_noticed_and_named():
+    expect_noticed("VACUUM")
+
+
+def test_foreign_checkpoint_is_noticed_and_named():
+    """Two that move the log can destroy it (SQLite before 3.51.3)."""
+    expect_noticed("PRAGMA wal_checkpoint(TRUNCATE)", "INSERT OR IGNORE INTO meta VALUES ('somebody', 1)")
+
+
+def test_foreign_message_is_kept_and_does_not_take_a_number():
+    """Its row has the id that ours would have had."""
+    with a_store() as path:
+        with Server("--store", path, *ACKED) as server, server.connect() as client:
+            send_numbers(client, 1, 10)
+            acks(client, 1, 10)
+            run_sqlite(path, "INSERT INTO message SELECT NULL, 7, 0, 1, time, 0, 0, NULL, 0, 'not ours' FROM message"
+                             " WHERE id = 1")
+            send_numbers(client, 11, 10)
+            server.wait_stderr("another program has written to it.*" + STOPS)
+            acks(client, 11, 10)
+            server.kill()
+        stored = [row[2] for row in messages(path)]
+        assert stored == [b"message %d" % seq for seq in range(1, 11)] + ["not ours"] + \
+            [b"message %d" % seq for seq in range(11, 21)], stored
+
+
+def test_foreign_change_of_the_journal_is_refused():
+    with a_store() as path:
+        with Server("--store", path, *ACKED) as server, server.connect() as client:
+            send_numbers(client, 1, 10)
+            acks(client, 1, 10)
+            assert "locked" in run_sqlite(path, "PRAGMA busy_timeout = 0", "PRAGMA journal_mode = DELETE")
+            send_numbers(client, 11, 10)
+            acks(client, 11, 10)
+            server.kill()
+        expect_stored(path, 20)
+
+
+def test_foreign_drop_of_a_table_stops_it():
+    with a_store() as path, Server("--store", path, *ACKED) as server, server.connect() as client:
+        send_numbers(client, 1, 10)
+        acks(client, 1, 10)
+        run_sqlite(path, "ALTER TABLE message RENAME TO elsewhere")
+        server.wait_stderr("error: .*no such table: (main.)?message.*" + STOPS)
+        send_numbers(client, 11, 10)
+        expect_no_ack(client)
+        run_sqlite(path, "ALTER TABLE elsewhere RENAME TO message")
+        server.wait_stderr("works again")
+        acks(client, 11, 10)
+
+
+def test_foreign_lock_holds_up_the_acknowledgements():
+    with a_store() as path, Server("--store", path, *ACKED) as server, server.connect() as client, \
+            contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        send_numbers(client, 1, 10)
+        server.wait_stderr("error: .*locked.*" + STOPS)
+        expect_no_ack(client)
+        other.execute("ROLLBACK")
+        server.wait_stderr("works again")
+        acks(client, 1, 10)
+
+
+# ---- Between the commit and its acknowledgements ----
+
+def test_file_that_is_deleted_during_a_commit():
+    """The commit says that it is stored, and the look behind it that it is not."""
+    with a_store() as path, Server("--store", path, *ACKED) as server, server.connect() as client:
+        send_numbers(client, 1, 10)
+        acks(client, 1, 10)
+        with Injection(server, "fdatasync:delay_exit=300ms"):
+            log = os.path.getsize(path + "-wal")
+            send_numbers(client, 11, 10)
+            wait_for(lambda: os.path.getsize(path + "-wal") > log, "the commit")
+            os.remove(path)
+            server.wait_stderr("its file has been deleted")
+            expect_no_ack(client)
+        server.kill()
+
+
+# ---- At the start ----
+
+def test_start_with_a_disk_that_does_not_read_or_write():
+    """An error that names the store, and nothing is changed. (A read that fails is "malformed" to SQLite: it takes EIO
+    there for a broken file system.)"""
+    for injection in "pread64:error=EIO:when=2+", "pwrite64:error=EIO", "fdatasync:error=EIO":
+        with a_store() as path:
+            with Server("--store", path, *ACKED) as server, server.connect() as client:
+                send_numbers(client, 1, 10)
+                acks(client, 1, 10)
+                server.kill()
+            if shutil.which("strace") is None:
+                skip("strace is not installed: apt-get install strace")
+            call = injection.split(":")[0]
+            wrap = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e", "inject=" + injection,
+                    "-P", path, "-P", path + "-wal"]
+            status, _, error = run_weir("serve", "--listen", "127.0.0.1:0", "--store", path, *ACKED, wrap=wrap,
+                                        env={"ASAN_OPTIONS": "detect_leaks=0"})
+            assert status == 1 and path in error and re.search("(?i)i/o error|malformed", error), (injection, error)
+            with Server("--store", path, *ACKED):
+                pass
+            expect_stored(path, 10)
+
+
+# ---- The clock ----
+
+def test_clock_that_is_set_back_a_year():
+    """Ids go on, so order does; rows of a second stay one each; nothing is due earlier or later than it was."""
+    if FLAVOUR != "release":
+        skip("a sanitizer's library must be the first, and so must that of faketime")
+    if shutil.which("faketime") is None:
+        skip("faketime is not installed: apt-get install faketime")
+    with a_store() as path:
+        stamp = os.path.join(os.path.dirname(path), "time")
+        set_clock(stamp, "+0")
+        # The monotonic clock is left alone, as it is when the time is set.
+        env = {"FAKETIME_TIMESTAMP_FILE": stamp, "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+               "LD_PRELOAD": faketime_library()}
+        with Server("--store", path, *ACKED, "--idle-timeout", "1h", "--print", "json", env=env) as server, \
+                server.connect() as client:
+            send_numbers(client, 1, 10)
+            acks(client, 1, 10)
+            for seq, change in ((11, "-365d"), (21, "+10y"), (31, "+0")):
+                set_clock(stamp, change)
+                send_numbers(client, seq, 10)
+                acks(client, seq, 10)
+            assert server.events("close") == [], "closed by a clock"
+            assert "error" not in server.stderr.text(), server.stderr.text()
+        expect_stored(path, 40)
+        times = [row[0] for row in rows(path, "SELECT time / 1000000 FROM message ORDER BY id")]
+        day, now = 86400, time.time()
+        for first, expected in ((0, now), (10, now - 365 * day), (20, now + 3650 * day), (30, now)):
+            assert all(abs(seen - expected) < 5 * day for seen in times[first:first + 10]), (first, times)
+        seconds = rows(path, "SELECT time, first_message FROM second ORDER BY time")
+        assert [first for _, first in seconds] == sorted(first for _, first in seconds), seconds
+
+
+def faketime_library():
+    for folder in ("/usr/lib/%s-linux-gnu/faketime" % os.uname().machine, "/usr/lib/faketime"):
+        if os.path.exists(folder + "/libfaketimeMT.so.1"):
+            return folder + "/libfaketimeMT.so.1"
+    return skip("the library of faketime is not found")
+
+
+def set_clock(stamp, change):
+    """Whole, or not at all: the server reads it at any time."""
+    with open(stamp + ".new", "w", encoding="ascii") as file:
+        file.write(change + "\n")
+    os.rename(stamp + ".new", stamp)
