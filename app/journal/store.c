@@ -121,12 +121,17 @@ static int system_error(struct store *store, int code)
     return error;
 }
 
-/* Ends the transaction, and says why. */
-static enum store_outcome fail(struct store *store, int code)
+static void say_error(struct store *store, int code)
 {
     const int system = system_error(store, code);
 
     say(store, "%s%s%s", sqlite3_errmsg(store->db), system ? ": " : "", system ? strerror(system) : "");
+}
+
+/* Ends the transaction, and says why. */
+static enum store_outcome fail(struct store *store, int code)
+{
+    say_error(store, code);
     if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     forget_transaction(store);
     return is_refusal(code) ? STORE_REFUSED : STORE_UNKNOWN;
@@ -297,10 +302,8 @@ int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTE
     return 0;
 
 failed:
-    snprintf(error, STORE_ERROR_BYTES_MAX, "store %s: %s", path,
-             store && store->text[0] ? store->text
-             : store && store->db    ? sqlite3_errmsg(store->db)
-                                     : strerror(ENOMEM));
+    if (store && store->db && !store->text[0]) say_error(store, code);
+    snprintf(error, STORE_ERROR_BYTES_MAX, "store %s: %s", path, store && store->db ? store->text : strerror(ENOMEM));
     store_close(store);
     return code == SQLITE_NOMEM ? -ENOMEM : code == SQLITE_FULL ? -ENOSPC : -EIO;
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "journal/damage.h"
 #include "journal/holder.h"
 #include "journal/place.h"
 
@@ -230,6 +231,24 @@ static const char *without_name(const struct writer *writer, const char *error)
     return len < (int)sizeof(name) && strncmp(error, name, (size_t)len) == 0 ? error + len : error;
 }
 
+/* A log that could not be emptied when the store was closed is read anew, and up to its first bad frame: as at the
+ * start of the server. */
+static bool is_whole(struct writer *writer)
+{
+    char text[STORE_ERROR_BYTES_MAX], what[DAMAGE_TEXT_BYTES_MAX];
+    struct damage damage;
+    const int err = damage_find(writer->config.path, &damage);
+
+    if (!err && damage.kind == DAMAGE_NONE) return true;
+    if (err)
+        snprintf(what, sizeof(what), "its log cannot be read: %s", strerror(-err));
+    else
+        damage_describe(&damage, what);
+    snprintf(text, sizeof(text), "%s; weir check says more once this server has ended", what);
+    begin_trouble(writer, text);
+    return false;
+}
+
 /* What came of the last transaction cannot be told, so all that SQLite remembers goes, and the file is asked. Moving
  * the log to the database then writes and syncs again what a failed sync may have left in memory only: what is read
  * after that is on disk. */
@@ -238,7 +257,7 @@ static bool reopen(struct writer *writer)
     char error[STORE_ERROR_BYTES_MAX];
     int64_t left = 0;
 
-    if (!let_go(writer)) return false;
+    if (!let_go(writer) || !is_whole(writer)) return false;
     if (open_store(writer, error)) {
         begin_trouble(writer, without_name(writer, error));
         return false;

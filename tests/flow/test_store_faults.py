@@ -15,7 +15,7 @@ import sys
 import time
 
 from harness import DEADLINE, FLAVOUR, PATIENCE, Process, Server, recv_exactly, recv_until, run_weir, skip, wait_for
-from test_store import ACKED, a_store, a_store_on_a_disk_of, acks, content_of, messages, read_to_the_end, refuse, rows
+from test_store import ACKED, a_store, a_store_on_a_disk_of, acks, content_of, flip_bit, messages, read_to_the_end, refuse, rows
 
 STOPS = "nothing is read or acknowledged"
 
@@ -35,6 +35,15 @@ def expect_stored(path, count):
     assert stored == [(seq, b"message %d" % seq) for seq in range(1, count + 1)], (len(stored), stored[-3:])
 
 
+def open_files(server):
+    """Their names, as far as they are still open when we come to them."""
+    names = []
+    for descriptor in os.listdir("/proc/%d/fd" % server.pid):
+        with contextlib.suppress(FileNotFoundError):
+            names.append(os.readlink("/proc/%d/fd/%s" % (server.pid, descriptor)))
+    return names
+
+
 # ---- Its files are taken away ----
 
 def test_deleted_file_is_noticed_at_once_and_nothing_is_acknowledged():
@@ -48,8 +57,7 @@ def test_deleted_file_is_noticed_at_once_and_nothing_is_acknowledged():
         expect_no_ack(client)
         assert not os.path.exists(path), "a fresh store has been made"
         assert server.stderr.text().count(STOPS) == 1, server.stderr.text()
-        held = "/proc/%d/fd/" % server.pid  # what the sentence says is so
-        assert any(os.path.realpath(held + name).startswith(path + " (deleted)") for name in os.listdir(held))
+        assert path + " (deleted)" in open_files(server)  # what the sentence says is so
         server.begin_stop()
         assert server.wait() == 1 or "could not be stored" not in server.stderr.text()
         assert not os.path.exists(path)
@@ -155,15 +163,18 @@ def test_start_beside_a_log_without_its_database_is_refused():
 # ---- System calls that fail ----
 
 class Injection:
-    """Makes system calls of a running server fail or wait; at the end of the block they work again."""
+    """Makes system calls of a running server fail or wait, all of them or those on one file; at the end of the block they
+    work again."""
 
-    def __init__(self, server, *injections):
+    def __init__(self, server, *injections, file=None):
         if shutil.which("strace") is None:
             skip("strace is not installed: apt-get install strace")
         names = ",".join(injection.split(":")[0] for injection in injections)
         words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + names]
         for injection in injections:
             words += ["-e", "inject=" + injection]
+        if file is not None:
+            words += ["-P", file]
         self.process = subprocess.Popen(words + ["-p", str(server.pid)], stdin=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)
         try:
@@ -243,6 +254,41 @@ def test_call_that_fails_once():
                         acks(client, 51, 50)
                     server.kill()
                 expect_stored(path, 100)
+
+
+def test_log_that_cannot_be_moved_to_the_database():
+    """The commits are good, and acknowledged; they are in the log alone, and it says so before it is too long."""
+    line = b"x" * 1023 + b"\n"
+    with a_store() as path:
+        with Server("--store", path, *ACKED) as server, server.connect() as client:
+            with Injection(server, "pwrite64:error=EIO", file=path):
+                client.sendall(line * 1200)
+                acks(client, 1, 1200)
+                server.wait_stderr("(?i)error: .*store .*i/o error.*" + STOPS)
+            server.wait_stderr("works again")
+            client.sendall(line * 100)
+            acks(client, 1201, 100)
+            server.kill()
+        assert len(messages(path)) == 1300
+
+
+def test_log_is_walked_before_it_is_opened_again():
+    """An I/O error, and while nothing could be written a bit has flipped: what is behind it would be dropped in silence,
+    acknowledged messages with it."""
+    with a_store() as path:
+        with Server("--store", path, *ACKED) as server, server.connect() as client:
+            for seq in range(1, 51):
+                send_numbers(client, seq, 1)
+                acks(client, seq, 1)
+            with Injection(server, "pwrite64:error=EIO"):
+                send_numbers(client, 51, 1)
+                server.wait_stderr(STOPS)
+                wait_for(lambda: path + "-wal" not in open_files(server), "the end of the store's connection")
+                flip_bit(path + "-wal", os.path.getsize(path + "-wal") // 2)
+            server.wait_stderr(r"error: .*its log is damaged at byte \d+.*" + STOPS)
+            expect_no_ack(client)
+            server.kill()
+        assert "its log is damaged" in refuse("--store", path, *ACKED, status=1)
 
 
 def test_stalled_sync_holds_up_its_acknowledgements_and_nobody_else():
