@@ -75,8 +75,10 @@ static int copy_bytes(int from, int to)
     while (!err && len > 0) {
         len = read(from, bytes, COPY_BYTES);
         if (len < 0) err = errno == EINTR ? 0 : -errno;
-        if (len < 0 && !err) len = 1;
-        else if (len > 0) err = write_all(to, bytes, (size_t)len);
+        if (len < 0 && !err)
+            len = 1;
+        else if (len > 0)
+            err = write_all(to, bytes, (size_t)len);
     }
     free(bytes);
     if (!err && fsync(to) != 0) err = -errno;

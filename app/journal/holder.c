@@ -5,8 +5,8 @@
  * it would drop all of SQLite's own locks. */
 #include "holder.h"
 
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -14,31 +14,31 @@
 /* The bytes of the reading transactions' locks. */
 enum { READ_LOCK_FIRST = 123, READ_LOCK_LAST = 127, LINE_BYTES_MAX = 256 };
 
-/* "12: POSIX  ADVISORY  READ 1234 08:01:5678 124 124" */
-static bool is_reader(const char *line, dev_t device, ino_t inode, int *ret_pid)
+/* "12: POSIX  ADVISORY  READ 1234 08:01:5678 124 124"; file is "08:01:5678". Returns the process, 0 when it is none. */
+static pid_t reader_of(const char *line, const char *file)
 {
-    unsigned major_number = 0, minor_number = 0;
-    unsigned long long node = 0;
-    long long first = 0;
-    int pid = 0;
+    char pid[16], locked[64], first[24];
+    long byte = 0;
 
-    if (sscanf(line, "%*s POSIX %*s READ %d %x:%x:%llu %lld", &pid, &major_number, &minor_number, &node, &first) != 5)
-        return false;
-    *ret_pid = pid;
-    return major_number == major(device) && minor_number == minor(device) && node == inode &&
-           first >= READ_LOCK_FIRST && first <= READ_LOCK_LAST && pid > 0 && pid != getpid();
+    if (sscanf(line, "%*s POSIX %*s READ %15s %63s %23s", pid, locked, first) != 3 || strcmp(locked, file) != 0)
+        return 0;
+    byte = strtol(first, NULL, 10);
+    return byte >= READ_LOCK_FIRST && byte <= READ_LOCK_LAST ? (pid_t)strtol(pid, NULL, 10) : 0;
 }
 
 pid_t holder_find(dev_t device, ino_t inode)
 {
-    FILE *const file = fopen("/proc/locks", "re");
-    char line[LINE_BYTES_MAX];
-    int pid = 0, found = 0;
+    FILE *const locks = fopen("/proc/locks", "re");
+    char line[LINE_BYTES_MAX], file[64];
+    pid_t found = 0;
 
-    while (file && !found && fgets(line, sizeof(line), file))
-        if (is_reader(line, device, inode, &pid)) found = pid;
-    if (file) fclose(file);
-    return found;
+    snprintf(file, sizeof(file), "%02x:%02x:%llu", major(device), minor(device), (unsigned long long)inode);
+    while (locks && found <= 0 && fgets(line, sizeof(line), locks)) {
+        found = reader_of(line, file);
+        if (found == getpid()) found = 0;
+    }
+    if (locks) fclose(locks);
+    return found > 0 ? found : 0;
 }
 
 void holder_describe(pid_t pid, char *ret, size_t size)

@@ -56,7 +56,7 @@ struct outbox {
     struct batch *filling; /* NULL: nothing yet this turn */
     struct batch *spares;  /* to fill */
     unsigned spare_count;
-    unsigned ahead; /* batches handed to the writer, and not back */
+    unsigned ahead;  /* batches handed to the writer, and not back */
     int64_t time_us; /* of this turn; 0: nobody has asked yet */
     TAILQ_HEAD(journal_clients, journal_client) paused;
     struct journal_clients unclosed;

@@ -22,8 +22,8 @@ enum {
     TRANSACTION_BYTES_MAX = 4 * 1024 * 1024,
     HEADS_EVERY_MS = 1000,
     RETRY_MS = 1000,
-    LOOK_MS = 500, /* between two looks at the files' names, when no commit looks */
-    LOG_BYTES_IDLE = 1024 * 1024,    /* a log as long as this is moved when nothing waits */
+    LOOK_MS = 500,                    /* between two looks at the files' names, when no commit looks */
+    LOG_BYTES_IDLE = 1024 * 1024,     /* a log as long as this is moved when nothing waits */
     LOG_BYTES_MAX = 16 * 1024 * 1024, /* and as long as this in any case */
     LOG_BYTES_NAMED = 256 * 1024 * 1024
 };
@@ -416,7 +416,8 @@ static void name_who_holds_log(struct writer *writer)
     writer->log_bytes_named *= 2;
     holder_describe(holder_find(writer->place.files[PLACE_INDEX].device, writer->place.files[PLACE_INDEX].inode), name,
                     sizeof(name));
-    snprintf(text, sizeof(text), "its log has grown to %lld MiB: %s reads it, and it cannot begin anew before that ends",
+    snprintf(text, sizeof(text),
+             "its log has grown to %lld MiB: %s reads it, and it cannot begin anew before that ends",
              (long long)(len / (1024 * 1024)), name);
     writer->config.on_notice(text, writer->config.user);
 }

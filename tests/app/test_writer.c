@@ -19,7 +19,14 @@
 #include "journal/writer.h"
 #include "scratch.h"
 
-enum { PRODUCERS = 2, BATCHES = 500, RECORDS = 3, BATCH_BYTES = 1024, DEADLINE_S = 60, LOG_BYTES_NAMED = 2 * 1024 * 1024 };
+enum {
+    PRODUCERS = 2,
+    BATCHES = 500,
+    RECORDS = 3,
+    BATCH_BYTES = 1024,
+    DEADLINE_S = 60,
+    LOG_BYTES_NAMED = 2 * 1024 * 1024
+};
 
 static char path[SCRATCH_BYTES_MAX];
 static struct writer *writer;
@@ -33,7 +40,7 @@ static struct {
     unsigned wrong;               /* batches out of order, or without ids */
     unsigned troubles, mends, notices;
     char notice[STORE_ERROR_BYTES_MAX]; /* the last one */
-    char text[STORE_ERROR_BYTES_MAX]; /* of the first trouble */
+    char text[STORE_ERROR_BYTES_MAX];   /* of the first trouble */
 } seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
 static void on_stored(struct batch *batch, void *user)
@@ -370,8 +377,8 @@ static void another_writer_is_named_and_nothing_is_lost_or_doubled(void **state)
     expect_rows(1, 2);
 }
 
-/* A process of its own that, once it is given a byte, begins to read and says so, and goes on until its input ends. Made
- * before the store is open: SQLite must not be carried across a fork. */
+/* A process of its own that, once it is given a byte, begins to read and says so, and goes on until its input ends.
+ * Made before the store is open: SQLite must not be carried across a fork. */
 struct reader {
     pid_t pid;
     int input, output;
