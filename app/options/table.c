@@ -347,7 +347,7 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
     },
     [COMMAND_CHECK] = {
         .name = "check",
-        .summary = "say what a configuration means, how bytes are cut into messages, or whether a store is whole",
+        .summary = "say what a configuration means, how bytes are cut, or whether a store is whole",
         .usage = "[--config FILE | serve options]\n"
                  "       weir check --frame SPEC [--max-frame SIZE] [--too-long WHAT] --hex BYTES | --file FILE\n"
                  "       weir check --store PATH [--accept-loss]",
