@@ -12,11 +12,13 @@
 #include "journal/damage.h"
 #include "journal/folder.h"
 #include "notify.h"
+#include "retention.h"
 
 struct keep {
     struct log *log;
     struct journal *journal;
     int lock; /* -1: not taken */
+    struct retention retention;
     char path[FOLDER_PATH_BYTES_MAX];
 };
 
@@ -92,6 +94,21 @@ static void on_notice(const char *text, void *user)
     log_say(keep->log, WEIR_LOG_WARNING, "store", "store %s: %s", keep->path, text);
 }
 
+static void on_trimmed(const struct trim_news *news, void *user)
+{
+    struct keep *const keep = user;
+
+    retention_tell(&keep->retention, news);
+}
+
+static int decide_retention(struct keep *keep, const struct options *options, char error[KEEP_ERROR_BYTES_MAX])
+{
+    const int err = retention_init(&keep->retention, options, keep->path, keep->log);
+
+    if (err) snprintf(error, KEEP_ERROR_BYTES_MAX, "store %.900s: %s", keep->path, strerror(-err));
+    return err;
+}
+
 int keep_open(const struct options *options, const struct weir_listener *first, unsigned workers, struct log *log,
               struct keep **ret, char error[KEEP_ERROR_BYTES_MAX])
 {
@@ -99,7 +116,8 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
     struct journal_config config = { .workers = workers,
                                      .queue_bytes_max = (size_t)options->store_queue_bytes_max,
                                      .on_state = on_state,
-                                     .on_notice = on_notice };
+                                     .on_notice = on_notice,
+                                     .on_trimmed = on_trimmed };
     int err = 0;
 
     *ret = NULL;
@@ -118,6 +136,8 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
     if (!err && keep->lock < 0) err = keep->lock;
     if (!err) err = check_files(keep, error);
     if (!err) err = folder_make_file(keep->path, error);
+    if (!err) err = decide_retention(keep, options, error);
+    config.limits = keep->retention.limits;
     if (!err) err = journal_new(&config, &keep->journal, error);
     if (err) {
         keep_close(keep);
@@ -134,13 +154,17 @@ struct journal *keep_journal(struct keep *keep)
 
 void keep_announce(struct keep *keep)
 {
-    log_say(keep->log, WEIR_LOG_INFO, "store", "messages are stored in %s", keep->path);
+    char bounds[RETENTION_TEXT_BYTES_MAX];
+
+    retention_describe(&keep->retention, bounds);
+    log_say(keep->log, WEIR_LOG_INFO, "store", "messages are stored in %s; %s", keep->path, bounds);
 }
 
 bool keep_stop(struct keep *keep)
 {
     const uint64_t left = journal_stop(keep->journal);
 
+    retention_sum_up(&keep->retention);
     if (!left) return true;
     log_say(keep->log, WEIR_LOG_ERROR, "store", "store %s: %llu records could not be stored; none was acknowledged",
             keep->path, (unsigned long long)left);

@@ -22,7 +22,7 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
 
 struct journal *keep_journal(struct keep *keep);
 
-/* Says where it lies. */
+/* Says where it lies, and how much of it is kept. */
 void keep_announce(struct keep *keep);
 
 /* After weir_run: what is left is stored. Returns whether all of it was; the log says so otherwise. */

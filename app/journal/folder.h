@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum { FOLDER_PATH_BYTES_MAX = 1024, FOLDER_ERROR_BYTES_MAX = 600 };
@@ -27,6 +28,10 @@ int folder_make_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
 
 /* Syncs the folder that path lies in: what was made, renamed or deleted there stays so. */
 int folder_sync_parent(const char *path);
+
+/* How large the file system is that path lies on, and how much of it is free for whoever is not root. Returns 0 or a
+ * code. */
+int folder_space(const char *path, int64_t *ret_bytes, int64_t *ret_free_bytes);
 
 /* Takes the lock of the store at path, which is a file of its own beside it, until folder_unlock or the process's end.
  * Returns its descriptor; -EBUSY, with a sentence that names the process that has it; or another negative code. */

@@ -379,6 +379,13 @@ static void on_notice(const char *text, void *user)
     journal->config.on_notice(text, journal->config.user);
 }
 
+static void on_trimmed(const struct trim_news *news, void *user)
+{
+    struct journal *const journal = user;
+
+    if (journal->config.on_trimmed) journal->config.on_trimmed(news, journal->config.user);
+}
+
 /* ---- Clients ---- */
 
 static struct record *add_opening(struct journal_client *client)
@@ -526,7 +533,13 @@ int journal_new(const struct journal_config *config, struct journal **ret, char 
     struct journal *const journal = calloc(1, sizeof(*journal));
     struct outbox *const outboxes = calloc(config->workers, sizeof(*outboxes));
     const struct writer_config writer = {
-        .path = config->path, .on_stored = on_stored, .on_trouble = on_trouble, .on_notice = on_notice, .user = journal
+        .path = config->path,
+        .limits = config->limits,
+        .on_stored = on_stored,
+        .on_trouble = on_trouble,
+        .on_notice = on_notice,
+        .on_trimmed = on_trimmed,
+        .user = journal,
     };
     int err = -ENOMEM;
 

@@ -12,8 +12,10 @@
 
 #include <weir/weir.h>
 
+#include "journal/retain.h"
 #include "journal/store.h"
 #include "journal/template.h"
+#include "journal/trim.h"
 
 struct journal;
 struct journal_client;
@@ -39,6 +41,9 @@ struct journal_config {
     void (*on_state)(bool is_good, const char *text, void *user);
     /* The same of what is no failure. */
     void (*on_notice)(const char *text, void *user);
+    struct retain_limits limits; /* zeroed: everything is kept */
+    /* Something was deleted. The writer's thread. */
+    void (*on_trimmed)(const struct trim_news *news, void *user);
     void *user;
 };
 

@@ -10,7 +10,9 @@
 #include <stdint.h>
 
 #include "journal/record.h"
+#include "journal/retain.h"
 #include "journal/store.h"
+#include "journal/trim.h"
 
 struct writer;
 
@@ -23,7 +25,10 @@ struct writer_config {
     void (*on_trouble)(const char *text, void *user);
     /* On the writer's thread: something that somebody should know of, though all is stored. */
     void (*on_notice)(const char *text, void *user);
+    /* On the writer's thread: something was deleted. */
+    void (*on_trimmed)(const struct trim_news *news, void *user);
     void *user;
+    struct retain_limits limits; /* zeroed: everything is kept */
 
     /* For tests. */
     int64_t log_bytes_named; /* who keeps a log of this length from beginning anew is named; 0: 256 MiB */

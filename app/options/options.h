@@ -16,7 +16,7 @@
 /* ---- What was asked for ---- */
 
 /* The rows that the table has room for. */
-enum { OPTIONS_MAX = 64 };
+enum { OPTIONS_MAX = 80 };
 
 /* Where a value comes from, in growing weight. */
 enum option_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_ARGUMENTS };
@@ -87,10 +87,13 @@ struct options {
     const char *store; /* a path, auto or none; NULL: none */
     int store_on_network;
     int64_t store_queue_bytes_max;
-    int print;            /* enum print_mode */
-    const char *encoding; /* NULL: UTF-8 */
-    int log_level;        /* enum weir_log_level, less WEIR_LOG_ERROR */
-    int log_format;       /* enum log_format */
+    int64_t keep_for_ms;       /* 0 and WEIR_OFF: messages may be of any age */
+    int64_t keep_bytes_max;    /* 0: the default; WEIR_OFF: any number */
+    int64_t keep_free_percent; /* 0: the default; WEIR_OFF: none */
+    int print;                 /* enum print_mode */
+    const char *encoding;      /* NULL: UTF-8 */
+    int log_level;             /* enum weir_log_level, less WEIR_LOG_ERROR */
+    int log_format;            /* enum log_format */
     int crlf;
     int hex;
     int answers;             /* enum answer_mode */
@@ -125,6 +128,7 @@ enum option_type {
     OPTION_COUNT,     /* int64_t */
     OPTION_SIZE,      /* int64_t, bytes */
     OPTION_TIME,      /* int64_t, milliseconds */
+    OPTION_PERCENT,   /* int64_t */
     OPTION_MODE,      /* int64_t, permissions */
     OPTION_FRAME,     /* const char *, a framing SPEC that has been checked */
     OPTION_KEEPALIVE, /* the three keepalive members of a service */

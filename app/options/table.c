@@ -19,7 +19,9 @@
 #define GIB (1LL << 30)
 #define DAY_MS (24LL * 60 * 60 * 1000)
 #define TIME_MAX (365 * DAY_MS)
+#define KEEP_MAX (36500 * DAY_MS)
 #define MEMORY_MAX (1024 * GIB)
+#define STORE_MAX (1024 * 1024 * GIB)
 #define QUEUE_MAX (64 * GIB)
 #define COUNT_MAX (1LL << 30)
 #define CLIENTS_MAX (1LL << 28)
@@ -166,6 +168,19 @@ const struct option_spec option_specs[] = {
               "case), at all of it all do",
       .default_text = "64MiB", .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_SIZE,
       .target = GLOBAL(store_queue_bytes_max), .min = 1024 * 1024, .max = 64 * GIB },
+    { .name = "keep-for", .argument = "TIME", .environment = "WEIR_KEEP_FOR",
+      .help = "delete stored messages that are older", .default_text = "off", .commands = SERVE,
+      .scope = OPTION_GLOBAL, .type = OPTION_TIME, .target = GLOBAL(keep_for_ms), .min = 1000, .max = KEEP_MAX,
+      .off = true },
+    { .name = "keep-bytes", .argument = "SIZE", .environment = "WEIR_KEEP_BYTES",
+      .help = "delete the oldest messages when the store, with its log, would be larger",
+      .default_text = "10GiB, or a tenth of the file system if that is less", .commands = SERVE,
+      .scope = OPTION_GLOBAL, .type = OPTION_SIZE, .target = GLOBAL(keep_bytes_max), .min = 1024 * 1024,
+      .max = STORE_MAX, .off = true },
+    { .name = "keep-free", .argument = "PERCENT", .environment = "WEIR_KEEP_FREE",
+      .help = "delete the oldest messages when less of the file system is free, down to half of --keep-bytes",
+      .default_text = "5%", .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_PERCENT,
+      .target = GLOBAL(keep_free_percent), .min = 1, .max = 90, .off = true },
     { .name = "print", .argument = "MODE", .environment = "WEIR_PRINT",
       .help = "how connections and messages are shown on standard output; auto: text or hex on a terminal, off elsewhere",
       .default_text = "auto", .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_CHOICE,
