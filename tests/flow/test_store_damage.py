@@ -30,8 +30,9 @@ def check(path, *options):
 
 
 def contents(path):
-    """Of all files of the store and of its copies; but for the log's index, which holds nothing, and the lock."""
-    return {name: content_of(name) for name in glob.glob(path + "*") if not name.endswith(("-shm", ".lock"))}
+    """Of all files of the store and of its copies; but for those that hold nothing of it: the log's index, the lock, and
+    room that is kept free."""
+    return {name: content_of(name) for name in glob.glob(path + "*") if not name.endswith(("-shm", ".lock", ".reserve"))}
 
 
 def flip_in(path, content):
