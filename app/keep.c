@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal/damage.h"
 #include "journal/folder.h"
 #include "journal/wal.h"
 #include "notify.h"
@@ -91,28 +92,23 @@ static int prepare_folder(const struct keep *keep, const struct options *options
 
 /* A torn end is what a power cut leaves, and nothing that was confirmed is in it. Anything else is damage, and the
  * store stays as it is until somebody has decided. */
-static int check_log(const struct keep *keep, char error[KEEP_ERROR_BYTES_MAX])
+static int check_files(const struct keep *keep, char error[KEEP_ERROR_BYTES_MAX])
 {
-    char path[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
-    struct wal_report report;
-    char count[32] = "";
-    int err = 0;
+    char text[DAMAGE_TEXT_BYTES_MAX];
+    struct damage damage;
+    int err = damage_find(keep->path, &damage);
 
-    snprintf(path, sizeof(path), "%s-wal", keep->path);
-    err = wal_walk(path, &report);
-    if (!err && !report.is_damaged) err = wal_trim(path, keep->path, &report);
+    if (!err && damage.kind == DAMAGE_NONE) err = damage_trim(keep->path, &damage);
     if (err) {
-        snprintf(error, KEEP_ERROR_BYTES_MAX, "%.900s: %s", path, strerror(-err));
+        snprintf(error, KEEP_ERROR_BYTES_MAX, "store %.900s: %s", keep->path, strerror(-err));
         return err;
     }
-    if (!report.is_damaged) return 0;
-    if (report.lost_transactions > 0) /* not known when it is the log's header that cannot be read */
-        snprintf(count, sizeof(count), "%llu ", (unsigned long long)report.lost_transactions);
+    if (damage.kind == DAMAGE_NONE) return 0;
+    damage_describe(&damage, text);
     snprintf(error, KEEP_ERROR_BYTES_MAX,
-             "store %.900s: its log is damaged at byte %lld: behind it lie %scommits that cannot be read any more. "
-             "Nothing was changed. To go on without them, and with a copy kept aside: weir check --store PATH "
-             "--accept-loss",
-             keep->path, (long long)report.bad_offset, count);
+             "store %.400s: %s. Nothing was changed. To go on without them, and with a copy kept aside: "
+             "weir check --store %.400s --accept-loss",
+             keep->path, text, keep->path);
     return -EIO;
 }
 
@@ -127,6 +123,13 @@ static void on_state(bool is_good, const char *text, void *user)
         log_say(keep->log, WEIR_LOG_ERROR, "store",
                 "store %s: %s; nothing is read or acknowledged until it works, and it is tried again each second",
                 keep->path, text);
+}
+
+static void on_notice(const char *text, void *user)
+{
+    struct keep *const keep = user;
+
+    log_say(keep->log, WEIR_LOG_WARNING, "store", "store %s: %s", keep->path, text);
 }
 
 static void on_trimmed(const struct trim_news *news, void *user)
@@ -152,6 +155,7 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
     struct journal_config config = { .workers = workers,
                                      .queue_bytes_max = (size_t)options->store_queue_bytes_max,
                                      .on_state = on_state,
+                                     .on_notice = on_notice,
                                      .on_trimmed = on_trimmed };
     int err = 0;
 
@@ -170,7 +174,7 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
     if (!err) err = prepare_folder(keep, options, error);
     if (!err) keep->lock = folder_lock(keep->path, error);
     if (!err && keep->lock < 0) err = keep->lock;
-    if (!err) err = check_log(keep, error);
+    if (!err) err = check_files(keep, error);
     if (!err) err = folder_make_file(keep->path, error);
     if (!err) err = decide_retention(keep, options, error);
     config.limits = keep->retention.limits;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * app/check/check.c: weir check: says what serve would make of its options, or what a framing makes of some bytes, and
- * does nothing of it. Must never bind, resolve or start a thread. */
+ * does nothing of it; or whether a store is whole. Must never bind, resolve or start a thread. */
 #include "check.h"
 
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "clients/reply.h"
 #include "effect.h"
 #include "keep.h"
+#include "stored.h"
 #include "stream.h"
 #include "terminal/encoding.h"
 #include "terminal/hex.h"
@@ -235,6 +236,9 @@ static enum status check_stream(const struct options *options)
 
 enum status check_run(const struct options *options)
 {
+    if (check_is_of_store(options)) return check_stored(options->store, options->accept_loss);
+    if (options->accept_loss)
+        return status_usage(COMMAND_CHECK, "--accept-loss goes with --store PATH, and with nothing else");
     if (!options->sample_hex && !options->sample_file) return check_configuration(options);
     if (options->sample_hex && options->sample_file)
         return status_usage(COMMAND_CHECK, "--hex and --file exclude each other");

@@ -133,16 +133,22 @@ int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR
     return err;
 }
 
-int folder_make_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+int folder_sync_parent(const char *path)
 {
     char folder[FOLDER_PATH_BYTES_MAX];
+
+    parent_of(path, folder);
+    return sync_folder(folder);
+}
+
+int folder_make_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+{
     const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int err = fd < 0 ? -errno : 0;
 
     if (err == -EEXIST) return 0;
     if (fd >= 0) close(fd);
-    parent_of(path, folder);
-    if (!err) err = sync_folder(folder);
+    if (!err) err = folder_sync_parent(path);
     if (err) snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.500s: %s", path, strerror(-err));
     return err;
 }

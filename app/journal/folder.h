@@ -26,6 +26,9 @@ int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR
  * negative code with a sentence. */
 int folder_make_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
 
+/* Syncs the folder that path lies in: what was made, renamed or deleted there stays so. */
+int folder_sync_parent(const char *path);
+
 /* How large the file system is that path lies on, and how much of it is free for whoever is not root. Returns 0 or a
  * code. */
 int folder_space(const char *path, int64_t *ret_bytes, int64_t *ret_free_bytes);

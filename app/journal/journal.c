@@ -31,6 +31,7 @@ enum {
     OWED_MAX = 4096,             /* acknowledgements for one client */
     BATCH_BYTES = 256 * 1024,
     SPARE_BATCHES_MAX = 8,
+    AHEAD_MAX = 16, /* batches of a worker on their way, of which one need not be full */
     ACK_BYTES_USUAL = 256
 };
 
@@ -56,6 +57,7 @@ struct outbox {
     struct batch *filling; /* NULL: nothing yet this turn */
     struct batch *spares;  /* to fill */
     unsigned spare_count;
+    unsigned ahead;  /* batches handed to the writer, and not back */
     int64_t time_us; /* of this turn; 0: nobody has asked yet */
     TAILQ_HEAD(journal_clients, journal_client) paused;
     struct journal_clients unclosed;
@@ -160,6 +162,7 @@ static void hand_over(struct journal *journal, struct outbox *outbox)
 
     writer_put(journal->writer, outbox->filling);
     outbox->filling = NULL;
+    outbox->ahead++;
     if (atomic_fetch_add_explicit(&journal->queue_bytes, bytes, memory_order_relaxed) + bytes >
         journal->queue_bytes_max)
         set_input(journal, &journal->is_full, true);
@@ -329,6 +332,7 @@ static void go_through_returned(struct journal *journal, struct outbox *outbox)
     while (batch) {
         struct batch *const next = batch->next;
 
+        outbox->ahead--;
         atomic_fetch_sub_explicit(&journal->queue_bytes, batch->len, memory_order_relaxed);
         go_through(batch);
         keep_spare(outbox, batch);
@@ -372,6 +376,13 @@ static void on_trouble(const char *text, void *user)
 
     set_input(journal, &journal->is_failing, text != NULL);
     config->on_state(!text, text, config->user);
+}
+
+static void on_notice(const char *text, void *user)
+{
+    const struct journal *const journal = user;
+
+    journal->config.on_notice(text, journal->config.user);
 }
 
 static void on_trimmed(const struct trim_news *news, void *user)
@@ -513,7 +524,9 @@ void journal_turn(struct journal *journal, unsigned worker)
     outbox->time_us = 0;
     go_through_returned(journal, outbox);
     close_unclosed(outbox);
-    if (outbox->filling) hand_over(journal, outbox);
+    /* While the disk takes its time, turns share a batch: a thousand batches with a message each take a thousand times
+     * the memory of a batch. The next one that comes back brings the turn that hands it over. */
+    if (outbox->filling && outbox->ahead < AHEAD_MAX) hand_over(journal, outbox);
     if (!TAILQ_EMPTY(&outbox->paused)) resume_clients(journal, outbox);
 }
 
@@ -538,6 +551,7 @@ int journal_new(const struct journal_config *config, struct journal **ret, char 
         .limits = config->limits,
         .on_stored = on_stored,
         .on_trouble = on_trouble,
+        .on_notice = on_notice,
         .on_trimmed = on_trimmed,
         .user = journal,
     };

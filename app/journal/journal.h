@@ -39,6 +39,8 @@ struct journal_config {
     size_t queue_bytes_max; /* between the workers and the disk; 0: 64 MiB */
     /* A sentence for the log: the store has begun to fail, or (is_good) works again. The writer's thread. */
     void (*on_state)(bool is_good, const char *text, void *user);
+    /* The same of what is no failure. */
+    void (*on_notice)(const char *text, void *user);
     struct retain_limits limits; /* zeroed: everything is kept */
     /* Something was deleted. The writer's thread. */
     void (*on_trimmed)(const struct trim_news *news, void *user);

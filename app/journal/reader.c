@@ -246,6 +246,20 @@ static int read_number(struct reader *reader, sqlite3_stmt *statement, uint64_t 
     return row < 0 ? row : 0;
 }
 
+int reader_check_structure(struct reader *reader)
+{
+    sqlite3_stmt *statement = NULL;
+    const int code = sqlite3_prepare_v2(reader->db, "PRAGMA quick_check(1)", -1, &statement, NULL);
+    int row = code == SQLITE_OK ? step(reader, statement) : fail(reader, code);
+
+    if (row == 1) {
+        const char *const text = (const char *)sqlite3_column_text(statement, 0);
+        if (text && strcmp(text, "ok") != 0) row = fail_with(reader, -EIO, "its database is damaged: %s", text);
+    }
+    sqlite3_finalize(statement);
+    return row < 0 ? row : 0;
+}
+
 int reader_newest(struct reader *reader, uint64_t *ret_id)
 {
     return read_number(reader, reader->statements[NEWEST], ret_id);

@@ -79,6 +79,10 @@ int reader_each_connection(struct reader *reader,
 /* One message; -ENOENT without a sentence: there is none, or not any more. Its bytes are valid until the next call. */
 int reader_message(struct reader *reader, uint64_t id, struct stored_message *ret);
 
+/* Whether the database hangs together, every page of it; not its contents. It is one long transaction, so not for a
+ * store that a server has. */
+int reader_check_structure(struct reader *reader);
+
 /* Which messages are to be read. */
 struct reader_range {
     uint64_t after; /* those with a higher id */

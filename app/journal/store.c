@@ -134,12 +134,31 @@ static void forget_transaction(struct store *store)
     store->numbers_taken = 0; /* not known any more: taken anew with the next connection */
 }
 
+/* What the system said of the last call that failed on one of its files; 0: nothing. SQLite itself passes it on for
+ * some statements, and not for COMMIT. */
+static int system_error(struct store *store, int code)
+{
+    sqlite3_file *log = NULL;
+    int error = sqlite3_system_errno(store->db);
+
+    if ((code & 0xff) != SQLITE_IOERR || error) return error;
+    if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK && log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+    if (!error) sqlite3_file_control(store->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+    return error;
+}
+
+static void say_error(struct store *store, int code)
+{
+    const int system = system_error(store, code);
+
+    say(store, "%s%s%s", sqlite3_errmsg(store->db), system ? ": " : "", system ? strerror(system) : "");
+}
+
 /* Ends the transaction, and says why. */
 static enum store_outcome fail(struct store *store, int code)
 {
-    const int system = sqlite3_system_errno(store->db);
-
-    say(store, "%s%s%s", sqlite3_errmsg(store->db), system ? ": " : "", system ? strerror(system) : "");
+    say_error(store, code);
     if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     forget_transaction(store);
     store->is_full = (code & 0xff) == SQLITE_FULL;
@@ -164,6 +183,7 @@ static enum store_outcome run(struct store *store, enum statement which)
 static int set_pragma(struct store *store, const char *name, const char *value, const char *expected)
 {
     sqlite3_stmt *statement = NULL;
+    const char *found = NULL;
     char text[128];
     int code = SQLITE_OK;
 
@@ -172,8 +192,10 @@ static int set_pragma(struct store *store, const char *name, const char *value, 
     snprintf(text, sizeof(text), "PRAGMA %s", name);
     if (code == SQLITE_OK) code = sqlite3_prepare_v2(store->db, text, -1, &statement, NULL);
     if (code == SQLITE_OK) code = sqlite3_step(statement);
-    if (code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), expected) != 0) {
-        say(store, "cannot set %s to %s here: it is %s", name, value, sqlite3_column_text(statement, 0));
+    if (code == SQLITE_ROW) found = (const char *)sqlite3_column_text(statement, 0);
+    if (code == SQLITE_ROW && !found) code = SQLITE_NOMEM;
+    if (code == SQLITE_ROW && strcmp(found, expected) != 0) {
+        say(store, "cannot set %s to %s here: it is %s", name, value, found);
         code = SQLITE_MISUSE;
     }
     sqlite3_finalize(statement);
@@ -241,14 +263,15 @@ static int read_state(struct store *store)
 {
     int64_t deleted = 0, auto_vacuum = 0;
     int64_t message = 0, second = 0, connection = 0, taken = 0, page_bytes = 0;
-    int code = read_number(store, "SELECT coalesce(max(id), 0) FROM message", &message);
+    /* First: whoever writes between these readings is noticed later. */
+    int code = read_number(store, "PRAGMA data_version", &store->data_version);
 
+    if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(max(id), 0) FROM message", &message);
     if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(max(time), 0) FROM second", &second);
     if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(max(id), 0) FROM connection", &connection);
     if (code == SQLITE_OK)
         code = read_number(store, "SELECT coalesce((SELECT value FROM meta WHERE key = 'numbers_taken'), 1)", &taken);
     if (code == SQLITE_OK) code = read_number(store, "PRAGMA page_size", &page_bytes);
-    if (code == SQLITE_OK) code = read_number(store, "PRAGMA data_version", &store->data_version);
     if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(min(id), 1) - 1 FROM message", &deleted);
     if (code == SQLITE_OK) code = read_number(store, "PRAGMA auto_vacuum", &auto_vacuum);
     if (code != SQLITE_OK) return code;
@@ -333,10 +356,8 @@ int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTE
     return 0;
 
 failed:
-    snprintf(error, STORE_ERROR_BYTES_MAX, "store %s: %s", path,
-             store && store->text[0] ? store->text
-             : store && store->db    ? sqlite3_errmsg(store->db)
-                                     : strerror(ENOMEM));
+    if (store && store->db && !store->text[0]) say_error(store, code);
+    snprintf(error, STORE_ERROR_BYTES_MAX, "store %s: %s", path, store && store->db ? store->text : strerror(ENOMEM));
     store_close(store);
     return code == SQLITE_NOMEM ? -ENOMEM : code == SQLITE_FULL ? -ENOSPC : -EIO;
 }
@@ -348,6 +369,12 @@ void store_close(struct store *store)
         sqlite3_finalize(store->statements[i]);
     sqlite3_close(store->db);
     free(store);
+}
+
+void store_abandon(struct store *store)
+{
+    if (store) sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    store_close(store);
 }
 
 uint64_t store_next_connection(const struct store *store)
@@ -372,8 +399,9 @@ uint64_t store_last_message(const struct store *store)
 
 /* ---- A transaction ---- */
 
-/* Somebody else's commit since ours: what we know of the tables may be wrong. */
-static enum store_outcome check_foreign_writer(struct store *store)
+/* Somebody else's commit since ours: what we know of the tables may be wrong. (Or his checkpoint that began the log
+ * anew, which is as little his to do.) */
+enum store_outcome store_check_foreign_writer(struct store *store)
 {
     sqlite3_stmt *const statement = store->statements[DATA_VERSION];
     const int code = sqlite3_step(statement);
@@ -383,7 +411,7 @@ static enum store_outcome check_foreign_writer(struct store *store)
     if (code != SQLITE_ROW) return fail(store, code);
     if (version == store->data_version) return STORE_STORED;
     fail(store, SQLITE_ERROR);
-    say(store, "another program has written to it");
+    say(store, "another program has written to it, or moved its log to the database");
     return STORE_UNKNOWN;
 }
 
@@ -391,7 +419,7 @@ enum store_outcome store_begin(struct store *store)
 {
     const enum store_outcome outcome = run(store, BEGIN);
 
-    return outcome == STORE_STORED ? check_foreign_writer(store) : outcome;
+    return outcome == STORE_STORED ? store_check_foreign_writer(store) : outcome;
 }
 
 /* A row a second says where reading by time begins. */
@@ -702,5 +730,14 @@ enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left)
     if (code != SQLITE_OK) return fail(store, code);
     *ret_left = (int64_t)(pages - moved) * store->page_bytes;
     if (pages == moved) store->log_pages = 0;
+    return STORE_STORED;
+}
+
+enum store_outcome store_empty_log(struct store *store)
+{
+    const int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+    if (code != SQLITE_OK) return fail(store, code);
+    store->log_pages = 0;
     return STORE_STORED;
 }

@@ -30,6 +30,10 @@ int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTE
 /* NULL is accepted. What was not committed is not stored. */
 void store_close(struct store *store);
 
+/* The same without touching any file by its name: closing empties the log and deletes it, and the name may have become
+ * somebody else's. */
+void store_abandon(struct store *store);
+
 /* The first number that no connection of this store has had. */
 uint64_t store_next_connection(const struct store *store);
 
@@ -101,6 +105,13 @@ bool store_is_full(const struct store *store);
 /* Moves what is in the log to the database and syncs both, as far as no reader is in the way; the log begins anew after
  * that. *ret_left: bytes of the log that were left. */
 enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left);
+
+/* The same, and STORED only when nothing is left in the log, for whoever has it open: another file may then take its
+ * place. REFUSED: something reads it. */
+enum store_outcome store_empty_log(struct store *store);
+
+/* Outside a transaction: whether nobody else has written to the store since it was opened; UNKNOWN: somebody has. */
+enum store_outcome store_check_foreign_writer(struct store *store);
 
 /* The log's length, bytes. */
 int64_t store_log_bytes(const struct store *store);

@@ -11,17 +11,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "journal/damage.h"
+#include "journal/holder.h"
+#include "journal/place.h"
 
 enum {
     TRANSACTION_RECORDS_MAX = 32768,
     HEADS_EVERY_MS = 1000,
     RETRY_MS = 1000,
-    LOG_BYTES_IDLE = 1024 * 1024 /* a log as long as this is moved when nothing waits */
+    LOOK_MS = 500,                /* between two looks at the files' names, when no commit looks */
+    LOG_BYTES_IDLE = 1024 * 1024, /* a log as long as this is moved when nothing waits */
+    LOG_BYTES_NAMED = 256 * 1024 * 1024
 };
 
 struct writer {
     struct writer_config config;
     struct store *store; /* NULL: it failed, and has to be opened */
+    struct place place;  /* of its files, when it was opened */
     struct trim trim;    /* what deletes, within its limits */
     pthread_t thread;
     bool is_running;
@@ -36,6 +44,8 @@ struct writer {
     TAILQ_HEAD(head_list, head) stale; /* the store has an older word of them */
     int64_t heads_written_ms;
     int64_t tidied_ms;
+    int64_t looked_ms;
+    int64_t log_bytes_named; /* of a log that somebody holds: he is named at this length */
     bool is_in_trouble;
     char text[STORE_ERROR_BYTES_MAX];
 };
@@ -58,14 +68,16 @@ static void wait_until(struct writer *writer, int64_t deadline_ms)
 }
 
 /* When there is something to do though nothing comes: in trouble another try, without which what has stopped coming
- * would never come again. */
+ * would never come again; else a look at what others do to the store. */
 static int64_t next_tidy_ms(const struct writer *writer)
 {
     const int64_t trim_ms = trim_next_ms(&writer->trim);
-    const int64_t heads_ms = writer->heads_written_ms + HEADS_EVERY_MS;
+    const int64_t heads_ms = TAILQ_EMPTY(&writer->stale) ? INT64_MAX : writer->heads_written_ms + HEADS_EVERY_MS;
+    int64_t next_ms = writer->looked_ms + LOOK_MS;
 
-    if (writer->is_in_trouble) return writer->tidied_ms + RETRY_MS;
-    return TAILQ_EMPTY(&writer->stale) || trim_ms < heads_ms ? trim_ms : heads_ms;
+    if (writer->is_in_trouble) return writer->tidied_ms + writer->config.retry_ms;
+    if (trim_ms < next_ms) next_ms = trim_ms;
+    return heads_ms < next_ms ? heads_ms : next_ms;
 }
 
 /* Takes all that was put, behind what was taken before. Waits for it, but not longer than until tidy is due. Returns
@@ -77,12 +89,8 @@ static bool take(struct writer *writer)
 
     pthread_mutex_lock(&writer->lock);
     while (!writer->first && !writer->taken && !writer->is_stopping) {
-        if (due_ms == INT64_MAX) {
-            pthread_cond_wait(&writer->wakes, &writer->lock);
-        } else {
-            wait_until(writer, due_ms);
-            if (now_ms() >= due_ms) break;
-        }
+        wait_until(writer, due_ms);
+        if (now_ms() >= due_ms) break;
     }
     if (writer->first) {
         *writer->taken_last = writer->first;
@@ -138,7 +146,7 @@ static void end_trouble(struct writer *writer)
 /* Waits a second before the next try. Returns whether there is to be one: not when we are to stop. */
 static bool wait_for_retry(struct writer *writer)
 {
-    const int64_t deadline_ms = now_ms() + RETRY_MS;
+    const int64_t deadline_ms = now_ms() + writer->config.retry_ms;
     bool goes_on = false;
 
     pthread_mutex_lock(&writer->lock);
@@ -149,12 +157,99 @@ static bool wait_for_retry(struct writer *writer)
     return goes_on;
 }
 
+static void begin_trouble_of_place(struct writer *writer, enum place_file file)
+{
+    static const char *const names[PLACE_FILES] = {
+        [PLACE_DATABASE] = "file",
+        [PLACE_LOG] = "log (-wal)",
+        [PLACE_INDEX] = "index (-shm)",
+    };
+    char text[STORE_ERROR_BYTES_MAX], advice[STORE_ERROR_BYTES_MAX / 2] = "";
+
+    if (file == PLACE_DATABASE)
+        snprintf(advice, sizeof(advice),
+                 "; put the same file back, or copy what is needed out of /proc/%ld/fd and start the server anew",
+                 (long)getpid());
+    snprintf(text, sizeof(text), "its %s has been deleted, moved away or replaced by another while it was in use%s",
+             names[file], advice);
+    begin_trouble(writer, text);
+}
+
+/* Whether all files are in place. Behind a commit and before its acknowledgements: what is stored in a file without a
+ * name is not stored. */
+static bool look(struct writer *writer)
+{
+    const enum place_file lost = place_find_lost(&writer->place);
+
+    writer->looked_ms = now_ms();
+    if (lost == PLACE_FILES) return true;
+    begin_trouble_of_place(writer, lost);
+    return false;
+}
+
+/* Closes the store, if what will be opened in its stead is the same one. Without its file it stays open: that is the
+ * only way that is left to what is in it. A log that has lost its name is emptied into the database first. */
+static bool let_go(struct writer *writer)
+{
+    if (place_is_lost(&writer->place, PLACE_DATABASE)) {
+        begin_trouble_of_place(writer, PLACE_DATABASE);
+        return false;
+    }
+    if (writer->store && place_is_lost(&writer->place, PLACE_LOG)) {
+        if (store_empty_log(writer->store) != STORE_STORED || !place_is_free(&writer->place, PLACE_LOG)) {
+            begin_trouble_of_place(writer, PLACE_LOG);
+            return false;
+        }
+        store_abandon(writer->store);
+    } else {
+        store_close(writer->store);
+    }
+    writer->store = NULL;
+    return true;
+}
+
 static int open_store(struct writer *writer, char error[STORE_ERROR_BYTES_MAX])
 {
-    const int err = store_open(writer->config.path, &writer->store, error);
+    int err = store_open(writer->config.path, &writer->store, error);
 
-    if (!err) store_set_log_bytes_max(writer->store, writer->trim.config.limits.log_bytes_max);
+    if (err) return err;
+    err = place_note(&writer->place, writer->config.path);
+    writer->looked_ms = now_ms();
+    store_set_log_bytes_max(writer->store, writer->trim.config.limits.log_bytes_max);
+    if (!err) return 0;
+    snprintf(error, STORE_ERROR_BYTES_MAX, "store %.400s: one of its files is gone: %s", writer->config.path,
+             strerror(-err));
+    store_abandon(writer->store);
+    writer->store = NULL;
     return err;
+}
+
+/* A sentence of store_open's, for whoever says himself which store it is. */
+static const char *without_name(const struct writer *writer, const char *error)
+{
+    char name[STORE_ERROR_BYTES_MAX];
+    const int len = snprintf(name, sizeof(name), "store %s: ", writer->config.path);
+
+    return len < (int)sizeof(name) && strncmp(error, name, (size_t)len) == 0 ? error + len : error;
+}
+
+/* A log that could not be emptied when the store was closed is read anew, and up to its first bad frame: as at the
+ * start of the server. */
+static bool is_whole(struct writer *writer)
+{
+    char text[STORE_ERROR_BYTES_MAX], what[DAMAGE_TEXT_BYTES_MAX];
+    struct damage damage;
+    int err = damage_find(writer->config.path, &damage);
+
+    if (!err && damage.kind == DAMAGE_NONE) err = damage_trim(writer->config.path, &damage);
+    if (!err && damage.kind == DAMAGE_NONE) return true;
+    if (err)
+        snprintf(what, sizeof(what), "its log cannot be read: %s", strerror(-err));
+    else
+        damage_describe(&damage, what);
+    snprintf(text, sizeof(text), "%s; weir check says more once this server has ended", what);
+    begin_trouble(writer, text);
+    return false;
 }
 
 /* What came of the last transaction cannot be told, so all that SQLite remembers goes, and the file is asked. Moving
@@ -165,10 +260,9 @@ static bool reopen(struct writer *writer)
     char error[STORE_ERROR_BYTES_MAX];
     int64_t left = 0;
 
-    store_close(writer->store);
-    writer->store = NULL;
+    if (!let_go(writer) || !is_whole(writer)) return false;
     if (open_store(writer, error)) {
-        begin_trouble(writer, error);
+        begin_trouble(writer, without_name(writer, error));
         return false;
     }
     if (store_checkpoint(writer->store, &left) == STORE_STORED && left == 0) return true;
@@ -321,7 +415,10 @@ static bool store_some(struct writer *writer)
         restore_heads(writer, end);
         return true;
     }
-    if (outcome != STORE_STORED && writer->store) begin_trouble(writer, store_text(writer->store));
+    if (outcome != STORE_STORED && writer->store)
+        begin_trouble(writer, store_text(writer->store));
+    else if (outcome == STORE_STORED && !look(writer))
+        outcome = STORE_UNKNOWN;
     while (outcome == STORE_UNKNOWN && !reopen(writer))
         if (!wait_for_retry(writer)) return false;
     if (outcome == STORE_STORED || (outcome == STORE_UNKNOWN && ask_again(writer, end))) {
@@ -374,13 +471,35 @@ static enum store_outcome tidy_store(struct writer *writer)
     return move_log(writer, is_anything_put(writer) ? log_bytes_max : log_bytes_idle);
 }
 
+/* A reader that stays in its transaction costs disk, for as long as it stays; said again at twice the length. */
+static void name_who_holds_log(struct writer *writer)
+{
+    const int64_t len = store_log_bytes(writer->store);
+    char name[128], text[STORE_ERROR_BYTES_MAX];
+
+    if (len < writer->config.log_bytes_named) writer->log_bytes_named = writer->config.log_bytes_named;
+    if (len < writer->log_bytes_named) return;
+    writer->log_bytes_named *= 2;
+    holder_describe(holder_find(writer->place.files[PLACE_INDEX].device, writer->place.files[PLACE_INDEX].inode), name,
+                    sizeof(name));
+    snprintf(text, sizeof(text),
+             "its log has grown to %lld MiB: %s reads it, and it cannot begin anew before that ends",
+             (long long)(len / (1024 * 1024)), name);
+    writer->config.on_notice(text, writer->config.user);
+}
+
 static void tidy(struct writer *writer)
 {
     enum store_outcome outcome = STORE_STORED;
 
     writer->tidied_ms = now_ms();
     if (!writer->store && !reopen(writer)) return;
-    outcome = tidy_store(writer);
+    if (now_ms() >= writer->looked_ms + LOOK_MS) {
+        if (!look(writer) && !reopen(writer)) return;
+        outcome = store_check_foreign_writer(writer->store);
+    }
+    if (outcome == STORE_STORED) outcome = tidy_store(writer);
+    if (outcome == STORE_STORED) name_who_holds_log(writer);
     if (outcome == STORE_STORED) end_trouble(writer);
     note_tidied(writer, outcome);
 }
@@ -397,7 +516,7 @@ static void *run(void *user)
         if (!goes_on) return NULL;
         tidy(writer);
     }
-    if (!TAILQ_EMPTY(&writer->stale)) write_heads(writer);
+    if (writer->store && look(writer) && !TAILQ_EMPTY(&writer->stale)) write_heads(writer);
     return NULL;
 }
 
@@ -430,6 +549,8 @@ int writer_new(const struct writer_config *config, struct writer **ret, char err
         return err;
     }
     writer->config = *config;
+    if (!config->retry_ms) writer->config.retry_ms = RETRY_MS;
+    if (!config->log_bytes_named) writer->config.log_bytes_named = LOG_BYTES_NAMED;
     writer->last = &writer->first;
     writer->taken_last = &writer->taken;
     TAILQ_INIT(&writer->stale);
@@ -466,6 +587,14 @@ static uint64_t count_left(struct batch *batch)
     return count;
 }
 
+/* The end of a store that is not in its place. */
+static void leave(struct writer *writer)
+{
+    if (!place_is_lost(&writer->place, PLACE_DATABASE)) store_empty_log(writer->store);
+    store_abandon(writer->store);
+    writer->store = NULL;
+}
+
 uint64_t writer_stop(struct writer *writer)
 {
     int64_t left = 0;
@@ -478,6 +607,7 @@ uint64_t writer_stop(struct writer *writer)
         pthread_join(writer->thread, NULL);
         writer->is_running = false;
     }
+    if (writer->store && place_find_lost(&writer->place) != PLACE_FILES) leave(writer);
     if (writer->store && !TAILQ_EMPTY(&writer->stale)) write_heads(writer); /* of those whose end is not stored */
     if (writer->store && TAILQ_EMPTY(&writer->stale) && store_seal(writer->store) == STORE_STORED)
         store_checkpoint(writer->store, &left);

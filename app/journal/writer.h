@@ -23,10 +23,16 @@ struct writer_config {
     void (*on_stored)(struct batch *batch, void *user);
     /* On the writer's thread: the store has begun to fail, with the reason; or text is NULL: it works again. */
     void (*on_trouble)(const char *text, void *user);
+    /* On the writer's thread: something that somebody should know of, though all is stored. */
+    void (*on_notice)(const char *text, void *user);
     /* On the writer's thread: something was deleted. */
     void (*on_trimmed)(const struct trim_news *news, void *user);
     void *user;
     struct retain_limits limits; /* zeroed: everything is kept */
+
+    /* For tests. */
+    int64_t log_bytes_named; /* who keeps a log of this length from beginning anew is named; 0: 256 MiB */
+    int retry_ms;            /* 0: a second */
 };
 
 /* Opens the store (store_open's codes and sentences), and starts nothing yet. */

@@ -114,6 +114,7 @@ struct options {
     int64_t silence_ms;      /* 0: as long as it takes */
     const char *sample_hex;  /* what `check` is to decode; NULL: nothing */
     const char *sample_file; /* the same, in a file */
+    int accept_loss;         /* `check` gives up what is damaged in a store */
     struct bench_options bench;
     struct history_options history;
     int help;

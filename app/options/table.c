@@ -210,6 +210,9 @@ const struct option_spec option_specs[] = {
       .commands = CHECK, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = GLOBAL(sample_hex) },
     { .name = "file", .argument = "FILE", .help = "the same with the bytes of a file; - is standard input",
       .commands = CHECK, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = GLOBAL(sample_file) },
+    { .name = "accept-loss",
+      .help = "with --store PATH: give up what cannot be read of a damaged store, after copying its files aside",
+      .commands = CHECK, .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = GLOBAL(accept_loss) },
 
     { .name = "crlf", .letter = 'C', .help = "end each line that is sent with CRLF in place of LF", .commands = CONNECT,
       .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = GLOBAL(crlf) },
@@ -393,22 +396,27 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
     },
     [COMMAND_CHECK] = {
         .name = "check",
-        .summary = "say what a configuration means, or how bytes are cut into messages",
+        .summary = "say what a configuration means, how bytes are cut, or whether a store is whole",
         .usage = "[--config FILE | serve options]\n"
-                 "       weir check --frame SPEC [--max-frame SIZE] [--too-long WHAT] --hex BYTES | --file FILE",
+                 "       weir check --frame SPEC [--max-frame SIZE] [--too-long WHAT] --hex BYTES | --file FILE\n"
+                 "       weir check --store PATH [--accept-loss]",
         .endpoints_max = SIZE_MAX,
         .about = "Reads the options of weir serve as it would, and serves nothing: prints what is in effect for each\n"
                  "listener and for the server, one line each: whose, the option, where its value comes from, the value.\n"
                  "With --hex or --file it cuts bytes into messages and prints these, and what is left over.\n"
+                 "With --store PATH and nothing else it reads all of a store and compares checksums; nothing is\n"
+                 "changed. With --accept-loss what cannot be read of a damaged one is given up, after its files were\n"
+                 "copied to PATH.damaged-TIME beside it; no server may have it then.\n"
                  "\n"
-                 "Exit status: 0 all is well, 1 the file cannot be read or the bytes are malformed, 2 something in\n"
-                 "the configuration is wrong.",
+                 "Exit status: 0 all is well, 1 the file cannot be read, the bytes are malformed or the store is\n"
+                 "damaged, 2 something in the configuration is wrong.",
         .examples = "  weir check --config weir.yaml                 is it right, and what does it mean\n"
                     "  weir check :5023 --frame line                 the same of a command line\n"
                     "  weir check --frame length:u16be --hex '00 03 61 62 63 00'\n"
                     "                                                one message, and one byte left over\n"
                     "  weir check --frame 'delimiter:\\x03' --file capture.bin\n"
-                    "                                                a file as a device would send it\n",
+                    "                                                a file as a device would send it\n"
+                    "  weir check --store 8000.db                    is every message as it was stored\n",
     },
     [COMMAND_LOG] = {
         .name = "log",

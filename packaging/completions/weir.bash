@@ -135,7 +135,7 @@ _weir() {
         --config) is_file=yes ;;
         --hex) ;;
         --file) is_file=yes ;;
-        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --ack --ack-when --ack-truncated --store-replies --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --store --store-on-network --store-queue --keep-for --keep-bytes --keep-free --print --encoding --log-level --log-format --config --hex --file --help -h' ;;
+        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --ack --ack-when --ack-truncated --store-replies --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --store --store-on-network --store-queue --keep-for --keep-bytes --keep-free --print --encoding --log-level --log-format --config --hex --file --accept-loss --help -h' ;;
         esac
         ;;
     log)

@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <sqlite3.h>
@@ -17,7 +19,14 @@
 #include "journal/writer.h"
 #include "scratch.h"
 
-enum { PRODUCERS = 2, BATCHES = 500, RECORDS = 3, BATCH_BYTES = 1024, DEADLINE_S = 60 };
+enum {
+    PRODUCERS = 2,
+    BATCHES = 500,
+    RECORDS = 3,
+    BATCH_BYTES = 1024,
+    DEADLINE_S = 60,
+    LOG_BYTES_NAMED = 2 * 1024 * 1024
+};
 
 static char path[SCRATCH_BYTES_MAX];
 static struct writer *writer;
@@ -29,8 +38,9 @@ static struct {
     uint64_t batches[PRODUCERS];  /* that came back */
     uint64_t next_seq[PRODUCERS]; /* of the next message that should */
     unsigned wrong;               /* batches out of order, or without ids */
-    unsigned troubles, mends;
-    char text[STORE_ERROR_BYTES_MAX]; /* of the first trouble */
+    unsigned troubles, mends, notices;
+    char notice[STORE_ERROR_BYTES_MAX]; /* the last one */
+    char text[STORE_ERROR_BYTES_MAX];   /* of the first trouble */
 } seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
 static void on_stored(struct batch *batch, void *user)
@@ -59,6 +69,21 @@ static void on_trouble(const char *text, void *user)
     seen.mends += text == NULL;
     pthread_cond_signal(&seen.changed);
     pthread_mutex_unlock(&seen.lock);
+}
+
+static void on_notice(const char *text, void *user)
+{
+    (void)user;
+    pthread_mutex_lock(&seen.lock);
+    snprintf(seen.notice, sizeof(seen.notice), "%s", text);
+    seen.notices++;
+    pthread_cond_signal(&seen.changed);
+    pthread_mutex_unlock(&seen.lock);
+}
+
+static bool is_told(void)
+{
+    return seen.notices > 0;
 }
 
 static bool is_in_trouble(void)
@@ -92,7 +117,11 @@ static void wait_for(bool (*is_so)(void))
 
 static void open_writer(void)
 {
-    const struct writer_config config = { .path = path, .on_stored = on_stored, .on_trouble = on_trouble };
+    const struct writer_config config = { .path = path,
+                                          .on_stored = on_stored,
+                                          .on_trouble = on_trouble,
+                                          .on_notice = on_notice,
+                                          .log_bytes_named = LOG_BYTES_NAMED };
     char error[STORE_ERROR_BYTES_MAX] = "";
 
     if (writer_new(&config, &writer, error)) fail_msg("%s", error);
@@ -120,7 +149,7 @@ static int setup(void **state)
         seen.batches[i] = 0;
         seen.next_seq[i] = 1;
     }
-    seen.wrong = seen.troubles = seen.mends = 0;
+    seen.wrong = seen.troubles = seen.mends = seen.notices = 0;
     return folder_make_file(scratch_path("w.db", path), error);
 }
 
@@ -348,6 +377,96 @@ static void another_writer_is_named_and_nothing_is_lost_or_doubled(void **state)
     expect_rows(1, 2);
 }
 
+/* A process of its own that, once it is given a byte, begins to read and says so, and goes on until its input ends.
+ * Made before the store is open: SQLite must not be carried across a fork. */
+struct reader {
+    pid_t pid;
+    int input, output;
+};
+
+static void read_for_long(int input, int output)
+{
+    sqlite3 *db = NULL;
+    char byte = 0;
+
+    if (read(input, &byte, 1) != 1) _exit(1);
+    if (sqlite3_open(path, &db) || sqlite3_exec(db, "BEGIN; SELECT * FROM message", NULL, NULL, NULL)) _exit(2);
+    if (write(output, &byte, 1) != 1 || read(input, &byte, 1) != 0) _exit(3);
+    sqlite3_close(db);
+    _exit(0);
+}
+
+static struct reader make_reader(void)
+{
+    int input[2], output[2];
+    struct reader reader;
+
+    assert_int_equal(pipe(input), 0);
+    assert_int_equal(pipe(output), 0);
+    reader = (struct reader){ .pid = fork(), .input = input[1], .output = output[0] };
+    assert_true(reader.pid >= 0);
+    if (reader.pid == 0) {
+        close(input[1]);
+        read_for_long(input[0], output[1]);
+    }
+    close(input[0]);
+    close(output[1]);
+    return reader;
+}
+
+static void begin_reading(const struct reader *reader)
+{
+    char byte = 0;
+
+    assert_int_equal(write(reader->input, &byte, 1), 1);
+    assert_int_equal(read(reader->output, &byte, 1), 1);
+}
+
+static void end_reading(const struct reader *reader)
+{
+    int status = 0;
+
+    close(reader->input);
+    close(reader->output);
+    assert_int_equal(waitpid(reader->pid, &status, 0), reader->pid);
+    assert_int_equal(status, 0);
+}
+
+static uint64_t batches_put;
+
+static bool are_all_back(void)
+{
+    return seen.batches[0] == batches_put;
+}
+
+static void who_holds_the_log_is_named(void **state)
+{
+    const struct reader reader = make_reader();
+    struct head head = { .connection = 1 };
+    char name[32];
+
+    (void)state;
+    open_writer();
+    begin_reading(&reader);
+    assert_int_equal(writer_start(writer), 0);
+    for (batches_put = 1; batches_put <= 400; batches_put++) { /* each a commit of its own, and a page of the log */
+        struct batch *const batch = make_batch(0);
+
+        if (batches_put == 1) add_open(batch, &head);
+        add_message(batch, &head, batches_put);
+        writer_put(writer, batch);
+        wait_for(are_all_back);
+    }
+    wait_for(is_told);
+    end_reading(&reader);
+    end_writer();
+    snprintf(name, sizeof(name), "process %d (", (int)reader.pid);
+    if (!strstr(seen.notice, name)) fail_msg("%s: not %s", seen.notice, name);
+    assert_int_equal(seen.notices, 1);
+    assert_int_equal(seen.troubles, 0);
+    expect_rows(1, 400);
+}
+
 static void what_could_not_be_stored_is_counted_at_the_end(void **state)
 {
     struct head head = { .connection = 1 };
@@ -390,6 +509,7 @@ int main(void)
         WRITER_TEST(no_number_comes_again),
         WRITER_TEST(what_is_refused_is_kept_and_tried_again),
         WRITER_TEST(another_writer_is_named_and_nothing_is_lost_or_doubled),
+        WRITER_TEST(who_holds_the_log_is_named),
         WRITER_TEST(what_could_not_be_stored_is_counted_at_the_end),
         WRITER_TEST(what_was_never_started_is_freed),
     };

@@ -26,7 +26,7 @@ AT_ONCE = min(3, max(2, os.cpu_count() or 1))
 STATUS_SKIPPED = 77
 SLOW = ["bench_misbehave", "examples", "flood", "library_bounds", "library_closing", "library_input",
         "library_listeners", "library_threads", "library_timeouts", "readme", "runner", "serve_blocked_output",
-        "serve_limits", "serve_stop"]
+        "serve_limits", "serve_stop", "store_faults"]
 MARK = "WEIR_FLOW_TEST"  # in the environment of a test and all that it starts, with a value of its own
 
 

@@ -425,7 +425,7 @@ def test_check_says_where_messages_would_be_stored():
     assert checked("127.0.0.1:0") == checked("fd:77") == ("default", "/state/weir/PORT.db")
     assert checked(STATE_DIRECTORY="/var/lib/weir") == ("default", "/var/lib/weir/8000.db")
     assert checked("--store", "auto") == ("command-line", "/state/weir/8000.db")
-    assert checked("--store", "/x/y.db") == ("command-line", "/x/y.db")
+    assert checked("--store", "/x/y.db", "8000") == ("command-line", "/x/y.db")
     assert checked("--store", "none") == ("command-line", "none")
     assert checked(WEIR_STORE="none") == ("WEIR_STORE", "none")
     assert not os.path.exists("/state")

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/check/stored.c: the order is that of a server's start: the lock, the log's walk, and only then SQLite. Must never
+ * change a file unless asked to, nor one whose copy is not on disk, nor a store that a server has. */
+#include "stored.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "journal/damage.h"
+#include "journal/reader.h"
+#include "journal/store.h"
+
+enum { SENTENCE_BYTES_MAX = 2 * FOLDER_PATH_BYTES_MAX, PROGRESS_MS = 200 };
+
+bool check_is_of_store(const struct options *options)
+{
+    bool is_store_given = false;
+
+    if (options->endpoint_count || options->config) return false;
+    if (options->store && (strcmp(options->store, "auto") == 0 || strcmp(options->store, "none") == 0)) return false;
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option_setting *const setting = options_setting(options, &options->common, &option_specs[i]);
+        const bool is_given = setting->text && setting->source == SOURCE_ARGUMENTS;
+        const bool is_store = strcmp(option_specs[i].name, "store") == 0;
+
+        if (is_given && !is_store && strcmp(option_specs[i].name, "accept-loss") != 0) return false;
+        is_store_given |= is_given && is_store;
+    }
+    return is_store_given;
+}
+
+static enum status fail(int err, const char *path, const char *text)
+{
+    char sentence[SENTENCE_BYTES_MAX];
+
+    snprintf(sentence, sizeof(sentence), "store %.900s: %.1100s", path, text);
+    return status_error(COMMAND_CHECK, err, sentence);
+}
+
+/* ---- The messages ---- */
+
+struct walk {
+    struct reader *reader;
+    uint64_t newest; /* id */
+    int64_t newest_time_us;
+    uint64_t messages;
+    uint64_t damaged;       /* of these */
+    uint64_t first_damaged; /* id */
+    bool shows_progress;
+    int64_t shown_ms;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static void show_progress(struct walk *walk, uint64_t id)
+{
+    if (!walk->shows_progress || now_ms() < walk->shown_ms + PROGRESS_MS) return;
+    walk->shown_ms = now_ms();
+    fprintf(stderr, "\r%" PRIu64 " messages, %" PRIu64 "%%", walk->messages,
+            walk->newest ? (uint64_t)((double)id / (double)walk->newest * 100) : 100);
+    fflush(stderr);
+}
+
+static void end_progress(const struct walk *walk)
+{
+    if (walk->shows_progress && walk->shown_ms) fputs("\r\033[K", stderr);
+}
+
+static void see(struct walk *walk, const struct stored_message *message)
+{
+    walk->messages++;
+    walk->newest_time_us = message->time_us;
+    if (!message->is_damaged) return;
+    if (walk->damaged++ == 0) walk->first_damaged = message->id;
+}
+
+/* Each message is read, and its checksum with it. */
+static int walk_messages(struct walk *walk)
+{
+    struct reader_range range = { .after = 0 };
+    struct reader_page page;
+    int err = reader_newest(walk->reader, &walk->newest);
+
+    range.until = walk->newest;
+    while (!err && range.after < range.until) {
+        err = reader_read(walk->reader, &range, &page);
+        for (size_t i = 0; i < page.count && !err; i++)
+            see(walk, &page.messages[i]);
+        show_progress(walk, range.after);
+    }
+    end_progress(walk);
+    return err;
+}
+
+/* ---- What is said of it ---- */
+
+static int64_t size_of(const char *path, const char *end)
+{
+    char name[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
+    struct stat status;
+
+    snprintf(name, sizeof(name), "%s%s", path, end);
+    return stat(name, &status) == 0 ? (int64_t)status.st_size : 0;
+}
+
+static void print_summary(const char *path, const struct walk *walk)
+{
+    const time_t seconds = (time_t)(walk->newest_time_us / 1000000);
+    char time[32];
+    struct tm utc;
+
+    strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
+    printf("messages  %" PRIu64 "\n", walk->messages);
+    if (walk->messages) printf("newest    %" PRIu64 " of %s\n", walk->newest, time);
+    printf("size      %" PRId64 " bytes, and %" PRId64 " of log\n", size_of(path, ""), size_of(path, "-wal"));
+}
+
+static enum status say_what_is_wrong(const char *path, const struct walk *walk)
+{
+    char text[SENTENCE_BYTES_MAX / 2];
+
+    if (walk->damaged == 0) return STATUS_DONE;
+    snprintf(text, sizeof(text),
+             "%" PRIu64 " messages are not what was stored: their checksums say so. The first is message %" PRIu64
+             ". They stay where they are, and weir log marks them",
+             walk->damaged, walk->first_damaged);
+    return fail(-EIO, path, text);
+}
+
+static enum status fail_unreadable(const char *path, const char *reason)
+{
+    char sentence[SENTENCE_BYTES_MAX];
+
+    snprintf(sentence, sizeof(sentence),
+             "%s. Nothing was changed. What can still be read: sqlite3 %.400s .recover; to go on serving, name another "
+             "store",
+             reason, path);
+    return status_error(COMMAND_CHECK, -EIO, sentence);
+}
+
+/* The whole structure is looked at only while no server waits for the log that this holds. */
+static enum status check_messages(const char *path, bool is_in_use)
+{
+    char error[READER_ERROR_BYTES_MAX];
+    struct walk walk = { .shows_progress = isatty(STDERR_FILENO) };
+    enum status status = STATUS_DONE;
+    int err = reader_open(path, &walk.reader, error);
+
+    if (err == -ENODATA) {
+        print_summary(path, &walk);
+        return STATUS_DONE;
+    }
+    if (err) return err == -EIO ? fail_unreadable(path, error) : status_error(COMMAND_CHECK, err, error);
+    err = walk_messages(&walk);
+    if (!err && !is_in_use) err = reader_check_structure(walk.reader);
+    if (!err) print_summary(path, &walk);
+    status = err ? fail_unreadable(path, reader_text(walk.reader)) : say_what_is_wrong(path, &walk);
+    reader_close(walk.reader);
+    return status;
+}
+
+/* ---- Giving up what is lost ---- */
+
+/* SQLite takes the log up to the damage; moving that to the database leaves none. */
+static enum status drop_end_of_log(const char *path)
+{
+    char error[STORE_ERROR_BYTES_MAX];
+    struct store *store = NULL;
+    enum status status = STATUS_DONE;
+
+    if (store_open(path, &store, error)) return status_error(COMMAND_CHECK, -EIO, error);
+    if (store_empty_log(store) != STORE_STORED) status = fail(-EIO, path, store_text(store));
+    store_close(store);
+    return status;
+}
+
+/* A log that belongs to nothing. */
+static enum status drop_log(const char *path)
+{
+    static const char *const ends[] = { "", "-wal", "-shm" };
+    char name[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
+    int err = 0;
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && !err; i++) {
+        snprintf(name, sizeof(name), "%s%s", path, ends[i]);
+        if (unlink(name) != 0 && errno != ENOENT) err = -errno;
+    }
+    if (!err) err = folder_sync_parent(path);
+    return err ? fail(err, path, strerror(-err)) : STATUS_DONE;
+}
+
+static enum status accept(const char *path, const struct damage *damage)
+{
+    char name[DAMAGE_NAME_BYTES_MAX], text[DAMAGE_TEXT_BYTES_MAX];
+    const int err = damage_set_aside(path, name);
+    enum status status = STATUS_DONE;
+
+    if (err) {
+        snprintf(text, sizeof(text), "no copy of it could be made: %s. Nothing was changed", strerror(-err));
+        return fail(err, path, text);
+    }
+    damage_describe(damage, text);
+    printf("copied to %s%s\n", name, damage->kind == DAMAGE_DATABASE ? "-wal" : " and -wal");
+    fflush(stdout);
+    status = damage->kind == DAMAGE_DATABASE ? drop_log(path) : drop_end_of_log(path);
+    if (status == STATUS_DONE) printf("given up: %s\n", text);
+    if (status == STATUS_DONE && damage->kind == DAMAGE_DATABASE) puts("a server now begins a new store there");
+    return status;
+}
+
+static enum status report(const char *path, const struct damage *damage)
+{
+    char text[DAMAGE_TEXT_BYTES_MAX], sentence[SENTENCE_BYTES_MAX];
+
+    damage_describe(damage, text);
+    snprintf(sentence, sizeof(sentence),
+             "%s. Nothing was changed. To go on without them, and with a copy kept aside: weir check --store %.900s "
+             "--accept-loss",
+             text, path);
+    return fail(-EIO, path, sentence);
+}
+
+/* ---- In order ---- */
+
+static enum status check_unused(const char *path, bool accept_loss)
+{
+    struct damage damage;
+    const int err = damage_find(path, &damage);
+    enum status status = STATUS_DONE;
+
+    if (err) return fail(err, path, strerror(-err));
+    if (damage.kind == DAMAGE_NONE) {
+        status = check_messages(path, false);
+        if (status == STATUS_DONE && accept_loss) puts("all is well, and nothing was changed");
+        return status;
+    }
+    if (accept_loss) status = accept(path, &damage);
+    if (status == STATUS_DONE && size_of(path, "") > 0) status = check_messages(path, false);
+    return status == STATUS_DONE && !accept_loss ? report(path, &damage) : status;
+}
+
+enum status check_stored(const char *path, bool accept_loss)
+{
+    char error[FOLDER_ERROR_BYTES_MAX] = "";
+    enum status status = STATUS_DONE;
+    int lock = -1;
+
+    if (strlen(path) >= FOLDER_PATH_BYTES_MAX) return fail(-ENAMETOOLONG, path, strerror(ENAMETOOLONG));
+    if (access(path, F_OK) != 0 && size_of(path, "-wal") == 0) return fail(-errno, path, strerror(errno));
+    lock = folder_lock(path, error);
+    if (lock == -EBUSY && !accept_loss) {
+        printf("in use    by a server: its log is not looked at\n");
+        status = check_messages(path, true);
+    } else {
+        status = lock < 0 ? status_error(COMMAND_CHECK, lock, error) : check_unused(path, accept_loss);
+    }
+    folder_unlock(lock);
+    return status == STATUS_DONE ? status_stdout() : status;
+}
