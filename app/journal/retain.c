@@ -15,7 +15,8 @@ enum { FREE_PERCENT = 5 };
 static const int64_t bytes_least = 1 * MIB;
 static const int64_t bytes_most = 10 * GIB;
 
-static const int64_t log_most = 16 * MIB;
+/* While it is moved to the database, acknowledgements wait: 4 MiB take some 10 ms. */
+static const int64_t log_most = 4 * MIB;
 
 static int64_t clamp(int64_t value, int64_t least, int64_t most)
 {

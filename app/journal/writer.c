@@ -508,6 +508,7 @@ static void *run(void *user)
 {
     struct writer *const writer = user;
 
+    pthread_setname_np(pthread_self(), "weir-store");
     while (take(writer)) {
         bool goes_on = true;
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,9 +40,19 @@ static struct {
     uint64_t next_seq[PRODUCERS]; /* of the next message that should */
     unsigned wrong;               /* batches out of order, or without ids */
     unsigned troubles, mends, notices;
+    off_t log_bytes_max;                /* of what was seen of the log's file */
     char notice[STORE_ERROR_BYTES_MAX]; /* the last one */
     char text[STORE_ERROR_BYTES_MAX];   /* of the first trouble */
 } seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static off_t log_bytes(void)
+{
+    char name[SCRATCH_BYTES_MAX + sizeof("-wal")];
+    struct stat status;
+
+    snprintf(name, sizeof(name), "%s-wal", path);
+    return stat(name, &status) ? 0 : status.st_size;
+}
 
 static void on_stored(struct batch *batch, void *user)
 {
@@ -49,6 +60,7 @@ static void on_stored(struct batch *batch, void *user)
 
     (void)user;
     pthread_mutex_lock(&seen.lock);
+    if (log_bytes() > seen.log_bytes_max) seen.log_bytes_max = log_bytes();
     seen.batches[batch->worker]++;
     for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record)) {
         if (record->kind != RECORD_MESSAGE) continue;
@@ -150,6 +162,7 @@ static int setup(void **state)
         seen.next_seq[i] = 1;
     }
     seen.wrong = seen.troubles = seen.mends = seen.notices = 0;
+    seen.log_bytes_max = 0;
     return folder_make_file(scratch_path("w.db", path), error);
 }
 
@@ -271,6 +284,31 @@ static void every_batch_comes_back_once_and_in_order(void **state)
     assert_int_equal(seen.wrong, 0);
     assert_int_equal(seen.troubles, 0);
     expect_rows(PRODUCERS, BATCHES * RECORDS);
+}
+
+/* A long log takes long to move, and acknowledgements wait for that; so it is moved between two transactions, also
+ * while all of what waits was taken at once. */
+static void the_log_stays_short_however_much_waits(void **state)
+{
+    enum { LARGE_BATCHES = 24, MIB = 1024 * 1024 };
+    unsigned char *const bytes = calloc(1, MIB);
+    struct head head = { .connection = 1 };
+
+    (void)state;
+    assert_non_null(bytes);
+    open_writer();
+    for (unsigned i = 0; i < LARGE_BATCHES; i++) {
+        struct batch *const batch = batch_new(0, record_bytes(MIB));
+
+        assert_non_null(batch);
+        add(batch, &head, RECORD_SENT, bytes, MIB);
+        writer_put(writer, batch);
+    }
+    assert_int_equal(writer_start(writer), 0);
+    end_writer();
+    free(bytes);
+    assert_int_equal(seen.batches[0], LARGE_BATCHES);
+    assert_in_range(seen.log_bytes_max, 4 * MIB, 10 * MIB);
 }
 
 /* They are written once a second; at the end no connection's last message is left to be found, though the last second
@@ -505,6 +543,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WRITER_TEST(every_batch_comes_back_once_and_in_order),
+        WRITER_TEST(the_log_stays_short_however_much_waits),
         WRITER_TEST(the_heads_are_written_at_the_end),
         WRITER_TEST(no_number_comes_again),
         WRITER_TEST(what_is_refused_is_kept_and_tried_again),
