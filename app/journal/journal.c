@@ -215,13 +215,17 @@ static struct record *add_record(struct journal_client *client, enum record_kind
     return record;
 }
 
-/* Most messages are ASCII, and seen to be in a loop without a branch. */
+/* Most messages are ASCII, and seen to be in a loop without a branch, which compilers do for many bytes at once. */
 static bool is_plain(struct weir_bytes bytes)
 {
     unsigned char odd = 0;
 
-    for (size_t i = 0; i < bytes.len; i++)
-        odd |= (unsigned char)((unsigned char)(bytes.data[i] - ' ') > '~' - ' ');
+    for (size_t i = 0; i < bytes.len; i++) {
+        const unsigned char byte = bytes.data[i];
+        const bool is_visible = (unsigned char)(byte - ' ') <= '~' - ' ';
+
+        odd |= (unsigned char)!(is_visible | (byte == '\t') | (byte == '\n') | (byte == '\r'));
+    }
     return !odd;
 }
 
