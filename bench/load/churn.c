@@ -13,7 +13,7 @@ static struct {
 static void begin(struct connection *connection)
 {
     connection_open(connection);
-    connection->to_send = options.message_bytes;
+    connection->to_send = options.wire_bytes;
     connection_send(connection);
     if (connection->sent < connection->to_send) die("a new connection does not take a message");
 }
@@ -40,7 +40,7 @@ void run_churn(double seconds, struct result *ret)
     for (unsigned long i = 0; i < options.connections; i++)
         begin(&connections[i]);
     while (churn.open > 0)
-        if (!connections_wait(STALLED_MS, on_event)) die("%lu connections have no answer", churn.open);
+        if (!connections_wait(STALLED_US, on_event)) die("%lu connections have no answer", churn.open);
     ret->messages = churn.answered;
     ret->seconds = (double)(now_ns() - start_ns) / 1e9;
 }

@@ -15,27 +15,12 @@
 
 #include "load.h"
 
-enum { RECEIVE_BYTES = 256 * 1024, EVENTS_MAX = 512, SOURCES = 16 };
+enum { EVENTS_MAX = 512, SOURCES = 16 };
 
 struct connection *connections;
 
 static int epoll_fd;
 static unsigned char received[RECEIVE_BYTES];
-static unsigned char *pattern; /* whole messages, one behind the other: any stretch of the stream lies in it */
-static size_t pattern_bytes;
-
-static void make_pattern(void)
-{
-    size_t stretch = options.depth * options.message_bytes;
-    if (stretch < RECEIVE_BYTES) stretch = RECEIVE_BYTES;
-    pattern_bytes = stretch + options.message_bytes;
-    pattern = malloc(pattern_bytes);
-    if (pattern == NULL) die("out of memory");
-    for (size_t i = 0; i < pattern_bytes; i++) {
-        size_t at = i % options.message_bytes;
-        pattern[i] = at + 1 == options.message_bytes ? '\n' : (unsigned char)('!' + at % 89);
-    }
-}
 
 void connections_init(void)
 {
@@ -46,7 +31,7 @@ void connections_init(void)
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     connections = calloc(options.connections, sizeof(*connections));
     if (epoll_fd < 0 || connections == NULL) die("cannot start: %s", strerror(errno));
-    make_pattern();
+    answers_init();
 }
 
 static void watch(int op, struct connection *connection, uint32_t events)
@@ -75,13 +60,15 @@ void connection_open(struct connection *connection)
                                          .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int on = 1;
 
-    *connection = (struct connection){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    *connection =
+        (struct connection){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .pattern = connection->pattern };
     if (connection->fd < 0) die("socket: %s", strerror(errno));
     choose_source(connection->fd);
     if (connect(connection->fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
         die("connect to 127.0.0.1:%d: %s", options.port, strerror(errno));
     if (setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
         die("TCP_NODELAY: %s", strerror(errno));
+    answers_greet(connection);
     watch(EPOLL_CTL_ADD, connection, EPOLLIN);
 }
 
@@ -107,11 +94,11 @@ void connections_rewind(void)
 
 void connection_send(struct connection *connection)
 {
-    const size_t at = connection->sent % options.message_bytes;
+    const size_t at = connection->sent % options.wire_bytes;
     uint64_t len = connection->to_send - connection->sent;
 
-    if (len > pattern_bytes - at) len = pattern_bytes - at;
-    const ssize_t sent = send(connection->fd, pattern + at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (len > options.pattern_bytes - at) len = options.pattern_bytes - at;
+    const ssize_t sent = send(connection->fd, connection->pattern + at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno != EAGAIN) die("send: %s", strerror(errno));
     if (sent > 0) connection->sent += (uint64_t)sent;
 
@@ -123,17 +110,20 @@ void connection_send(struct connection *connection)
 
 uint64_t connection_receive(struct connection *connection, uint64_t expected_bytes)
 {
-    const uint64_t messages_before = connection->received / options.message_bytes;
+    const uint64_t messages_before = connection->received / options.wire_bytes;
     const ssize_t len = recv(connection->fd, received, sizeof(received), MSG_DONTWAIT);
 
     if (len < 0 && errno == EAGAIN) return 0;
     if (len < 0) die("recv: %s", strerror(errno));
     if (len == 0) die("the server closed a connection");
-    if (memcmp(received, pattern + connection->received % options.message_bytes, (size_t)len) != 0)
+    if (options.answers != ANSWERS_SAME)
+        connection->received += answers_count(connection, received, (size_t)len) * options.wire_bytes;
+    else if (memcmp(received, connection->pattern + connection->received % options.wire_bytes, (size_t)len) != 0)
         die("what came back is not what was sent");
-    connection->received += (uint64_t)len;
+    else
+        connection->received += (uint64_t)len;
     if (connection->received > expected_bytes) die("more came back than was sent");
-    return connection->received / options.message_bytes - messages_before;
+    return connection->received / options.wire_bytes - messages_before;
 }
 
 bool connection_has_ended(const struct connection *connection)
@@ -146,10 +136,11 @@ bool connection_has_ended(const struct connection *connection)
     return true;
 }
 
-bool connections_wait(int timeout_ms, void (*on_event)(struct connection *connection, uint32_t events))
+bool connections_wait(int64_t timeout_us, void (*on_event)(struct connection *connection, uint32_t events))
 {
+    const struct timespec timeout = { .tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000 };
     struct epoll_event events[EVENTS_MAX];
-    const int count = epoll_wait(epoll_fd, events, EVENTS_MAX, timeout_ms);
+    const int count = epoll_pwait2(epoll_fd, events, EVENTS_MAX, &timeout, NULL);
 
     if (count < 0 && errno != EINTR) die("epoll_wait: %s", strerror(errno));
     for (int i = 0; i < count; i++)

@@ -10,6 +10,8 @@
 
 #include "load.h"
 
+enum { LONG_NS = 300000, WAKE_UP_NS = 100000 };
+
 static struct {
     uint64_t started; /* messages */
     uint64_t returned;
@@ -22,7 +24,7 @@ static void start_messages(struct connection *connection, uint64_t count)
     if (options.messages > 0 && count > options.messages - closed.started) count = options.messages - closed.started;
     if (count == 0) return;
     closed.started += count;
-    connection->to_send += count * options.message_bytes;
+    connection->to_send += count * options.wire_bytes;
     connection_send(connection);
 }
 
@@ -46,7 +48,7 @@ void run_closed(double seconds, struct result *ret)
     for (unsigned long i = 0; i < options.connections; i++)
         start_messages(&connections[i], options.depth);
     while (!closed.stopping || closed.returned < closed.started) {
-        if (!connections_wait(STALLED_MS, on_closed_event))
+        if (!connections_wait(STALLED_US, on_closed_event))
             die("%llu messages did not come back", (unsigned long long)(closed.started - closed.returned));
         if (options.messages > 0)
             closed.stopping = closed.started == options.messages;
@@ -79,7 +81,7 @@ static void start_due(void)
 
     while (paced.started < paced.messages && due_ns(paced.started) <= now) {
         struct connection *const connection = &connections[paced.started % options.connections];
-        connection->to_send += options.message_bytes;
+        connection->to_send += options.wire_bytes;
         connection_send(connection);
         now = now_ns();
         histogram_add(&paced.result->late, now - due_ns(paced.started));
@@ -92,7 +94,7 @@ static void on_paced_event(struct connection *connection, uint32_t events)
     if (events & EPOLLOUT) connection_send(connection);
     if (!(events & ~(uint32_t)EPOLLOUT)) return;
     const uint64_t messages = connection_receive(connection, connection->sent);
-    const uint64_t place_end = connection->received / options.message_bytes;
+    const uint64_t place_end = connection->received / options.wire_bytes;
     const uint64_t now = now_ns();
 
     for (uint64_t place = place_end - messages; place < place_end; place++) {
@@ -102,7 +104,16 @@ static void on_paced_event(struct connection *connection, uint32_t events)
     paced.returned += messages;
 }
 
-/* Between two messages it does not sleep but asks again: waking up would take longer than what is measured. */
+/* How long it may sleep. While messages follow closely not at all: it asks again and again, since waking up would take
+ * longer than what is measured. */
+static int64_t idle_us(void)
+{
+    const uint64_t now = now_ns();
+    const uint64_t next = paced.started < paced.messages ? due_ns(paced.started) : now + STALLED_US * UINT64_C(1000);
+
+    return next > now + LONG_NS ? (int64_t)((next - now - WAKE_UP_NS) / 1000) : 0;
+}
+
 void run_paced(double seconds, double rate, struct result *ret)
 {
     memset(&paced, 0, sizeof(paced));
@@ -115,7 +126,7 @@ void run_paced(double seconds, double rate, struct result *ret)
     while (paced.returned < paced.messages) {
         start_due();
         const bool all_sent = paced.started == paced.messages;
-        if (!connections_wait(all_sent ? STALLED_MS : 0, on_paced_event) && all_sent)
+        if (!connections_wait(idle_us(), on_paced_event) && all_sent)
             die("%llu messages did not come back", (unsigned long long)(paced.started - paced.returned));
     }
     ret->messages = paced.returned;

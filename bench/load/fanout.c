@@ -22,12 +22,12 @@ static void deliver_one(void)
 {
     struct connection *const sender = &connections[options.connections - 1];
 
-    fanout.sent_bytes += options.message_bytes;
+    fanout.sent_bytes += options.wire_bytes;
     fanout.awaited = options.connections;
     sender->to_send = fanout.sent_bytes;
     connection_send(sender);
     while (fanout.awaited > 0)
-        if (!connections_wait(STALLED_MS, on_event))
+        if (!connections_wait(STALLED_US, on_event))
             die("%llu connections did not get the message", (unsigned long long)fanout.awaited);
 }
 

@@ -95,12 +95,15 @@ static void serve_control(void)
 
 static const char usage[] =
     "usage: load [-c CONNECTIONS] [-p IN_FLIGHT] [-s BYTES] [-d SECONDS | -n MESSAGES] [--rate N]\n"
-    "            [--one-way | --fanout | --churn] [--control] PORT\n"
+    "            [--one-way | --fanout | --churn | --answers KIND] [--control] PORT\n"
     "\n"
     "The server answers each message with the same bytes, unless:\n"
     "  --one-way  it answers nothing, and closes a connection once it has read it to the end\n"
     "  --fanout   it answers every connection\n"
     "  --churn    each connection is for one message only\n"
+    "  --answers numbers   it answers the nth message of a connection with the line n\n"
+    "  --answers redis     it is Redis; a message is added to the stream `weir`\n"
+    "  --answers nats      it is NATS; a message goes to the subject `weir`, which a JetStream stream acknowledges\n"
     "\n"
     "  --rate N   N messages a second at fixed times, and their latency from then; without: as fast as they return\n"
     "  --control  connect, print `ready`, then run once for each line of standard input, which says how many seconds\n"
@@ -121,13 +124,25 @@ static unsigned long number(const char *text, unsigned long max)
     return value;
 }
 
-enum { OPTION_CONTROL = 256, OPTION_RATE, OPTION_ONE_WAY, OPTION_FANOUT, OPTION_CHURN };
+enum { OPTION_CONTROL = 256, OPTION_RATE, OPTION_ONE_WAY, OPTION_FANOUT, OPTION_CHURN, OPTION_ANSWERS };
 
 static const struct option long_options[] = {
-    { "control", no_argument, NULL, OPTION_CONTROL }, { "rate", required_argument, NULL, OPTION_RATE },
-    { "one-way", no_argument, NULL, OPTION_ONE_WAY }, { "fanout", no_argument, NULL, OPTION_FANOUT },
-    { "churn", no_argument, NULL, OPTION_CHURN },     { NULL, 0, NULL, 0 },
+    { "control", no_argument, NULL, OPTION_CONTROL },
+    { "rate", required_argument, NULL, OPTION_RATE },
+    { "one-way", no_argument, NULL, OPTION_ONE_WAY },
+    { "fanout", no_argument, NULL, OPTION_FANOUT },
+    { "churn", no_argument, NULL, OPTION_CHURN },
+    { "answers", required_argument, NULL, OPTION_ANSWERS },
+    { NULL, 0, NULL, 0 },
 };
+
+static enum answers answers_named(const char *name)
+{
+    if (strcmp(name, "numbers") == 0) return ANSWERS_NUMBERS;
+    if (strcmp(name, "redis") == 0) return ANSWERS_REDIS;
+    if (strcmp(name, "nats") == 0) return ANSWERS_NATS;
+    die_of_usage();
+}
 
 static void read_option(int option)
 {
@@ -159,6 +174,9 @@ static void read_option(int option)
     case OPTION_CHURN:
         options.mode = MODE_CHURN;
         break;
+    case OPTION_ANSWERS:
+        options.answers = answers_named(optarg);
+        break;
     case OPTION_CONTROL:
         options.control = true;
         break;
@@ -173,7 +191,8 @@ static void read_options(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "c:p:s:d:n:", long_options, NULL)) != -1)
         read_option(option);
     if (optind + 1 != argc) die_of_usage();
-    if (options.mode != MODE_ECHO && (options.messages > 0 || options.rate > 0)) die_of_usage();
+    if (options.mode != MODE_ECHO && (options.rate > 0 || options.answers != ANSWERS_SAME)) die_of_usage();
+    if (options.mode != MODE_ECHO && options.mode != MODE_ONE_WAY && options.messages > 0) die_of_usage();
     options.port = (in_port_t)number(argv[optind], 65535);
 }
 

@@ -13,16 +13,25 @@
 #include "histogram.h"
 
 /* Nothing happens for so long: the server has lost something. */
-enum { STALLED_MS = 10000 };
+enum { STALLED_US = 10000000 };
+
+enum { RECEIVE_BYTES = 256 * 1024 };
 
 enum mode { MODE_ECHO, MODE_ONE_WAY, MODE_FANOUT, MODE_CHURN };
 
+/* What a server says to a message: the same bytes; the message's number on its connection, as a line; or what Redis and
+ * NATS JetStream say. */
+enum answers { ANSWERS_SAME, ANSWERS_NUMBERS, ANSWERS_REDIS, ANSWERS_NATS };
+
 struct options {
     enum mode mode;
+    enum answers answers;
     unsigned long connections;
     unsigned long depth;
     size_t message_bytes;
-    uint64_t messages; /* 0: as long as `seconds` say */
+    size_t wire_bytes;    /* of a message with what its protocol puts around it */
+    size_t pattern_bytes; /* of a connection's pattern */
+    uint64_t messages;    /* 0: as long as `seconds` say */
     double seconds;
     double rate; /* messages a second; 0: as fast as they return */
     bool control;
@@ -48,10 +57,14 @@ uint64_t now_ns(void);
 /* Every stream is the same message over and over, so any stretch of it is known. */
 struct connection {
     int fd;
-    bool wants_write;  /* the socket refused bytes */
-    uint64_t sent;     /* bytes */
-    uint64_t received; /* bytes */
-    uint64_t to_send;  /* bytes: what `sent` should reach */
+    bool wants_write;             /* the socket refused bytes */
+    uint64_t sent;                /* bytes */
+    uint64_t received;            /* bytes; where answers are counted, those of the messages that are answered */
+    uint64_t to_send;             /* bytes: what `sent` should reach */
+    const unsigned char *pattern; /* what is sent, from any message's start; may be shared */
+    uint64_t answered;            /* messages, since it was opened */
+    char line[64];                /* how the line of an answer that is not complete begins */
+    size_t line_len;
 };
 
 extern struct connection *connections; /* options.connections of them */
@@ -70,8 +83,17 @@ void connection_send(struct connection *connection);
 uint64_t connection_receive(struct connection *connection, uint64_t expected_bytes);
 /* Whether the server has ended the connection; a byte from it ends the load, as does its reset. */
 bool connection_has_ended(const struct connection *connection);
-/* Calls on_event for what is ready, at most timeout_ms later; false when nothing was. */
-bool connections_wait(int timeout_ms, void (*on_event)(struct connection *connection, uint32_t events));
+/* Calls on_event for what is ready, at most timeout_us later; false when nothing was. */
+bool connections_wait(int64_t timeout_us, void (*on_event)(struct connection *connection, uint32_t events));
+
+/* ---- What is sent, and what is answered (answers.c) ---- */
+
+/* Gives each connection its pattern. */
+void answers_init(void);
+/* What the protocol wants to hear before the first message. */
+void answers_greet(const struct connection *connection);
+/* How many messages these bytes answer. */
+uint64_t answers_count(struct connection *connection, const unsigned char *bytes, size_t len);
 
 /* ---- Runs: each measures once; those that hold their connections find them open ---- */
 

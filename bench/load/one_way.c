@@ -16,8 +16,8 @@ static struct {
 static void send_on(struct connection *connection)
 {
     if (now_ns() >= one_way.end_ns && connection->to_send == UINT64_MAX) {
-        const uint64_t messages = (connection->sent + options.message_bytes - 1) / options.message_bytes;
-        connection->to_send = messages * options.message_bytes;
+        const uint64_t messages = (connection->sent + options.wire_bytes - 1) / options.wire_bytes;
+        connection->to_send = messages * options.wire_bytes;
     }
     connection_send(connection);
     if (connection->sent == connection->to_send) shutdown(connection->fd, SHUT_WR);
@@ -33,6 +33,12 @@ static void on_event(struct connection *connection, uint32_t events)
     one_way.open--;
 }
 
+/* What a connection is to send: its share of a fixed number of messages, or whatever the time allows. */
+static uint64_t one_way_bytes(void)
+{
+    return options.messages > 0 ? options.messages / options.connections * options.wire_bytes : UINT64_MAX;
+}
+
 void run_one_way(double seconds, struct result *ret)
 {
     const uint64_t start_ns = now_ns();
@@ -41,14 +47,14 @@ void run_one_way(double seconds, struct result *ret)
     one_way.open = options.connections;
     one_way.end_ns = start_ns + (uint64_t)(seconds * 1e9);
     for (unsigned long i = 0; i < options.connections; i++) {
-        connections[i].to_send = UINT64_MAX;
-        connection_send(&connections[i]);
+        connections[i].to_send = one_way_bytes();
+        send_on(&connections[i]);
     }
     while (one_way.open > 0)
-        if (!connections_wait(STALLED_MS, on_event)) die("the server does not read to the end");
+        if (!connections_wait(STALLED_US, on_event)) die("the server does not read to the end");
 
     ret->messages = 0;
     for (unsigned long i = 0; i < options.connections; i++)
-        ret->messages += connections[i].sent / options.message_bytes;
+        ret->messages += connections[i].sent / options.wire_bytes;
     ret->seconds = (double)(now_ns() - start_ns) / 1e9;
 }
