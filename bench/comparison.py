@@ -24,9 +24,11 @@ def median_interval(values):
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two servers of a workload that are compared. under may name several: the best of them counts."""
+    """Two servers of a workload that are compared. under may name several: the best of them counts; or nobody: then the
+    figure itself has the bound."""
     over: str
-    under: object
+    under: object = None
+    figure: str = None  # which; None: the workload's first
     at_most: float = None
     at_least: float = None
     is_difference: bool = False
@@ -71,6 +73,8 @@ class Row:
 
 
 def pair_name(pair, under):
+    if under is None:
+        return pair.over
     return "%s %s %s" % (pair.over, "-" if pair.is_difference else "/", under)
 
 
@@ -84,10 +88,15 @@ def best_of(rounds, names, key):
     return min(present, key=lambda name: statistics.median(figures(rounds, name, key)), default=None)
 
 
-def compare(rounds, pairs, key):
+def compare(rounds, pairs, first_key):
     """A row for each pair of which both were measured. (A ratio to nothing says nothing.)"""
     rows = []
     for pair in pairs:
+        key = pair.figure or first_key
+        if pair.under is None:
+            if figures(rounds, pair.over, key):
+                rows.append(Row(pair, None, *median_interval(figures(rounds, pair.over, key))))
+            continue
         names = (pair.under,) if isinstance(pair.under, str) else pair.under
         under = best_of(rounds, names, key)
         if under is None or not figures(rounds, pair.over, key):
@@ -103,5 +112,5 @@ def compare(rounds, pairs, key):
 def unmeasured(rows, pairs):
     """The names of pairs that have a bound and no row: one of the two could not run."""
     measured = [row.pair for row in rows]
-    return [pair_name(pair, pair.under if isinstance(pair.under, str) else " or ".join(pair.under))
+    return [pair_name(pair, " or ".join(pair.under) if isinstance(pair.under, tuple) else pair.under)
             for pair in pairs if pair.bound and pair not in measured]

@@ -12,6 +12,12 @@ LIBRARIES = {
     "asio": ("asio/version.hpp", "ASIO_VERSION"),
 }
 
+SERVERS = {
+    "rsyslog": ["rsyslogd", "-v"],
+    "redis": ["redis-server", "--version"],
+    "nats": ["nats-server", "--version"],
+}
+
 
 def output(command, **options):
     """What a command prints; nothing when it cannot be run or fails."""
@@ -49,6 +55,9 @@ def describe(weir, root):
     version = output([weir, "--version"])
     libraries = {name: library_version(name) for name in LIBRARIES}
     libraries["liburing"] = output(["pkg-config", "--modversion", "liburing"])
+    libraries["sqlite"] = output(["pkg-config", "--modversion", "sqlite3"])
+    for name, command in SERVERS.items():
+        libraries[name] = (re.search(r"\d+(\.\d+)+", output(command)) or [""])[0]
     return {
         "processor": processor[1] if processor else os.uname().machine,
         "cores": len(os.sched_getaffinity(0)),

@@ -44,11 +44,11 @@ class Process:
 class Server(Process):
     """A server on a free port; its standard error goes to a file, so that it can never block on us."""
 
-    def __init__(self, command, cores=SERVER_CORE):
+    def __init__(self, command, cores=SERVER_CORE, environment=None):
         self.log = tempfile.TemporaryFile("w+")
         self.home = tempfile.TemporaryDirectory(prefix="weir-bench-")
         super().__init__(command, cores, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log,
-                         cwd=self.home.name)
+                         cwd=self.home.name, env={**os.environ, **(environment or {})})
         try:
             self.port = self._wait_for_port()
         except BaseException:
@@ -70,14 +70,20 @@ class Server(Process):
             return re.search(r"listening on tcp://[^\n]*:(\d+)\n", self.text())
         return int(wait_for(port, "%s to listen" % self.name)[1])
 
+    def stop(self):
+        """Asks it to end, and waits until it has."""
+        self.process.terminate()
+        self.process.wait(START_SECONDS)
+
     def text(self):
         self.log.seek(0)
         return self.log.read()
 
-    def cpu_seconds(self):
-        """CPU time of all its threads, in the scheduler's nanoseconds; kernel time on their behalf is in it."""
+    def cpu_seconds(self, threads=None):
+        """CPU time of its threads, of all where none are named, in the scheduler's nanoseconds; kernel time on their
+        behalf is in it."""
         total = 0
-        for task in os.listdir("/proc/%d/task" % self.pid):
+        for task in threads or os.listdir("/proc/%d/task" % self.pid):
             with open("/proc/%d/task/%s/schedstat" % (self.pid, task), encoding="ascii") as file:
                 total += int(file.read().split()[0])
         return total / 1e9
@@ -150,4 +156,4 @@ def wait_for(predicate, what):
             return result
         if time.monotonic() > deadline:
             raise BenchError("waited %d s for %s" % (START_SECONDS, what))
-        time.sleep(0.02)
+        time.sleep(0.005)

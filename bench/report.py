@@ -20,7 +20,6 @@ import plot
 from workloads import GROWTHS, WORKLOADS
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PAGE_KIB = 4
 NOT_MEASURED = "Not measured yet."
 
 
@@ -49,8 +48,7 @@ def number_text(value, form="%.3f"):
     return re.sub(r"^(-?\d+)", lambda digits: "{:,}".format(int(digits[1])), text) if abs(value) >= 1000 else text
 
 
-def row_texts(row):
-    form = "%.0f" if row.pair.is_difference else "%.3f"
+def row_texts(row, form):
     interval = "%s to %s" % (number_text(row.low, form), number_text(row.high, form))
     if row.coverage < 0.95:
         interval += " (%.0f %%)" % (100 * row.coverage)
@@ -73,8 +71,8 @@ def summary(results):
     for name, workload in WORKLOADS.items():
         link = "[%s](#%s)" % (name, name)
         rows = workload_rows(name, results)
-        lines += [[link, row.name, workload.columns[0].heading.split(",")[0], row.pair.bound, *row_texts(row),
-                   verdict_text(row)] for row in rows if row.pair.bound]
+        lines += [[link, row.name, workload.column_of(row.pair).heading.split(",")[0], row.pair.bound,
+                   *row_texts(row, workload.form_of(row.pair)), verdict_text(row)] for row in rows if row.pair.bound]
         lines += [[link, pair, "", "", "not measured", "", ""]
                   for pair in comparison.unmeasured(rows, workload.pairs)]
     return table(["workload", "compared", "figure", "bound", "median", "interval", ""], lines, texts=4)
@@ -82,6 +80,14 @@ def summary(results):
 
 def measured_text(result, rounds):
     return "%d rounds of %g s, %s." % (rounds, result["seconds"], result["date"])
+
+
+def heading_of(workload):
+    pair = workload.pairs[0]
+    heading = workload.column_of(pair).heading.split(",")[0]
+    if pair.under is None:
+        return heading
+    return "%s of %s" % ("difference" if pair.is_difference else "ratio", heading)
 
 
 def workload_section(name, results):
@@ -95,15 +101,16 @@ def workload_section(name, results):
     parts.append(table(["server"] + [column.heading for column in workload.columns], [
         [label] + [number_text(statistics.median(comparison.figures(rounds, label, column.key)), column.form)
                    for column in workload.columns] for label in servers]))
-    what = "difference" if workload.pairs[0].is_difference else "ratio"
-    heads = ["%s of %s" % (what, workload.columns[0].heading.split(",")[0]), "median", "interval", "bound", ""]
+    heads = [heading_of(workload), "median", "interval", "bound", ""]
     parts.append(table(heads, [
-        [row.name, *row_texts(row), row.pair.bound, verdict_text(row)]
+        [workload.name_of(row), *row_texts(row, workload.form_of(row.pair)), row.pair.bound, verdict_text(row)]
         for row in workload_rows(name, results)]))
-    if "rate_per_second" in result["settings"]:
+    if "epoll_most_per_second" in result["settings"]:
         parts.append("All were driven at %s messages a second; the epoll loop's most was %s." % (
             number_text(result["settings"]["rate_per_second"], "%.0f"),
             number_text(result["settings"]["epoll_most_per_second"], "%.0f")))
+    if "file_system" in result["settings"]:
+        parts.append("The stores lay on %s." % result["settings"]["file_system"])
     parts.append(measured_text(result, len(rounds)))
     parts += ["Left out: %s (%s)." % (label, reason) for label, reason in result["skipped"].items()]
     return "\n\n".join(parts)
@@ -127,15 +134,13 @@ def growth_section(name, results):
     labels = growth_labels(name, result)
     median = lambda point, label, key: statistics.median(comparison.figures(point["rounds"], label, key))
     rows = [[setting_text(growth.setting, point[growth.setting])] +
-            ["%.2f" % median(point, label, "cpu_us") for label in labels] +
-            [number_text(median(point, label, "memory_bytes") / 1024, "%.0f") for label in labels]
-            for point in result["points"]]
+            [number_text(median(point, label, column.key) / column.unit, column.form)
+             for column in growth.columns for label in labels] for point in result["points"]]
     return "\n\n".join([
         growth.text,
-        "![CPU time a message](../bench/results/%s-cpu.svg)" % name,
-        "![Memory](../bench/results/%s-memory.svg)" % name,
-        table([growth.setting.replace("_bytes", "")] + ["%s, us" % label for label in labels] +
-              ["%s, KiB" % label for label in labels], rows),
+        *("![%s](../bench/results/%s-%s.svg)" % (column.title, name, column.file) for column in growth.columns),
+        table([growth.setting.replace("_bytes", "").replace("_", " ")] +
+              ["%s, %s" % (label, column.heading) for column in growth.columns for label in labels], rows),
         measured_text(result, len(result["points"][0]["rounds"]))])
 
 
@@ -159,31 +164,35 @@ def machine_text(results):
 
 def ratio_plot(results):
     rows = [("%s: %s" % (name, row.name), row) for name in WORKLOADS for row in workload_rows(name, results)
-            if row.pair.over == "weir"]
+            if row.pair.over == "weir" and row.pair.under and row.pair.at_least is None]
     return plot.ratios("weir compared with its peers", "weir's figure over its peer's: left of 1 weir costs less", rows)
 
 
-def growth_series(name, result, key, unit, floor=0):
+def place_of(value):
+    """On an axis that is logarithmic: nothing stands a decade before the first million."""
+    return value or 100000
+
+
+def growth_series(name, result, column):
     series = {}
     for label in growth_labels(name, result):
         points = []
         for point in result["points"]:
-            values = [max(value / unit, floor) for value in comparison.figures(point["rounds"], label, key)]
-            points.append((point[GROWTHS[name].setting], *comparison.median_interval(values)[:3]))
+            values = [max(value / column.unit, column.floor)
+                      for value in comparison.figures(point["rounds"], label, column.key)]
+            points.append((place_of(point[GROWTHS[name].setting]), *comparison.median_interval(values)[:3]))
         series[label] = points
     return series
 
 
 def growth_plots(name, result):
     setting = GROWTHS[name].setting
-    ticks = [(point[setting], setting_text(setting, point[setting]).replace(",000", "k")) for point in result["points"]]
-    label = {"connections": "connections", "message_bytes": "bytes of a message"}[setting]
-    return {
-        name + "-cpu.svg": plot.lines("CPU time a message", label, "microseconds", ticks,
-                                      growth_series(name, result, "cpu_us", 1)),
-        name + "-memory.svg": plot.lines("User memory of all connections", label, "KiB", ticks,
-                                         growth_series(name, result, "memory_bytes", 1024, PAGE_KIB)),
-    }
+    ticks = [(place_of(point[setting]), setting_text(setting, point[setting]).replace(",000,000", "M").replace(",000", "k")) for point in result["points"]]
+    label = {"connections": "connections", "message_bytes": "bytes of a message",
+             "stored_messages": "messages in the store"}[setting]
+    return {"%s-%s.svg" % (name, column.file): plot.lines(column.title, label, column.axis, ticks,
+                                                          growth_series(name, result, column))
+            for column in GROWTHS[name].columns}
 
 
 def make_plots(results):

@@ -18,7 +18,7 @@ import time
 import comparison
 import machine
 from processes import LOAD_CORE, SERVER_CORE, CannotRun
-from workloads import GROWTHS, WARM_UP_SECONDS, WORKLOADS, Bench, measure_growth, server_command
+from workloads import GROWTHS, WARM_UP_SECONDS, WORKLOADS, Bench, server_command
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 START_COST_SECONDS = 0.2
@@ -114,7 +114,7 @@ def run_growth(run):
     points = []
     for value in growth.values:
         settings = {**growth.settings, growth.setting: value}
-        points.append({growth.setting: value, "rounds": run.take_rounds(measure_growth, settings)})
+        points.append({growth.setting: value, "rounds": run.take_rounds(growth.measure, settings)})
     return {"settings": growth.settings, "points": points}
 
 
@@ -142,11 +142,11 @@ def print_workload(workload, result):
         shown = [column.form % statistics.median(comparison.figures(result["rounds"], label, column.key))
                  for column in workload.columns]
         print("  %-14s" % label + "".join("%24s" % text for text in shown))
-    form = "%.0f" if workload.pairs[0].is_difference else "%.3f"
     print("  %-28s %8s   %-26s %s" % (workload.columns[0].heading, "median", "interval", "bound"))
     for row in rows:
+        form = workload.form_of(row.pair)
         interval = (form + " to " + form + " (%.0f %%)") % (row.low, row.high, 100 * row.coverage)
-        print("  %-28s %8s   %-26s %s %s" % (row.name, form % row.median, interval, row.pair.bound, row.verdict))
+        print("  %-28s %8s   %-26s %s %s" % (workload.name_of(row), form % row.median, interval, row.pair.bound, row.verdict))
     for name in comparison.unmeasured(rows, workload.pairs):
         print("  %-28s not measured" % name)
     sys.stdout.flush()
@@ -156,12 +156,13 @@ def print_workload(workload, result):
 def print_growth(growth, result):
     print("\n%s: %s" % (growth.name, growth.text))
     labels = [label for label in growth.servers if label not in result["skipped"]]
-    print("  %-14s" % growth.setting + "".join("%24s" % (label + ", us") for label in labels) +
-          "".join("%24s" % (label + ", KiB") for label in labels))
+    print("  %-14s" % growth.setting + "".join("%24s" % ("%s, %s" % (label, column.heading))
+                                               for column in growth.columns for label in labels))
     for point in result["points"]:
         median = lambda label, key: statistics.median(comparison.figures(point["rounds"], label, key))
-        print("  %-14d" % point[growth.setting] + "".join("%24.2f" % median(label, "cpu_us") for label in labels) +
-              "".join("%24.0f" % (median(label, "memory_bytes") / 1024) for label in labels))
+        print("  %-14d" % point[growth.setting] + "".join(
+            "%24s" % (column.form % (median(label, column.key) / column.unit))
+            for column in growth.columns for label in labels))
     sys.stdout.flush()
     return True
 

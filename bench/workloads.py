@@ -12,6 +12,7 @@ import signal
 import tempfile
 import typing
 
+import stores
 from comparison import Pair
 from processes import CORES, BenchError, CannotRun, Load, Server, run_client
 
@@ -21,6 +22,8 @@ OPEN_LOOP_SHARE = 0.7
 # Enough for what a server does once in its life, and for each connection, to vanish in the difference.
 FEW_MESSAGES, MANY_MESSAGES = 2000, 22000
 GROWTH_CONNECTIONS = [1, 10, 100, 1000, 10000, 19000]
+GROWTH_STORED = [0, 1000000, 10000000]
+PAGE_KIB = 4
 GROWTH_BYTES = [16, 64, 256, 1024, 4096, 16384, 65536]
 
 
@@ -42,7 +45,9 @@ A_A = Pair(AGAIN, "epoll")
 
 
 def server_command(build, program):
-    """The words that start a server: a program of bench/, or weir with its options."""
+    """The words that start a server: a program of bench/, or weir with its options. A store that can be started."""
+    if isinstance(program, stores.Store):
+        return program.resolve(server_command(build, ("weir",))[0])
     if not isinstance(program, str):
         return [os.environ.get("WEIR", os.path.join(build, "weir"))] + list(program[1:])
     path = os.path.join(build, "bench", program)
@@ -68,6 +73,9 @@ class Column:
 
 CPU = Column("cpu_us", "CPU a message, us")
 PER_SECOND = Column("per_second", "messages a second", "%.0f")
+LATENCIES = [Column("p99_ms", "p99, ms", "%.2f"), Column("p50_ms", "p50, ms", "%.2f"),
+             Column("p999_ms", "p99.9, ms", "%.2f"), Column("worst_ms", "worst, ms", "%.1f"),
+             Column("late_p99_ms", "the load's own p99, ms", "%.2f")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +94,17 @@ class Workload:
     @property
     def point_count(self):
         return 1
+
+    def column_of(self, pair):
+        return next(column for column in self.columns if pair.figure in (None, column.key))
+
+    def form_of(self, pair):
+        """How what comes of a pair is written: a ratio, or a figure like any other."""
+        return self.column_of(pair).form if pair.is_difference or pair.under is None else "%.3f"
+
+    def name_of(self, row):
+        """What is compared, for a table; with the figure where it is not the workload's first."""
+        return row.name + (", " + self.column_of(row.pair).heading.split(",")[0] if row.pair.figure else "")
 
 
 # ---- CPU time a message ----
@@ -271,6 +290,15 @@ def client(name, text, in_flight):
         echo_settings(in_flight=in_flight))
 
 
+def acked(name, label, peer, in_flight, at_least, text):
+    return Workload(
+        name, "10 connections with %s messages of 128 bytes in flight on each; a message is acknowledged once it is "
+        "stored. The peer is %s." % ("{:,}".format(in_flight), text),
+        {label: peer, "weir": stores.WEIR_ACKED}, [Pair("weir", label, at_least=at_least)], [PER_SECOND, CPU],
+        stores.measure_acked, {"connections": 10, "message_bytes": 128, "in_flight": in_flight}, stores.describe_disk,
+        cost=2)
+
+
 WORKLOADS = {workload.name: workload for workload in [
     Workload(
         "echo", "100 connections, each with one message of 128 bytes in flight; the answer is the message.",
@@ -335,6 +363,53 @@ WORKLOADS = {workload.name: workload for workload in [
         [Pair("two workers", "one worker", at_least=0.9), Pair("one again", "one worker")],
         [Column("per_cpu_second", "messages a CPU second", "%.0f"), PER_SECOND], measure_workers,
         echo_settings(in_flight=16)),
+    Workload(
+        "ingest", "10 connections send lines of 128 bytes as fast as the server takes them, and it stores each, until "
+        "the last is stored: weir in its store, synced before it counts as there, rsyslog in a plain file, which it "
+        "does not sync.",
+        {"rsyslog": stores.RSYSLOG, "weir": stores.WEIR, "rsyslog again": stores.RSYSLOG},
+        [Pair("weir", "rsyslog", at_least=1.3), Pair("weir", "rsyslog", "cpu_us", at_most=0.8),
+         Pair("rsyslog again", "rsyslog")],
+        [PER_SECOND, CPU], stores.measure_ingest,
+        {"connections": 10, "message_bytes": 128, "messages": 2000000}, stores.describe_disk, cost=4),
+    acked("acked-redis", "redis", stores.REDIS, 64, 1.5, "Redis: XADD, with its log synced before each answer "
+          "(appendfsync always)"),
+    acked("acked-nats", "nats", stores.NATS, 4000, 2, "NATS JetStream: a stream in files, published to asynchronously; "
+          "it does not sync before it answers"),
+    Workload(
+        "acked-50000", "50,000 messages a second of 128 bytes, due at fixed times, on 100 connections; each is "
+        "acknowledged once it is on disk. From when it was due to its acknowledgement.",
+        {"weir": stores.WEIR_ACKED}, [Pair("weir", at_most=10)], LATENCIES, stores.measure_acked_latency,
+        {"connections": 100, "message_bytes": 128, "rate_per_second": 50000}, stores.describe_disk, cost=3),
+    Workload(
+        "acked-1000", "1,000 clients with a message a second each.",
+        {"weir": stores.WEIR_ACKED}, [Pair("weir", at_most=10)], LATENCIES, stores.measure_acked_latency,
+        {"connections": 1000, "message_bytes": 128, "rate_per_second": 1000}, stores.describe_disk, cost=3),
+    Workload(
+        "acked-minute", "20,000 messages a second for 60 seconds: the worst of them all.",
+        {"weir": stores.WEIR_ACKED}, [Pair("weir", figure="worst_ms", at_most=100)], LATENCIES,
+        stores.measure_acked_latency,
+        {"connections": 100, "message_bytes": 128, "rate_per_second": 20000, "run_seconds": 60}, stores.describe_disk,
+        rounds_max=5, cost=60),
+    Workload(
+        "flood", "1,000 clients with a message a second each, while one more sends as much as is taken, and without it.",
+        {"quiet": stores.WEIR_ACKED, "flooded": stores.WEIR_FLOODED},
+        [Pair("flooded", "quiet", at_most=2)],
+        LATENCIES + [Column("flood_per_second", "of the flood, a second", "%.0f")], stores.measure_flood,
+        {"connections": 1000, "message_bytes": 128, "rate_per_second": 1000}, stores.describe_disk, cost=6),
+    Workload(
+        "echo-stored", "The echo with each message stored, and without: what the worker's thread pays for it.",
+        {"stored": stores.WEIR_ECHO_STORED, "not stored": stores.WEIR_ECHO, "not stored again": stores.WEIR_ECHO},
+        [Pair("stored", "not stored", at_most=0.3, is_difference=True),
+         Pair("not stored again", "not stored", is_difference=True)],
+        [Column("worker_us", "CPU of the worker a message, us"), Column("cpu_us", "CPU of all threads a message, us")],
+        stores.measure_worker, echo_settings(), stores.describe_disk),
+    Workload(
+        "recovery", "The start after kill -9, with 1 GiB in the store and 64 MiB in its log.",
+        {"weir": stores.WEIR_ACKED}, [Pair("weir", at_most=1000)],
+        [Column("ready_ms", "until it listens, ms", "%.0f"), Column("store_mib", "store, MiB", "%.0f"),
+         Column("log_mib", "log, MiB", "%.0f")],
+        stores.measure_recovery, {"messages": 6500000}, stores.describe_disk, rounds_max=3, cost=40),
     client("client", "The client: what `weir bench` drives through the bare epoll loop, 100 connections with one message "
            "of 128 bytes in flight, against the bare epoll client that all servers are measured with.", 1),
     client("client-pipelined", "The same with 16 messages in flight.", 16),
@@ -342,13 +417,35 @@ WORKLOADS = {workload.name: workload for workload in [
 
 
 @dataclasses.dataclass(frozen=True)
+class GrowthColumn(Column):
+    """A figure with a plot of its own: the plot's title, what its axis says, and in which unit. Less than floor is drawn
+    as floor."""
+    file: str = ""
+    title: str = ""
+    axis: str = ""
+    unit: float = 1
+    floor: float = 0
+
+
+GROWTH_COLUMNS = [
+    GrowthColumn("cpu_us", "us", "%.2f", "cpu", "CPU time a message", "microseconds"),
+    GrowthColumn("memory_bytes", "KiB", "%.0f", "memory", "User memory of all connections", "KiB", 1024, PAGE_KIB)]
+STORE_COLUMNS = [
+    GrowthColumn("per_second", "messages a second", "%.0f", "rate", "Messages stored a second", "messages a second"),
+    GrowthColumn("history_ms", "newest 100 of a connection, ms", "%.1f", "history",
+                 "The newest 100 messages of one connection", "milliseconds")]
+
+
+@dataclasses.dataclass(frozen=True)
 class Growth:
-    """How the cost grows with one setting: a measurement at each of its values, without a bound."""
+    """How figures grow with one setting: a measurement at each of its values, without a bound."""
     name: str
     text: str
     setting: str
     values: list
     settings: dict
+    columns: list = dataclasses.field(default_factory=lambda: GROWTH_COLUMNS)
+    measure: typing.Callable = measure_growth
     servers: dict = dataclasses.field(
         default_factory=lambda: {label: p for label, p in WITH_BUFFEREVENT.items() if label != AGAIN})
     rounds_max: int = 5
@@ -364,4 +461,9 @@ GROWTHS = {growth.name: growth for growth in [
            "19,000 connections.", "connections", GROWTH_CONNECTIONS, {"message_bytes": 128}),
     Growth("growth-bytes", "The echo on 100 connections, from 16 bytes to 64 KiB a message.", "message_bytes",
            GROWTH_BYTES, {"connections": 100}),
+    Growth("growth-store", "Lines of 128 bytes from 10 connections, stored as fast as they can be, into a store that has "
+           "some million already; and how long weir log takes to show the newest 100 of one connection of 10,000, its "
+           "own start included.", "stored_messages", GROWTH_STORED,
+           {"connections": 10, "message_bytes": 128, "messages": 1000000}, STORE_COLUMNS, stores.measure_growth,
+           {"weir": stores.WEIR}, rounds_max=3, cost=20),
 ]}

@@ -55,6 +55,31 @@ def of_several_peers_the_best_counts():
     assert comparison.compare(rounds, [Pair("a", ("b", "missing"))], "x")[0].under == "b"
 
 
+def a_pair_may_have_a_figure_of_its_own_and_no_peer():
+    rounds = [{"a": {"x": 1, "y": 30}, "b": {"x": 1, "y": 10}}]
+    pairs = [Pair("a", "b", "y", at_most=2), Pair("a", figure="y", at_most=30), Pair("a", at_most=2)]
+    rows = comparison.compare(rounds, pairs, "x")
+    assert [(row.name, row.median, row.verdict) for row in rows] == [
+        ("a / b", 3, "MISSED"), ("a", 30, "met"), ("a", 1, "met")], rows
+    assert comparison.unmeasured([], [Pair("a", at_most=1)]) == ["a"]
+
+
+def what_comes_of_a_pair_is_written_as_its_figure_is():
+    ingest, minute = workloads.WORKLOADS["ingest"], workloads.WORKLOADS["acked-minute"]
+    rows = comparison.compare([{"weir": {"per_second": 2, "cpu_us": 1}, "rsyslog": {"per_second": 1, "cpu_us": 2}}],
+                              ingest.pairs, "per_second")
+    assert [ingest.name_of(row) for row in rows] == ["weir / rsyslog", "weir / rsyslog, CPU a message"]
+    assert [ingest.form_of(row.pair) for row in rows] == ["%.3f", "%.3f"]
+    assert minute.form_of(minute.pairs[0]) == "%.1f" and minute.column_of(minute.pairs[0]).key == "worst_ms"
+
+
+def every_pair_of_a_workload_has_its_servers_and_its_figure():
+    for workload in workloads.WORKLOADS.values():
+        for pair in workload.pairs:
+            under = pair.under if isinstance(pair.under, tuple) else (pair.under,) if pair.under else ()
+            assert {pair.over, *under} <= set(workload.servers) and workload.column_of(pair), (workload.name, pair)
+
+
 def what_was_not_measured_is_named():
     pairs = [Pair("a", "missing", at_most=1), Pair("a", ("gone", "missing"), at_most=1), Pair("a", "missing")]
     rows = comparison.compare([{"a": {"x": 1}}], pairs, "x")
@@ -94,6 +119,14 @@ def numbers_have_commas_from_a_thousand_on():
     assert texts == ["999.4", "1,234,567.8", "0.500"], texts
 
 
+def nothing_has_a_place_on_a_logarithmic_axis():
+    points = [{"stored_messages": value, "rounds": [{"weir": {"per_second": 1, "history_ms": 1}}]}
+              for value in (0, 1000000)]
+    plots = report.growth_plots("growth-store", {"skipped": {}, "points": points})
+    assert list(plots) == ["growth-store-rate.svg", "growth-store-history.svg"], list(plots)
+    assert ">0</text>" in plots["growth-store-rate.svg"] and ">1M</text>" in plots["growth-store-rate.svg"]
+
+
 def plots_are_well_formed():
     points = [(1, 2.0, 1.0, 3.0), (1000, 20.0, 20.0, 20.0)]
     names = ["a<b", "c", "d", "e"]
@@ -118,6 +151,8 @@ def the_report_is_what_the_results_give():
 sys.exit(run_checks([
     an_interval_is_from_order_statistics, few_values_give_their_range_and_say_how_little_it_holds,
     a_ratio_is_taken_within_each_round, a_bound_is_met_when_the_interval_reaches_it, of_several_peers_the_best_counts,
-    what_was_not_measured_is_named, the_time_left_follows_what_is_done,
+    a_pair_may_have_a_figure_of_its_own_and_no_peer,
+    what_comes_of_a_pair_is_written_as_its_figure_is, every_pair_of_a_workload_has_its_servers_and_its_figure,
+    nothing_has_a_place_on_a_logarithmic_axis, what_was_not_measured_is_named, the_time_left_follows_what_is_done,
     a_report_has_tables_verdicts_and_what_was_left_out, numbers_have_commas_from_a_thousand_on, plots_are_well_formed,
     a_logarithmic_axis_has_ticks_at_round_values, the_report_is_what_the_results_give]))
