@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/journal/reader.c: rows out, a page at a time. What a page holds is copied before the transaction ends, and the
+ * transaction ends before anybody sees it: the writer cannot begin its log anew while one reads. Must never write, and
+ * never open or close a file of the store but through SQLite (see store.c). */
+#include "reader.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <sqlite3.h>
+
+#include "journal/crc32c.h"
+#include "journal/record.h"
+#include "journal/schema.h"
+
+enum {
+    BUSY_MS = 5000,               /* while a server opens or ends, or another reader puts its log in order */
+    PAGE_ROWS_MAX = 8192,         /* looked at in one transaction */
+    PAGE_MESSAGES_MAX = 1024,     /* of these, in the page */
+    PAGE_BYTES_MAX = 1024 * 1024, /* of theirs; a longer message is a page of its own */
+    STORE_ID_BYTES_MAX = 64
+};
+
+#define MESSAGE_COLUMNS "id, connection, direction, seq, time, previous, flags, original_len, crc32c, bytes"
+#define CONNECTION_COLUMNS "id, coalesce(client, 0), last_message, listener, peer"
+
+enum statement {
+    NEWEST,
+    HEADS_UNTIL,
+    FIND_SECOND,
+    FIND_CLIENT,
+    ONE_CONNECTION,
+    ALL_CONNECTIONS,
+    ONE_MESSAGE,
+    FORWARD,
+    BACKWARD,
+    STATEMENT_COUNT
+};
+
+static const char *const statement_texts[STATEMENT_COUNT] = {
+    [NEWEST] = "SELECT coalesce(max(id), 0) FROM message",
+    [HEADS_UNTIL] = "SELECT coalesce((SELECT value FROM meta WHERE key = 'heads_until'), 0)",
+    [FIND_SECOND] = "SELECT first_message FROM second WHERE time >= ? ORDER BY time LIMIT 1",
+    [FIND_CLIENT] = "SELECT id FROM client WHERE name = ?",
+    [ONE_CONNECTION] = "SELECT " CONNECTION_COLUMNS " FROM connection WHERE id = ?",
+    [ALL_CONNECTIONS] = "SELECT " CONNECTION_COLUMNS " FROM connection WHERE id > ? ORDER BY id LIMIT ?",
+    [ONE_MESSAGE] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id = ?",
+    [FORWARD] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id > ? AND id <= ? ORDER BY id",
+    [BACKWARD] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id > ? AND id <= ? ORDER BY id DESC",
+};
+
+struct reader {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    const char *path; /* behind the struct */
+    dev_t device;     /* of the file that is open */
+    ino_t inode;
+    char store_id[STORE_ID_BYTES_MAX];
+    char text[READER_ERROR_BYTES_MAX];
+
+    struct stored_message messages[PAGE_MESSAGES_MAX]; /* the page */
+    unsigned char *bytes;                              /* theirs */
+    size_t bytes_len;
+    size_t bytes_room;
+};
+
+/* ---- What SQLite says ---- */
+
+static int __attribute__((format(printf, 3, 4))) fail_with(struct reader *reader, int err, const char *format, ...)
+{
+    char reason[READER_ERROR_BYTES_MAX / 2];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof(reason), format, arguments);
+    va_end(arguments);
+    snprintf(reader->text, sizeof(reader->text), "store %.600s: %s", reader->path, reason);
+    return err;
+}
+
+static int error_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return -EBUSY;
+    case SQLITE_NOTADB:
+        return -EINVAL;
+    default:
+        return -EIO;
+    }
+}
+
+static int fail(struct reader *reader, int code)
+{
+    const int system = sqlite3_system_errno(reader->db);
+
+    return fail_with(reader, error_of(code), "%s%s%s", sqlite3_errmsg(reader->db), system ? ": " : "",
+                     system ? strerror(system) : "");
+}
+
+/* The row of a statement whose parameters are bound. Returns 1, 0 when there is none, or a negative code; the statement
+ * is to be reset. */
+static int step(struct reader *reader, sqlite3_stmt *statement)
+{
+    const int code = sqlite3_step(statement);
+
+    if (code == SQLITE_ROW) return 1;
+    return code == SQLITE_DONE ? 0 : fail(reader, code);
+}
+
+/* ---- Opening ---- */
+
+static int prepare(struct reader *reader)
+{
+    char reason[READER_ERROR_BYTES_MAX / 2] = "";
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_extended_result_codes(reader->db, 1);
+    int row = 0;
+
+    sqlite3_busy_timeout(reader->db, BUSY_MS);
+    sqlite3_db_config(reader->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(reader->db, "PRAGMA query_only = 1; PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1",
+                            NULL, NULL, NULL);
+    if (code == SQLITE_OK) code = schema_check(reader->db, reason, sizeof(reason));
+    if (code == -EINVAL) return fail_with(reader, code, "%s", reason);
+    if (code == SQLITE_OK)
+        code = sqlite3_prepare_v2(reader->db, "SELECT count(*) FROM sqlite_schema", -1, &statement, NULL);
+    row = code == SQLITE_OK ? step(reader, statement) : fail(reader, code);
+    if (row == 1 && sqlite3_column_int(statement, 0) == 0) row = fail_with(reader, -ENODATA, "nothing is in it yet");
+    sqlite3_finalize(statement);
+    return row < 0 ? row : 0;
+}
+
+static int prepare_statements(struct reader *reader)
+{
+    int code = SQLITE_OK;
+
+    for (int i = 0; i < STATEMENT_COUNT && code == SQLITE_OK; i++)
+        code = sqlite3_prepare_v3(reader->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT, &reader->statements[i],
+                                  NULL);
+    return code == SQLITE_OK ? 0 : fail(reader, code);
+}
+
+static int read_store_id(struct reader *reader)
+{
+    sqlite3_stmt *statement = NULL;
+    const int code = sqlite3_prepare_v2(reader->db, "SELECT value FROM meta WHERE key = 'store'", -1, &statement, NULL);
+    const int row = code == SQLITE_OK ? step(reader, statement) : fail(reader, code);
+
+    if (row == 1) {
+        const char *const id = (const char *)sqlite3_column_text(statement, 0);
+        snprintf(reader->store_id, sizeof(reader->store_id), "%s", id ? id : "");
+    }
+    sqlite3_finalize(statement);
+    return row < 0 ? row : 0;
+}
+
+/* Read-only as the file is opened, SQLite still makes the log's index beside it when no server has: it could not read
+ * the log else. */
+static int open_file(struct reader *reader)
+{
+    struct stat status;
+    int code = SQLITE_OK;
+
+    if (stat(reader->path, &status) != 0)
+        return fail_with(reader, -errno, "%s", errno == ENOENT ? "there is none" : strerror(errno));
+    reader->device = status.st_dev;
+    reader->inode = status.st_ino;
+    code = sqlite3_open_v2(reader->path, &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    return code == SQLITE_OK ? 0 : fail(reader, code);
+}
+
+int reader_open(const char *path, struct reader **ret, char error[READER_ERROR_BYTES_MAX])
+{
+    struct reader *const reader = calloc(1, sizeof(*reader) + strlen(path) + 1);
+    int err = 0;
+
+    if (!reader) {
+        snprintf(error, READER_ERROR_BYTES_MAX, "%s", strerror(ENOMEM));
+        return -ENOMEM;
+    }
+    reader->path = strcpy((char *)(reader + 1), path);
+    err = open_file(reader);
+    if (!err) err = prepare(reader);
+    if (!err) err = prepare_statements(reader);
+    if (!err) err = read_store_id(reader);
+    if (err) {
+        snprintf(error, READER_ERROR_BYTES_MAX, "%s", reader->text);
+        reader_close(reader);
+        return err;
+    }
+    *ret = reader;
+    return 0;
+}
+
+void reader_close(struct reader *reader)
+{
+    if (!reader) return;
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(reader->statements[i]);
+    sqlite3_close(reader->db);
+    free(reader->bytes);
+    free(reader);
+}
+
+const char *reader_text(const struct reader *reader)
+{
+    return reader->text;
+}
+
+const char *reader_store_id(const struct reader *reader)
+{
+    return reader->store_id;
+}
+
+bool reader_is_replaced(const struct reader *reader)
+{
+    struct stat status;
+
+    return stat(reader->path, &status) != 0 || status.st_dev != reader->device || status.st_ino != reader->inode;
+}
+
+/* ---- Single values ---- */
+
+/* The first column of the first row; 0: there is no row. */
+static int read_number(struct reader *reader, sqlite3_stmt *statement, uint64_t *ret)
+{
+    const int row = step(reader, statement);
+
+    if (row >= 0) *ret = row ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    return row < 0 ? row : 0;
+}
+
+int reader_newest(struct reader *reader, uint64_t *ret_id)
+{
+    return read_number(reader, reader->statements[NEWEST], ret_id);
+}
+
+int reader_heads_until(struct reader *reader, uint64_t *ret_id)
+{
+    return read_number(reader, reader->statements[HEADS_UNTIL], ret_id);
+}
+
+int reader_find_second(struct reader *reader, int64_t second, uint64_t *ret_id)
+{
+    sqlite3_bind_int64(reader->statements[FIND_SECOND], 1, second);
+    return read_number(reader, reader->statements[FIND_SECOND], ret_id);
+}
+
+int reader_find_client(struct reader *reader, const char *name, uint64_t *ret_client)
+{
+    sqlite3_stmt *const statement = reader->statements[FIND_CLIENT];
+    int err = 0;
+
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    err = read_number(reader, statement, ret_client);
+    sqlite3_clear_bindings(statement); /* the name is the caller's */
+    return err;
+}
+
+/* ---- Connections ---- */
+
+static void copy_text(sqlite3_stmt *statement, int column, char ret[WEIR_ADDRESS_BYTES_MAX])
+{
+    const char *const text = (const char *)sqlite3_column_text(statement, column);
+
+    snprintf(ret, WEIR_ADDRESS_BYTES_MAX, "%s", text ? text : "");
+}
+
+static void take_connection(sqlite3_stmt *statement, struct stored_connection *ret)
+{
+    ret->number = (uint64_t)sqlite3_column_int64(statement, 0);
+    ret->client = (uint64_t)sqlite3_column_int64(statement, 1);
+    ret->last_message = (uint64_t)sqlite3_column_int64(statement, 2);
+    copy_text(statement, 3, ret->listener);
+    copy_text(statement, 4, ret->peer);
+}
+
+int reader_connection(struct reader *reader, uint64_t number, struct stored_connection *ret)
+{
+    sqlite3_stmt *const statement = reader->statements[ONE_CONNECTION];
+    int row = 0;
+
+    sqlite3_bind_int64(statement, 1, (int64_t)number);
+    row = step(reader, statement);
+    if (row == 1) take_connection(statement, ret);
+    sqlite3_reset(statement);
+    return row == 0 ? -ENOENT : row < 0 ? row : 0;
+}
+
+int reader_each_connection(struct reader *reader,
+                           void (*on_connection)(const struct stored_connection *connection, void *user), void *user)
+{
+    sqlite3_stmt *const statement = reader->statements[ALL_CONNECTIONS];
+    struct stored_connection connection = { .number = 0 };
+    int rows = PAGE_ROWS_MAX, row = 1;
+
+    while (rows == PAGE_ROWS_MAX && row >= 0) {
+        sqlite3_bind_int64(statement, 1, (int64_t)connection.number);
+        sqlite3_bind_int(statement, 2, PAGE_ROWS_MAX);
+        for (rows = 0; (row = step(reader, statement)) == 1; rows++) {
+            take_connection(statement, &connection);
+            on_connection(&connection, user);
+        }
+        sqlite3_reset(statement);
+    }
+    return row;
+}
+
+/* ---- Messages ---- */
+
+static void take_message(sqlite3_stmt *statement, struct stored_message *ret)
+{
+    *ret = (struct stored_message){
+        .id = (uint64_t)sqlite3_column_int64(statement, 0),
+        .connection = (uint64_t)sqlite3_column_int64(statement, 1),
+        .is_sent = sqlite3_column_int(statement, 2) != 0,
+        .seq = (uint64_t)sqlite3_column_int64(statement, 3),
+        .time_us = sqlite3_column_int64(statement, 4),
+        .previous = (uint64_t)sqlite3_column_int64(statement, 5),
+        .flags = (unsigned)sqlite3_column_int(statement, 6),
+        .original_len = (uint64_t)sqlite3_column_int64(statement, 7), /* 0 for now: it may be NULL, all of it */
+    };
+}
+
+/* Room for so many bytes more without moving those that are there, unless there are none. */
+static bool has_room(struct reader *reader, size_t len)
+{
+    const size_t room = len > PAGE_BYTES_MAX ? len : PAGE_BYTES_MAX;
+    unsigned char *bytes = NULL;
+
+    if (reader->bytes_len > 0) return reader->bytes_len + len <= PAGE_BYTES_MAX;
+    if (reader->bytes_room >= room) return true;
+    bytes = realloc(reader->bytes, room);
+    if (!bytes) return false;
+    reader->bytes = bytes;
+    reader->bytes_room = room;
+    return true;
+}
+
+/* Copies the row's bytes behind those of the page. Returns 1; 0 when the page has no room for them; or -ENOMEM. */
+static int take_bytes(struct reader *reader, sqlite3_stmt *statement, struct stored_message *message)
+{
+    const void *const blob = sqlite3_column_blob(statement, 9);
+    const size_t len = (size_t)sqlite3_column_bytes(statement, 9);
+    unsigned char *bytes = NULL;
+
+    if (!blob && sqlite3_errcode(reader->db) == SQLITE_NOMEM) return fail(reader, SQLITE_NOMEM);
+    if (!has_room(reader, len)) return reader->bytes_len > 0 ? 0 : fail_with(reader, -ENOMEM, "%s", strerror(ENOMEM));
+    bytes = reader->bytes + reader->bytes_len;
+    if (len > 0) memcpy(bytes, blob, len);
+    reader->bytes_len += len;
+    message->bytes = (struct weir_bytes){ bytes, len };
+    if (sqlite3_column_type(statement, 7) == SQLITE_NULL) message->original_len = len;
+    message->is_damaged = sqlite3_column_int64(statement, 8) != crc32c(bytes, len);
+    return 1;
+}
+
+int reader_message(struct reader *reader, uint64_t id, struct stored_message *ret)
+{
+    sqlite3_stmt *const statement = reader->statements[ONE_MESSAGE];
+    struct stored_message message;
+    int row = 0;
+
+    reader->bytes_len = 0;
+    sqlite3_bind_int64(statement, 1, (int64_t)id);
+    row = step(reader, statement);
+    if (row == 1) {
+        take_message(statement, &message);
+        row = take_bytes(reader, statement, &message);
+        if (row == 1) *ret = message;
+    } else if (row == 0) {
+        row = -ENOENT;
+    }
+    sqlite3_reset(statement);
+    return row < 0 ? row : 0;
+}
+
+/* Fills the page. *ret_last: the last row that was looked at. Returns 1 when more rows may follow it, 0 at the end, or
+ * a negative code. */
+static int fill_page(struct reader *reader, sqlite3_stmt *statement, const struct reader_range *range,
+                     size_t *ret_count, uint64_t *ret_last)
+{
+    size_t count = 0;
+    int row = 1;
+
+    for (int rows = 0; rows < PAGE_ROWS_MAX && count < PAGE_MESSAGES_MAX; rows++) {
+        struct stored_message *const message = &reader->messages[count];
+        int taken = 1;
+
+        row = step(reader, statement);
+        if (row != 1) break;
+        take_message(statement, message);
+        if (!range->wants || range->wants(message, range->user)) {
+            if (!range->is_without_bytes) taken = take_bytes(reader, statement, message);
+            if (taken < 0) row = taken;
+            if (taken != 1) break;
+            count++;
+        }
+        *ret_last = message->id;
+    }
+    *ret_count = count;
+    return row;
+}
+
+int reader_read(struct reader *reader, struct reader_range *range, struct reader_page *ret)
+{
+    sqlite3_stmt *const statement = reader->statements[range->is_backward ? BACKWARD : FORWARD];
+    uint64_t last = 0;
+    size_t count = 0;
+    int row = 0;
+
+    reader->bytes_len = 0;
+    sqlite3_bind_int64(statement, 1, (int64_t)range->after);
+    sqlite3_bind_int64(statement, 2, (int64_t)range->until);
+    row = fill_page(reader, statement, range, &count, &last);
+    sqlite3_reset(statement);
+    if (row < 0) return row;
+    if (range->is_backward)
+        range->until = row ? last - 1 : range->after;
+    else
+        range->after = row ? last : range->until;
+    *ret = (struct reader_page){ reader->messages, count };
+    return 0;
+}
