@@ -16,7 +16,7 @@
 /* ---- What was asked for ---- */
 
 /* The rows that the table has room for. */
-enum { OPTIONS_MAX = 64 };
+enum { OPTIONS_MAX = 96 };
 
 /* Where a value comes from, in growing weight. */
 enum option_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_ARGUMENTS };
@@ -68,6 +68,19 @@ struct bench_options {
     int json;
 };
 
+/* What `verify` does. */
+struct verify_options {
+    const char *ledger;
+    int check;         /* prove what the ledger says against a store, in place of sending */
+    const char *store; /* with check: its path */
+    int64_t connections;
+    int64_t messages;
+    int64_t message_bytes;
+    int64_t depth;
+    int64_t rate;
+    int64_t give_up_ms;
+};
+
 /* Everything that was set. Strings are those of argv and of the environment, which must outlive it, or of the
  * configuration file, which it owns. */
 struct options {
@@ -98,12 +111,13 @@ struct options {
     const char *sample_hex;  /* what `check` is to decode; NULL: nothing */
     const char *sample_file; /* the same, in a file */
     struct bench_options bench;
+    struct verify_options verify;
     int help;
 };
 
 /* ---- The table ---- */
 
-enum command { COMMAND_SERVE, COMMAND_CONNECT, COMMAND_BENCH, COMMAND_CHECK, COMMAND_COUNT };
+enum command { COMMAND_SERVE, COMMAND_CONNECT, COMMAND_BENCH, COMMAND_VERIFY, COMMAND_CHECK, COMMAND_COUNT };
 
 struct command_spec {
     const char *name;
