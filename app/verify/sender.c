@@ -44,6 +44,7 @@ static void end(struct sender *sender, enum sender_end why)
     if (sender->is_over) return;
     sender->is_over = true;
     sender->end = why;
+    sender->was_open = sender->open > 0;
     sender->end_ns = bench_now_ns();
     weir_stop(sender->weir, STOP_MS);
 }

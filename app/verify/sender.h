@@ -38,7 +38,7 @@ enum sender_end {
     SENDER_INTERRUPTED,    /* by a signal */
     SENDER_NEVER_THERE,    /* the first connection failed: reason, error */
     SENDER_UNACKNOWLEDGED, /* the server takes messages and has never acknowledged any */
-    SENDER_GAVE_UP,        /* nothing is acknowledged any more: reason, error, when no connection is open */
+    SENDER_GAVE_UP,        /* nothing is acknowledged any more: reason, error, unless was_open */
     SENDER_WRONG,          /* what it acknowledges is wrong: sentence */
     SENDER_BROKEN          /* for want of something on this machine: error; or the ledger's: is_ledger */
 };
@@ -98,6 +98,7 @@ struct sender {
 
     /* What came of it. */
     enum sender_end end;
+    bool was_open; /* some connection was, then */
     enum weir_reason reason; /* of the last connection that ended or failed */
     int error;
     bool is_ledger;

@@ -262,7 +262,7 @@ static enum status judge(const struct verify *verify)
     case SENDER_UNACKNOWLEDGED:
         return say(STATUS_FAILED, verify->target, "the server does not acknowledge; start it with --ack {seq}");
     case SENDER_GAVE_UP:
-        if (sender->open) return say(STATUS_TIMED_OUT, verify->target, "nothing was acknowledged any more");
+        if (sender->was_open) return say(STATUS_TIMED_OUT, verify->target, "nothing was acknowledged any more");
         return say_reason(verify);
     case SENDER_NEVER_THERE:
         return say_reason(verify);
@@ -331,6 +331,7 @@ static enum status send_messages(struct verify *verify)
     if (status != STATUS_DONE) return status;
     descriptors_raise_limit();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a ledger over a quota is an error, and no end */
     status = start(verify);
     if (status == STATUS_DONE) status = run(verify);
     sender_stop(&verify->sender);

@@ -22,7 +22,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import sys
 import tempfile
@@ -32,7 +31,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "flow"))
 # pylint: disable=wrong-import-position
-from harness import DEADLINE, WEIR, Process, Server, run_weir, weir  # noqa: E402
+from harness import DEADLINE, WEIR, Process, Server, lasting_port, run_weir, weir  # noqa: E402
 
 ROUND = 10  # kills with one weir verify
 CHAPTER = 50  # kills with one store
@@ -58,23 +57,6 @@ def say(text):
         sys.stderr.flush()
 
 
-def free_port(choice):
-    """One that nobody is given by chance: while the server is away, a client that dials could be given its very port,
-    and would then have met itself."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-        first, last = map(int, file.read().split())
-    ports = [port for port in range(10000, 65536) if not first <= port <= last] or list(range(10000, 65536))
-    for _ in range(1000):
-        port = choice.choice(ports)
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
-    raise AssertionError("no free port")
-
-
 class Totals:
     """What all of it came to."""
 
@@ -96,7 +78,7 @@ class Chapter:
         self.totals = totals
         self.store = os.path.join(folder, "s.db")
         self.ledger = os.path.join(folder, "ledger")
-        self.port = free_port(choice)
+        self.port = lasting_port(choice)
 
     def options(self, framing):
         return ["--listen", "127.0.0.1:%d" % self.port, "--store", self.store, "--ack", "{seq}",
