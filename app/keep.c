@@ -11,6 +11,7 @@
 
 #include "journal/folder.h"
 #include "journal/wal.h"
+#include "notify.h"
 
 struct keep {
     struct log *log;
@@ -80,6 +81,7 @@ static void on_state(bool is_good, const char *text, void *user)
 {
     struct keep *const keep = user;
 
+    notify("STATUS=store %s: %s", keep->path, is_good ? "works" : text);
     if (is_good)
         log_say(keep->log, WEIR_LOG_INFO, "store", "store %s: works again; reading goes on", keep->path);
     else

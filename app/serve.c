@@ -26,6 +26,7 @@
 #include "journal/template.h"
 #include "keep.h"
 #include "log.h"
+#include "notify.h"
 #include "terminal/encoding.h"
 #include "terminal/printer.h"
 #include "terminal/show.h"
@@ -543,6 +544,7 @@ static void on_stop_signal(int number, short what, void *user)
     if (serve->stopping) return; /* SIGHUP again: a terminal that goes away sends more than one */
     serve->stopping = true;
     if (serve->desk) desk_stop(serve->desk);
+    notify("STOPPING=1");
     weir_counters(serve->weir, &counters);
     log_say(serve->log, WEIR_LOG_INFO, "stop", "stopping: %llu connection%s to drain",
             (unsigned long long)counters.clients, counters.clients == 1 ? "" : "s");
@@ -630,7 +632,9 @@ static enum status start(struct serve *serve)
     if (err) return fail(serve, err, weir_strerror(err));
     announce(serve);
     err = serve->desk ? desk_start(serve->desk) : 0;
-    return err ? fail(serve, err, weir_strerror(err)) : STATUS_DONE;
+    if (err) return fail(serve, err, weir_strerror(err));
+    notify("READY=1");
+    return STATUS_DONE;
 }
 
 static enum status run(struct serve *serve)

@@ -4,9 +4,9 @@
  * its turn; when the batch is on disk it comes back to the same worker, which acknowledges what it holds, in the order
  * in which it came. So acknowledgements leave in order and without gaps, and no lock is taken for a message.
  *
- * What waits for the disk is bounded. At half of the bound those who have more than their share waiting are not read
- * from; at the bound nobody is. Must never drop a message, acknowledge one that is not stored, or touch a client whose
- * records are still on their way. */
+ * What waits for the disk is bounded. Who has more than its share waiting is not read from, so that whoever floods is
+ * ahead of the others by that much and no more; at the bound nobody is. Must never drop a message, acknowledge one that
+ * is not stored, or touch a client whose records are still on their way. */
 #include "journal.h"
 
 #include <assert.h>
@@ -91,13 +91,11 @@ static size_t queue_bytes(const struct journal *journal)
     return atomic_load_explicit(&journal->queue_bytes, memory_order_relaxed);
 }
 
-/* What one client has waiting is looked at, at each of its messages, and what all have at the end of the turn. */
+/* What one client has waiting is looked at, at each of its messages, and what all have when a batch is handed over. */
 static void pause_if_over(struct journal_client *client)
 {
     struct journal *const journal = client->journal;
-    const bool has_more_than_its_share = client->bytes > SHARE_BYTES_MIN &&
-                                         queue_bytes(journal) > journal->queue_bytes_max / 2 &&
-                                         client->bytes > share_of(journal);
+    const bool has_more_than_its_share = client->bytes > SHARE_BYTES_MIN && client->bytes > share_of(journal);
 
     if (client->is_paused || !client->conn || (!has_more_than_its_share && client->owed < OWED_MAX)) return;
     client->is_paused = true;
@@ -114,14 +112,13 @@ static void unlist_paused(struct journal_client *client)
 
 static void resume_clients(struct journal *journal, struct outbox *outbox)
 {
-    const bool has_room = queue_bytes(journal) <= journal->queue_bytes_max / 2;
     const size_t share = share_of(journal);
     struct journal_client *client = TAILQ_FIRST(&outbox->paused);
 
     while (client) {
         struct journal_client *const next = TAILQ_NEXT(client, paused);
 
-        if ((has_room || client->bytes <= share / 2) && client->owed <= OWED_MAX / 2) {
+        if (client->bytes <= share / 2 && client->owed <= OWED_MAX / 2) {
             unlist_paused(client);
             weir_conn_resume(client->conn);
         }

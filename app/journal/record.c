@@ -49,3 +49,12 @@ struct record *batch_next(struct batch *batch, const struct record *before)
 
     return at < batch->len ? (struct record *)(void *)(batch->bytes + at) : NULL;
 }
+
+struct record *batch_next_message(struct batch *batch, const struct record *before)
+{
+    struct record *record = batch_next(batch, before);
+
+    while (record && record->kind != RECORD_MESSAGE && record->kind != RECORD_SENT)
+        record = batch_next(batch, record);
+    return record;
+}

@@ -75,4 +75,7 @@ struct record *batch_add(struct batch *batch, size_t len);
 /* The first record (before: NULL) or the one behind; NULL behind the last. */
 struct record *batch_next(struct batch *batch, const struct record *before);
 
+/* The same of messages, which came or were sent, alone. */
+struct record *batch_next_message(struct batch *batch, const struct record *before);
+
 #endif

@@ -15,6 +15,7 @@
 
 #include <sqlite3.h>
 
+#include "journal/batch_table.h"
 #include "journal/schema.h"
 
 enum {
@@ -27,7 +28,7 @@ enum statement {
     BEGIN,
     COMMIT,
     ROLLBACK,
-    ADD_MESSAGE,
+    ADD_MESSAGES,
     ADD_SECOND,
     ADD_CONNECTION,
     CLOSE_CONNECTION,
@@ -42,7 +43,9 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
-    [ADD_MESSAGE] = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    /* Without an id a row is put behind the last one, which needs no search for its place. The newest row must stay for
+     * that. OR ROLLBACK: a transaction is given up whole, so nothing is noted down for giving up this part of it. */
+    [ADD_MESSAGES] = "INSERT OR ROLLBACK INTO message SELECT NULL, * FROM batch",
     [ADD_SECOND] = "INSERT OR IGNORE INTO second VALUES (?, ?)",
     [ADD_CONNECTION] = "INSERT OR IGNORE INTO connection (id, listener, frame, peer, opened) VALUES (?, ?, ?, ?, ?)",
     [CLOSE_CONNECTION] = "UPDATE connection SET closed = ?, reason = ?, last_message = ? WHERE id = ?",
@@ -55,13 +58,14 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 struct store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
-    uint64_t last_message;    /* stored */
-    uint64_t next_message;    /* ahead of last_message + 1 inside a transaction */
-    int64_t last_second;      /* that has its row, or will with this transaction */
-    int64_t seconds_stored;   /* last_second before the transaction */
-    uint64_t next_connection; /* the number after the highest one seen */
-    uint64_t numbers_taken;   /* no connection has a number of at least this; 0: what is stored has to be set anew */
-    int64_t data_version;     /* changes when somebody else has written */
+    struct batch_table adding; /* to ADD_MESSAGES */
+    uint64_t last_message;     /* stored */
+    uint64_t next_message;     /* ahead of last_message + 1 inside a transaction */
+    int64_t last_second;       /* that has its row, or will with this transaction */
+    int64_t seconds_stored;    /* last_second before the transaction */
+    uint64_t next_connection;  /* the number after the highest one seen */
+    uint64_t numbers_taken;    /* no connection has a number of at least this; 0: what is stored has to be set anew */
+    int64_t data_version;      /* changes when somebody else has written */
     int log_pages;
     int page_bytes;
     char text[TEXT_BYTES_MAX];
@@ -256,6 +260,7 @@ static int prepare(struct store *store)
     if (code == SQLITE_OK) code = schema_prepare(store->db);
     if (code == SQLITE_OK) code = rebuild_heads(store);
     if (code == SQLITE_OK) code = read_state(store);
+    if (code == SQLITE_OK) code = batch_table_add(store->db, &store->adding);
     if (code == SQLITE_OK) code = prepare_statements(store);
     return code;
 }
@@ -348,30 +353,26 @@ static enum store_outcome note_second(struct store *store, int64_t time_us, uint
     return run(store, ADD_SECOND);
 }
 
-static enum store_outcome add_message(struct store *store, struct record *record)
+/* All messages of a batch. The ids are known before the rows are there, for `previous`; that they are the rows' is seen
+ * afterwards. */
+static enum store_outcome add_messages(struct store *store, struct batch *batch)
 {
-    sqlite3_stmt *const statement = store->statements[ADD_MESSAGE];
-    struct head *const head = record->head;
     enum store_outcome outcome = STORE_STORED;
 
+    store->adding.batch = batch;
+    outcome = run(store, ADD_MESSAGES);
+    if (outcome != STORE_STORED || sqlite3_last_insert_rowid(store->db) == (int64_t)store->next_message - 1)
+        return outcome;
+    fail(store, SQLITE_CORRUPT);
+    say(store, "its newest message is not the one that was stored last");
+    return STORE_UNKNOWN;
+}
+
+static enum store_outcome count_message(struct store *store, struct record *record)
+{
     record->id = store->next_message++;
-    record->previous = head->last_message;
-    sqlite3_bind_int64(statement, 1, (int64_t)record->id);
-    sqlite3_bind_int64(statement, 2, (int64_t)head->connection);
-    sqlite3_bind_int(statement, 3, record->kind == RECORD_SENT);
-    sqlite3_bind_int64(statement, 4, (int64_t)record->seq);
-    sqlite3_bind_int64(statement, 5, record->time_us);
-    sqlite3_bind_int64(statement, 6, (int64_t)record->previous);
-    sqlite3_bind_int(statement, 7, record->flags);
-    if (record->original_len == record->len)
-        sqlite3_bind_null(statement, 8);
-    else
-        sqlite3_bind_int64(statement, 8, (int64_t)record->original_len);
-    sqlite3_bind_int64(statement, 9, record->crc32c);
-    sqlite3_bind_blob(statement, 10, record->bytes, (int)record->len, SQLITE_STATIC);
-    outcome = run(store, ADD_MESSAGE);
-    if (outcome != STORE_STORED) return outcome;
-    head->last_message = record->id;
+    record->previous = record->head->last_message;
+    record->head->last_message = record->id;
     return note_second(store, record->time_us, record->id);
 }
 
@@ -407,7 +408,7 @@ static enum store_outcome close_connection(struct store *store, const struct rec
     return run(store, CLOSE_CONNECTION);
 }
 
-enum store_outcome store_add(struct store *store, struct record *record)
+static enum store_outcome add_record(struct store *store, struct record *record)
 {
     switch ((enum record_kind)record->kind) {
     case RECORD_OPEN:
@@ -418,7 +419,18 @@ enum store_outcome store_add(struct store *store, struct record *record)
     case RECORD_SENT:
         break;
     }
-    return add_message(store, record);
+    return count_message(store, record);
+}
+
+enum store_outcome store_add(struct store *store, struct batch *batch)
+{
+    const uint64_t first = store->next_message;
+    enum store_outcome outcome = STORE_STORED;
+
+    for (struct record *record = batch_next(batch, NULL); record && outcome == STORE_STORED;
+         record = batch_next(batch, record))
+        outcome = add_record(store, record);
+    return outcome == STORE_STORED && store->next_message > first ? add_messages(store, batch) : outcome;
 }
 
 enum store_outcome store_set_head(struct store *store, const struct head *head)

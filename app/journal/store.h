@@ -37,9 +37,10 @@ uint64_t store_next_connection(const struct store *store);
 uint64_t store_last_message(const struct store *store);
 
 /* One transaction: begin, any number of adds, commit. After anything but STORED the transaction is gone, and
- * store_text says why. add gives a message its id, counting on from the last one stored. */
+ * store_text says why. add takes all records of a batch, and gives each message its id, counting on from the last one
+ * stored; what was given so to one that is not stored in the end is void. */
 enum store_outcome store_begin(struct store *store);
-enum store_outcome store_add(struct store *store, struct record *record);
+enum store_outcome store_add(struct store *store, struct batch *batch);
 enum store_outcome store_commit(struct store *store);
 
 /* After STORED from all of begin and add: gives the transaction up, as if it had never begun. */

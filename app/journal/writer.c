@@ -171,16 +171,6 @@ static bool reopen(struct writer *writer)
 
 /* ---- Storing ---- */
 
-static enum store_outcome add_batch(struct writer *writer, struct batch *batch)
-{
-    enum store_outcome outcome = STORE_STORED;
-
-    for (struct record *record = batch_next(batch, NULL); record && outcome == STORE_STORED;
-         record = batch_next(batch, record))
-        outcome = store_add(writer->store, record);
-    return outcome;
-}
-
 /* Up to the bounds of a transaction, but one batch at least. *ret_end: the first that is not in it. */
 static enum store_outcome add_batches(struct writer *writer, struct batch **ret_end)
 {
@@ -189,7 +179,7 @@ static enum store_outcome add_batches(struct writer *writer, struct batch **ret_
     size_t records = 0, bytes = 0;
 
     while (batch && outcome == STORE_STORED && records < TRANSACTION_RECORDS_MAX && bytes < TRANSACTION_BYTES_MAX) {
-        outcome = add_batch(writer, batch);
+        outcome = store_add(writer->store, batch);
         records += batch->count;
         bytes += batch->len;
         batch = batch->next;
@@ -203,8 +193,8 @@ static enum store_outcome add_batches(struct writer *writer, struct batch **ret_
 static void restore_heads(struct writer *writer, const struct batch *end)
 {
     for (struct batch *batch = writer->taken; batch != end; batch = batch->next) {
-        for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record)) {
-            if (record->kind != RECORD_MESSAGE && record->kind != RECORD_SENT) continue;
+        for (struct record *record = batch_next_message(batch, NULL); record;
+             record = batch_next_message(batch, record)) {
             if (record->id && record->previous < record->head->last_message)
                 record->head->last_message = record->previous;
             record->id = 0;
@@ -246,8 +236,9 @@ static const struct record *last_message(struct writer *writer, const struct bat
     const struct record *last = NULL;
 
     for (struct batch *batch = writer->taken; batch != end; batch = batch->next)
-        for (const struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record))
-            if (record->kind == RECORD_MESSAGE || record->kind == RECORD_SENT) last = record;
+        for (const struct record *record = batch_next_message(batch, NULL); record;
+             record = batch_next_message(batch, record))
+            last = record;
     return last;
 }
 

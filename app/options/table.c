@@ -167,7 +167,8 @@ const struct option_spec option_specs[] = {
       .help = "keep it on a network file system, although locks and syncs may not be what they seem there",
       .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = GLOBAL(store_on_network) },
     { .name = "store-queue", .argument = "SIZE", .environment = "WEIR_STORE_QUEUE",
-      .help = "what may wait for the disk; at half of it clients with more than their share wait, at it all do",
+      .help = "what may wait for the disk; a client with more than its share of it waits (64KiB are its in any "
+              "case), at all of it all do",
       .default_text = "64MiB", .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_SIZE,
       .target = GLOBAL(store_queue_bytes_max), .min = 1024 * 1024, .max = 64 * GIB },
     { .name = "print", .argument = "MODE", .environment = "WEIR_PRINT",

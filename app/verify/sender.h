@@ -98,7 +98,7 @@ struct sender {
 
     /* What came of it. */
     enum sender_end end;
-    bool was_open; /* some connection was, then */
+    bool was_open;           /* some connection was, then */
     enum weir_reason reason; /* of the last connection that ended or failed */
     int error;
     bool is_ledger;
