@@ -195,18 +195,20 @@ def run_chapter(kills, folder, choice, totals, on_kill):
 def try_chapter(kills, choice, totals, keep, on_kill):
     """Returns whether all was well."""
     folder = tempfile.mkdtemp(prefix="weir-crash-")
+    is_kept = False
     try:
         run_chapter(kills, folder, choice, totals, on_kill)
+        return True
     except Exception:  # pylint: disable=broad-except
         say("")
         print("".join("# %s\n" % line for line in traceback.format_exc().splitlines()), end="")
+        is_kept = keep
         if keep:
             print("# the store and the ledger are in " + folder)
-            return False
-        shutil.rmtree(folder)
         return False
-    shutil.rmtree(folder)
-    return True
+    finally:  # also at Ctrl-C
+        if not is_kept:
+            shutil.rmtree(folder)
 
 
 def main():
