@@ -10,6 +10,7 @@
 #include "bench/bench.h"
 #include "check/check.h"
 #include "client/connect.h"
+#include "history/history.h"
 #include "options/options.h"
 #include "options/values.h"
 #include "serve.h"
@@ -19,15 +20,12 @@
 #include "version.h"
 
 static enum status (*const commands[COMMAND_COUNT])(const struct options *options) = {
-    [COMMAND_SERVE] = serve,
-    [COMMAND_CONNECT] = connect_run,
-    [COMMAND_BENCH] = bench_run,
-    [COMMAND_VERIFY] = verify_run,
-    [COMMAND_CHECK] = check_run,
+    [COMMAND_SERVE] = serve,       [COMMAND_CONNECT] = connect_run, [COMMAND_BENCH] = bench_run,
+    [COMMAND_VERIFY] = verify_run, [COMMAND_CHECK] = check_run,     [COMMAND_LOG] = history_run,
 };
 
 /* Words that the design keeps for commands to come. */
-static const char *const later_commands[] = { "clients", "send", "kick", "tail", "stats", "log" };
+static const char *const later_commands[] = { "clients", "send", "kick", "tail", "stats" };
 
 static enum status run_command(enum command command, int argc, char **argv)
 {

@@ -41,9 +41,7 @@ static bool store_batch(struct fill *fill)
 {
     enum store_outcome outcome = store_begin(fill->store);
 
-    for (struct record *record = batch_next(fill->batch, NULL); record && outcome == STORE_STORED;
-         record = batch_next(fill->batch, record))
-        outcome = store_add(fill->store, record);
+    if (outcome == STORE_STORED) outcome = store_add(fill->store, fill->batch);
     if (outcome == STORE_STORED) outcome = store_commit(fill->store);
     fill->batch->len = fill->batch->count = 0;
     return is_stored(fill, outcome);

@@ -129,7 +129,7 @@ static void write_command(FILE *file, enum command command)
 
     fprintf(file, ".SS weir %s\n", spec->name);
     write_paragraphs(file, spec->about);
-    if (spec->endpoints_max == 1) {
+    if (spec->endpoints_max <= 1) {
         write_options(file, command, OPTION_PER_ENDPOINT, false);
         write_options(file, command, OPTION_GLOBAL, false);
     } else if (command == COMMAND_SERVE) {
@@ -284,6 +284,7 @@ static const char statuses[] =
     "Failed: an address that cannot be had, a file that cannot be read, connections that were cut\n"
     "off at the deadline of a stop.\n"
     "\\fBweir check\\fR: the bytes are malformed, or a message is too long.\n"
+    "\\fBweir log\\fR: interrupted, no such client, or a damaged message.\n"
     "\\fBweir bench\\fR: a condition of \\fB\\-\\-fail\\-if\\fR is true.\n"
     ".TP\n"
     "2\n"

@@ -189,3 +189,17 @@ void folder_unlock(int lock)
 {
     if (lock >= 0) close(lock);
 }
+
+bool folder_is_locked(const char *path)
+{
+    char name[FOLDER_PATH_BYTES_MAX + sizeof(".lock")];
+    int lock = -1;
+    bool is = false;
+
+    snprintf(name, sizeof(name), "%s.lock", path);
+    lock = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (lock < 0) return false;
+    is = flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(lock);
+    return is;
+}

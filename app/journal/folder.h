@@ -30,4 +30,7 @@ int folder_make_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
 int folder_lock(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
 void folder_unlock(int lock);
 
+/* Whether somebody has the lock now. It is held for an instant to see, so this is for when there is a reason to ask. */
+bool folder_is_locked(const char *path);
+
 #endif

@@ -131,10 +131,11 @@ static int follow_chains(struct search *search, uint64_t until)
 static int find(struct search *search)
 {
     uint64_t heads_until = 0;
-    int err = reader_heads_until(search->reader, &heads_until);
+    const bool is_of_all = !search->query->connection && !search->query->is_of;
+    int err = is_of_all ? 0 : reader_heads_until(search->reader, &heads_until);
 
     if (!err) err = find_in_tail(search, heads_until > search->query->after ? heads_until : search->query->after);
-    if (err || search->found == search->wanted) return err;
+    if (err || is_of_all || search->found == search->wanted) return err;
     err = find_heads(search);
     return err ? err : follow_chains(search, heads_until < search->query->until ? heads_until : search->query->until);
 }

@@ -12,10 +12,10 @@
 #include "journal/reader.h"
 
 struct newest_query {
-    uint64_t after;      /* messages with a higher id */
-    uint64_t until;      /* up to and with this */
-    uint64_t connection; /* the only one; 0: those that are_of says */
-    bool (*is_of)(const struct stored_connection *connection, void *user);
+    uint64_t after;                                                        /* messages with a higher id */
+    uint64_t until;                                                        /* up to and with this */
+    uint64_t connection;                                                   /* the only one; 0: those that are_of says */
+    bool (*is_of)(const struct stored_connection *connection, void *user); /* NULL: all */
     /* Of these, the messages that it wants; of messages of other connections it says no. It sees all but the bytes. As
      * in struct reader_range. */
     bool (*wants)(const struct stored_message *message, void *user);

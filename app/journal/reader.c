@@ -19,11 +19,10 @@
 #include "journal/schema.h"
 
 enum {
-    BUSY_MS = 5000,               /* while a server opens or ends, or another reader puts its log in order */
-    PAGE_ROWS_MAX = 8192,         /* looked at in one transaction */
-    PAGE_MESSAGES_MAX = 1024,     /* of these, in the page */
-    PAGE_BYTES_MAX = 1024 * 1024, /* of theirs; a longer message is a page of its own */
-    STORE_ID_BYTES_MAX = 64
+    BUSY_MS = 5000,              /* while a server opens or ends, or another reader puts its log in order */
+    PAGE_ROWS_MAX = 8192,        /* looked at in one transaction */
+    PAGE_MESSAGES_MAX = 1024,    /* of these, in the page */
+    PAGE_BYTES_MAX = 1024 * 1024 /* of theirs; a longer message is a page of its own */
 };
 
 #define MESSAGE_COLUMNS "id, connection, direction, seq, time, previous, flags, original_len, crc32c, bytes"
@@ -60,7 +59,7 @@ struct reader {
     const char *path; /* behind the struct */
     dev_t device;     /* of the file that is open */
     ino_t inode;
-    char store_id[STORE_ID_BYTES_MAX];
+    char store_id[READER_STORE_ID_BYTES_MAX];
     char text[READER_ERROR_BYTES_MAX];
 
     struct stored_message messages[PAGE_MESSAGES_MAX]; /* the page */

@@ -14,7 +14,7 @@
 
 struct reader;
 
-enum { READER_ERROR_BYTES_MAX = 1400 };
+enum { READER_ERROR_BYTES_MAX = 1400, READER_STORE_ID_BYTES_MAX = 64 };
 
 /* A message as it is in the store. */
 struct stored_message {

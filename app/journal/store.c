@@ -20,6 +20,7 @@
 
 enum {
     CACHE_KIB = 16 * 1024,
+    OPEN_BUSY_MS = 5000,  /* a reader that came first puts the log in order, and holds it meanwhile */
     NUMBERS_AHEAD = 1000, /* connections' numbers that are taken in one go */
     TEXT_BYTES_MAX = 400
 };
@@ -272,9 +273,11 @@ int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTE
 
     if (!store) goto failed;
     code = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK) code = sqlite3_busy_timeout(store->db, OPEN_BUSY_MS);
     if (code == SQLITE_OK) code = prepare(store);
     if (code == SQLITE_OK) code = reserve_numbers(store) == STORE_STORED ? SQLITE_OK : SQLITE_ERROR;
     if (code != SQLITE_OK) goto failed;
+    sqlite3_busy_timeout(store->db, 0); /* from now on nobody waits, and the writer tries again */
     *ret = store;
     return 0;
 

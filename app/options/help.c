@@ -72,7 +72,7 @@ void help_print_command(FILE *file, enum command command)
     const struct command_spec *const spec = &command_specs[command];
 
     fprintf(file, "usage: weir %s %s\n\n%s\n\nexamples:\n%s\n", spec->name, spec->usage, spec->about, spec->examples);
-    if (spec->endpoints_max == 1) {
+    if (spec->endpoints_max <= 1) {
         fputs("options:\n", file);
         print_options(file, command, OPTION_PER_ENDPOINT, WHOSE_ALL);
         print_options(file, command, OPTION_GLOBAL, WHOSE_ALL);

@@ -81,6 +81,17 @@ struct verify_options {
     int64_t give_up_ms;
 };
 
+/* What `log` shows. */
+struct history_options {
+    const char *client; /* a connection's number, a client's name or an address; NULL: all */
+    const char *since;  /* a time, see history/when.h; NULL: from the first message */
+    const char *until;  /* NULL: to the last */
+    int64_t after;      /* an id; -1: none was given */
+    int64_t last;       /* so many of the newest; 0: the default; WEIR_OFF: all */
+    int format;         /* enum format_kind */
+    int follow;
+};
+
 /* Everything that was set. Strings are those of argv and of the environment, which must outlive it, or of the
  * configuration file, which it owns. */
 struct options {
@@ -112,12 +123,21 @@ struct options {
     const char *sample_file; /* the same, in a file */
     struct bench_options bench;
     struct verify_options verify;
+    struct history_options history;
     int help;
 };
 
 /* ---- The table ---- */
 
-enum command { COMMAND_SERVE, COMMAND_CONNECT, COMMAND_BENCH, COMMAND_VERIFY, COMMAND_CHECK, COMMAND_COUNT };
+enum command {
+    COMMAND_SERVE,
+    COMMAND_CONNECT,
+    COMMAND_BENCH,
+    COMMAND_VERIFY,
+    COMMAND_CHECK,
+    COMMAND_LOG,
+    COMMAND_COUNT
+};
 
 struct command_spec {
     const char *name;

@@ -333,6 +333,8 @@ static int add_endpoint(struct parser *parser, const char *url)
     int err = 0;
 
     drop_file_listeners(options);
+    if (command_specs[parser->command].endpoints_max == 0)
+        return parser_fail(parser, "%s: weir %s takes options only", url, command_specs[parser->command].name);
     if (options->endpoint_count == command_specs[parser->command].endpoints_max)
         return parser_fail(parser, "%s: one address is enough", url);
     err = parser_begin_endpoint(parser, &options->common);
@@ -488,7 +490,7 @@ static const struct endpoint_options blank = { .service = WEIR_SERVICE(.frame = 
 
 static void begin(struct parser *parser, struct options *options)
 {
-    *options = (struct options){ .common = blank, .log_level = WEIR_LOG_INFO - WEIR_LOG_ERROR };
+    *options = (struct options){ .common = blank, .log_level = WEIR_LOG_INFO - WEIR_LOG_ERROR, .history.after = -1 };
     parser->options = options;
     parser->endpoint = &options->common;
 }

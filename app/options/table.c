@@ -10,12 +10,14 @@
 #define BENCH (1U << COMMAND_BENCH)
 #define VERIFY (1U << COMMAND_VERIFY)
 #define CHECK (1U << COMMAND_CHECK)
+#define LOG (1U << COMMAND_LOG)
 
 /* The member of the service that an option sets. */
 #define SERVICE(member) offsetof(struct endpoint_options, service.member)
 #define GLOBAL(member) offsetof(struct options, member)
 #define BENCHED(member) offsetof(struct options, bench.member)
 #define VERIFIED(member) offsetof(struct options, verify.member)
+#define HISTORY(member) offsetof(struct options, history.member)
 
 /* The bounds are the library's. Were one wider here, the library would refuse, and name its member, not our option. */
 #define GIB (1LL << 30)
@@ -30,6 +32,7 @@
 #define ACCEPTS_MAX (1LL << 16)
 #define BACKLOG_MAX (1LL << 20)
 #define DEFER_MAX_MS (32767LL * 1000)
+#define LAST_MAX (1000LL * 1000)
 
 /* clang-format off */
 const struct option_spec option_specs[] = {
@@ -178,7 +181,7 @@ const struct option_spec option_specs[] = {
     { .name = "encoding", .argument = "NAME", .environment = "WEIR_ENCODING",
       .help = "what characters messages are in, as shown and typed (also text in JSON): gbk, gb18030, big5, shift_jis, "
               "latin1 and others; bytes are never changed, and \\xHH is always a byte",
-      .default_text = "utf-8", .commands = SERVE | CONNECT, .scope = OPTION_GLOBAL, .type = OPTION_TEXT,
+      .default_text = "utf-8", .commands = SERVE | CONNECT | LOG, .scope = OPTION_GLOBAL, .type = OPTION_TEXT,
       .target = GLOBAL(encoding) },
     { .name = "log-level", .argument = "LEVEL", .environment = "WEIR_LOG_LEVEL",
       .help = "what is said on standard error", .default_text = "info", .commands = SERVE, .scope = OPTION_GLOBAL,
@@ -299,8 +302,36 @@ const struct option_spec option_specs[] = {
       .default_text = "30s", .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_TIME,
       .target = VERIFIED(give_up_ms), .min = 1, .max = TIME_MAX, .off = true },
 
-    { .name = "help", .letter = 'h', .help = "show this", .commands = SERVE | CONNECT | BENCH | VERIFY, .scope = OPTION_GLOBAL,
-      .type = OPTION_FLAG, .target = GLOBAL(help) },
+    { .name = "store", .argument = "PATH", .environment = "WEIR_STORE",
+      .help = "the store to read: a path, or the port that its server listens on; auto: the only one where weir serve keeps "
+              "its stores",
+      .default_text = "auto", .commands = LOG, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = GLOBAL(store) },
+    { .name = "client", .argument = "X",
+      .help = "messages of one client only: a connection's number (17 or #17), an address with its port or without, or a "
+              "client's name",
+      .commands = LOG, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = HISTORY(client) },
+    { .name = "since", .argument = "TIME",
+      .help = "from this time on: how long ago, as 10m, or when, as 2026-11-23T10:00; seconds may follow, and Z for UTC, "
+              "else it is local time; a date alone is its beginning",
+      .commands = LOG, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = HISTORY(since) },
+    { .name = "until", .argument = "TIME", .help = "before this time", .commands = LOG, .scope = OPTION_GLOBAL,
+      .type = OPTION_TEXT, .target = HISTORY(until) },
+    { .name = "after", .argument = "ID", .help = "messages with a higher id than this one, which is in json and csv",
+      .commands = LOG, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = HISTORY(after) },
+    { .name = "last", .letter = 'n', .argument = "N",
+      .help = "the newest N of these, the oldest first; off: all",
+      .default_text = "100 on a terminal or with --follow, unless it is said where to begin or end; else all",
+      .commands = LOG, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = HISTORY(last), .min = 1,
+      .max = LAST_MAX, .off = true },
+    { .name = "follow", .letter = 'f', .help = "go on with what comes, until Ctrl-C", .commands = LOG,
+      .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = HISTORY(follow) },
+    { .name = "format", .argument = "FORMAT",
+      .help = "lines for people, as weir serve --print makes them, one JSON object a line, or CSV (RFC 4180)",
+      .default_text = "auto", .commands = LOG, .scope = OPTION_GLOBAL, .type = OPTION_CHOICE, .target = HISTORY(format),
+      .choices = "auto|text|hex|both|json|csv" },
+
+    { .name = "help", .letter = 'h', .help = "show this", .commands = SERVE | CONNECT | BENCH | VERIFY | LOG,
+      .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = GLOBAL(help) },
 };
 /* clang-format on */
 
@@ -423,5 +454,27 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
                     "                                                one message, and one byte left over\n"
                     "  weir check --frame 'delimiter:\\x03' --file capture.bin\n"
                     "                                                a file as a device would send it\n",
+    },
+    [COMMAND_LOG] = {
+        .name = "log",
+        .summary = "show what is in a store: by client, by time, or as it comes",
+        .usage = "[options]",
+        .endpoints_max = 0,
+        .about = "Shows stored messages in the order in which they came, the oldest first, with a server on the store or\n"
+                 "not; it only reads. On a terminal a long message is cut at the terminal's width; elsewhere all of it is\n"
+                 "there. What was sent to a client is marked with a <. A message whose bytes are not those that were\n"
+                 "stored, by its checksum, is marked as damaged. Where the clock was once set back, --since and --until\n"
+                 "begin and end at the first message of that time.\n"
+                 "\n"
+                 "Exit status: 0 all that was asked for was shown (with --follow also: Ctrl-C), 1 failed, interrupted, no\n"
+                 "such client, or a damaged message among them, 2 wrong usage.",
+        .examples = "  weir log                                      the newest messages\n"
+                    "  weir log --client 17 -n 20                    the newest 20 of connection 17\n"
+                    "  weir log --client 192.0.2.7 --since 10m       of one address, in the last ten minutes\n"
+                    "  weir log --since 2026-11-23T10:00 --until 2026-11-23T11:00 --format csv > hour.csv\n"
+                    "                                                an hour for a spreadsheet\n"
+                    "  weir log --follow --format json | jq .text    what comes, for programs\n"
+                    "  weir log --store 8000 --after 41200 --format json\n"
+                    "                                                go on behind the last id that was seen\n",
     },
 };

@@ -38,11 +38,30 @@ static void add_character(struct line *line, uint32_t character)
         line_add(line, text, utf8_encode(character, text));
 }
 
+/* How many of the first bytes stand in a string as they are. */
+static size_t plain_len_of(struct weir_bytes text)
+{
+    size_t len = utf8_plain_len(text);
+    const unsigned char *const quote = len ? memchr(text.data, '"', len) : NULL;
+    const unsigned char *backslash = NULL;
+
+    if (quote) len = (size_t)(quote - text.data);
+    backslash = len ? memchr(text.data, '\\', len) : NULL;
+    return backslash ? (size_t)(backslash - text.data) : len;
+}
+
 void json_add_string(struct line *line, struct encoding *encoding, struct weir_bytes text)
 {
     line_add_text(line, "\"");
     while (text.len) {
-        const struct character character = encoding_decode(encoding, text);
+        const size_t plain_len = encoding ? 0 : plain_len_of(text);
+        struct character character;
+
+        line_add(line, text.data, plain_len);
+        text.data += plain_len;
+        text.len -= plain_len;
+        if (!text.len) break;
+        character = encoding_decode(encoding, text);
         if (character.result)
             add_escape(line, 0xfffd); /* the caller has looked, but JSON stays JSON whatever it is given */
         else
@@ -99,6 +118,8 @@ static void add_head(struct line *line, const char *name, const struct conn_even
     add_number(line, "conn", event->conn);
     add_member(line, "listener", event->listener);
     add_member(line, "peer", event->peer);
+    if (event->id) add_number(line, "id", event->id);
+    if (event->is_damaged) line_add_text(line, ",\"damaged\":true");
 }
 
 static void add_bytes(struct line *line, struct encoding *encoding, struct weir_bytes bytes)

@@ -267,15 +267,18 @@ static void add_coloured(struct line *line, const struct render_style *style, co
     if (style->colour) line_add_text(line, PLAIN);
 }
 
-/* "10:15:02.123 ". Returns its columns. */
+/* "10:15:02.123 ", or "2026-11-23 10:15:02.123 ". Returns its columns. */
 static size_t add_time(struct line *line, const struct render_style *style, const struct timespec *at)
 {
     struct tm day = { 0 };
     char time[40];
+    char milliseconds[8];
 
     if (style->columns && style->columns < NARROW_COLUMNS) return 0;
     localtime_r(&at->tv_sec, &day);
-    snprintf(time, sizeof(time), "%02d:%02d:%02d.%03ld", day.tm_hour, day.tm_min, day.tm_sec, at->tv_nsec / 1000000);
+    strftime(time, sizeof(time) - sizeof(milliseconds), style->has_date ? "%Y-%m-%d %H:%M:%S" : "%H:%M:%S", &day);
+    snprintf(milliseconds, sizeof(milliseconds), ".%03d", (int)(at->tv_nsec / 1000000 % 1000));
+    memcpy(time + strlen(time), milliseconds, strlen(milliseconds) + 1);
     add_coloured(line, style, DIM, time);
     line_add_text(line, " ");
     return strlen(time) + 1;
@@ -308,7 +311,8 @@ void render_open(struct line *line, const struct render_style *style, const stru
 }
 
 /* What is odd about a message: nothing, mostly. */
-static size_t note_text(const struct weir_message_info *info, size_t len, char ret[NOTE_BYTES_MAX])
+static size_t note_text(const struct conn_event *event, const struct weir_message_info *info, size_t len,
+                        char ret[NOTE_BYTES_MAX])
 {
     char truncated[COUNT_TEXT_BYTES_MAX + 24] = "";
     char count[COUNT_TEXT_BYTES_MAX];
@@ -317,8 +321,9 @@ static size_t note_text(const struct weir_message_info *info, size_t len, char r
         count_text(info->original_len, "byte", count);
         snprintf(truncated, sizeof(truncated), " (truncated from %s)", count);
     }
-    return (size_t)snprintf(ret, NOTE_BYTES_MAX, "%s%s%s", len ? "" : "(0 bytes)", truncated,
-                            info->flags & WEIR_MESSAGE_UNFINISHED ? " (unfinished)" : "");
+    return (size_t)snprintf(ret, NOTE_BYTES_MAX, "%s%s%s%s", len ? "" : "(0 bytes)", truncated,
+                            info->flags & WEIR_MESSAGE_UNFINISHED ? " (unfinished)" : "",
+                            event->is_damaged ? " (damaged)" : "");
 }
 
 /* What is left for a message behind so many columns; 0: it is not cut. */
@@ -332,7 +337,7 @@ void render_message(struct line *line, const struct render_style *style, const s
                     struct weir_bytes message, const struct weir_message_info *info)
 {
     char note[NOTE_BYTES_MAX];
-    const size_t note_len = note_text(info, message.len, note);
+    const size_t note_len = note_text(event, info, message.len, note);
     const size_t taken = add_head(line, style, event) + note_len;
 
     render_bytes(line, style, message, columns_left(style, taken));
@@ -414,7 +419,7 @@ void render_whole(struct line *line, const struct render_style *style, const str
     add_head(line, style, event);
     line_addf(line, "message %llu, ", (unsigned long long)info->seq);
     line_add_count(line, message.len, "byte");
-    note_text(info, 1, note);
+    note_text(event, info, 1, note);
     line_addf(line, "%s%s\n", note, message.len ? ":" : "");
     if (form == RENDER_AUTO) form = render_is_text(style->encoding, message) ? RENDER_TEXT : RENDER_BOTH;
     if (form == RENDER_TEXT)

@@ -29,6 +29,7 @@ struct render_style {
     enum render_form form;
     unsigned columns; /* of the terminal; what is longer is cut. 0: nothing is cut */
     bool colour;
+    bool has_date;             /* before the time of the day */
     bool utf8;                 /* false: every character beyond ASCII is an escape */
     struct encoding *encoding; /* of the messages; NULL: UTF-8 */
 };
@@ -39,6 +40,8 @@ struct conn_event {
     uint64_t conn;
     const char *peer;
     const char *listener; /* NULL: there is only one, not worth a word */
+    uint64_t id;          /* of the message, in the store; 0: it is not from there */
+    bool is_damaged;      /* the message is not what was stored */
 };
 
 /* Each adds one whole line, with its newline. */

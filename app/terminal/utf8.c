@@ -45,6 +45,15 @@ int utf8_decode(struct weir_bytes bytes, uint32_t *ret)
     return UTF8_INVALID;
 }
 
+size_t utf8_plain_len(struct weir_bytes bytes)
+{
+    size_t len = 0;
+
+    while (len < bytes.len && bytes.data[len] >= 0x20 && bytes.data[len] < 0x7f)
+        len++;
+    return len;
+}
+
 size_t utf8_encode(uint32_t character, char ret[UTF8_BYTES_MAX])
 {
     static const unsigned char first_marks[] = { 0, 0, 0xc0, 0xe0, 0xf0 };

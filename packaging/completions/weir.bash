@@ -13,7 +13,7 @@ _weir() {
         prev=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'serve connect bench verify check --help --version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'serve connect bench verify check log --help --version' -- "$cur")
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -146,6 +146,19 @@ _weir() {
         --hex) ;;
         --file) is_file=yes ;;
         *) words=' --listen --frame --send-frame --max-frame --too-long --reply --ack --ack-when --ack-truncated --store-replies --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --store --store-on-network --store-queue --print --encoding --log-level --log-format --config --hex --file --help -h' ;;
+        esac
+        ;;
+    log)
+        case $prev in
+        --encoding) ;;
+        --store) ;;
+        --client) ;;
+        --since) ;;
+        --until) ;;
+        --after) ;;
+        -n | --last) words=' off' ;;
+        --format) words=' auto text hex both json csv' ;;
+        *) words=' --encoding --store --client --since --until --after --last -n --follow -f --format --help -h' ;;
         esac
         ;;
     esac

@@ -72,9 +72,18 @@ static struct record *make_message(struct head *head, uint64_t seq, const char *
     return record;
 }
 
+/* In a batch of its own. */
 static void store_one(struct record *record)
 {
-    assert_int_equal(store_add(store, record), STORE_STORED);
+    struct batch *const own = batch_new(0, record_bytes(record->len));
+    struct record *copy = NULL;
+
+    assert_non_null(own);
+    copy = batch_add(own, record->len);
+    memcpy(copy, record, sizeof(*record) + record->len);
+    assert_int_equal(store_add(store, own), STORE_STORED);
+    record->id = copy->id;
+    free(own);
 }
 
 /* A connection with messages "1", "2" and so on, in a transaction of its own. */

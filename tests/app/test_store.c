@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The store: what is in it after each call, read back over a connection of its own. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <sqlite3.h>
@@ -266,6 +269,35 @@ static void the_first_message_of_a_second_is_noted(void **state)
     store_close(store);
 }
 
+/* As a reader does that came first after a kill, and puts the log in order. */
+static void one_who_holds_it_for_a_moment_is_waited_for(void **state)
+{
+    int ready[2] = { -1, -1 };
+    char byte = 0;
+    int status = 0;
+    pid_t child = 0;
+
+    (void)state;
+    store_close(open_store());
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        sqlite3 *db = NULL;
+        const bool has = sqlite3_open(path, &db) == SQLITE_OK &&
+                         sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
+                         write(ready[1], &byte, 1) == 1;
+
+        poll(NULL, 0, 100);
+        _exit(!has);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    store_close(open_store());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 static void a_new_open_goes_on(void **state)
 {
     struct store *store = open_store();
@@ -494,6 +526,7 @@ int main(void)
         STORE_TEST(messages_are_numbered_and_point_to_the_one_before),
         STORE_TEST(every_column_is_what_was_given),
         STORE_TEST(the_first_message_of_a_second_is_noted),
+        STORE_TEST(one_who_holds_it_for_a_moment_is_waited_for),
         STORE_TEST(a_new_open_goes_on),
         STORE_TEST(without_a_seal_no_number_is_given_twice),
         STORE_TEST(numbers_that_were_not_taken_are_taken_again),
