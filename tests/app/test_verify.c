@@ -489,8 +489,13 @@ static void there_may_be_many_lanes_and_messages(void **state)
     add_line(proof, "acknowledged 1 1-5000", 0);
     for (uint64_t number = 1; number <= 5000; number++)
         if (number != 4711) add_stored(proof, &(struct stored){ 1, number, number * 64, 1 }, number, false, 0);
-    expect(proof, 1, 0, 0, 0);
+    /* It still knows whose the first of them is. */
+    assert_int_equal(
+        proof_add_row(proof, &(struct proof_row){ .id = 5001, .connection = 64, .seq = 2, .bytes = bytes_of("hello") }),
+        0);
+    expect(proof, 1, 1, 0, 0);
     assert_int_equal(proof_end(proof)->faults[PROOF_MISSING][0].number, 4711);
+    assert_int_equal(proof_end(proof)->faults[PROOF_ALTERED][0].number, 2);
     proof_free(proof);
 }
 
