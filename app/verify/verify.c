@@ -101,14 +101,13 @@ static enum status check_framing(struct verify *verify, struct weir_frame *frame
     static const char alphabet[] = "0123456789 abcdefghijklmnop";
     struct sender_plan *const plan = &verify->plan;
     const struct numbered numbered = { plan->run, plan->connections, 1 + plan->messages / plan->connections };
-    const size_t alphabet_bytes = plan->message_bytes < strlen(alphabet) ? plan->message_bytes : strlen(alphabet);
     unsigned char *const message = malloc(plan->message_bytes);
     size_t wire_bytes = 0;
     bool is_good = false;
 
     if (!message) return fail(-ENOMEM, weir_strerror(-ENOMEM));
-    memset(message, 'a', plan->message_bytes);
-    memcpy(message, alphabet, alphabet_bytes);
+    for (size_t i = 0; i < plan->message_bytes; i++)
+        message[i] = (unsigned char)alphabet[i % strlen(alphabet)];
     is_good = survives(frame, (struct weir_bytes){ message, plan->message_bytes }, &wire_bytes);
     numbered_write(&numbered, message, plan->message_bytes);
     is_good = is_good && survives(frame, (struct weir_bytes){ message, plan->message_bytes }, &wire_bytes);
