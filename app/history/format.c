@@ -41,10 +41,11 @@ static bool is_readable(struct encoding *encoding, struct weir_bytes bytes)
 {
     while (bytes.len) {
         const size_t plain_len = encoding ? 0 : utf8_plain_len(bytes);
-        const struct character character =
-            plain_len ? (struct character){ .code = ' ', .len = plain_len } : encoding_decode(encoding, bytes);
-        const uint32_t code = character.code;
+        struct character character = { .code = ' ', .len = plain_len };
+        uint32_t code = 0;
 
+        if (!plain_len) character = encoding_decode(encoding, bytes);
+        code = character.code;
         if (character.result) return false;
         if (code != '\t' && code != '\n' && code != '\r' && utf8_columns(code) < 0) return false;
         bytes.data += character.len;

@@ -101,6 +101,11 @@ static int fail(struct reader *reader, int code)
 {
     const int system = sqlite3_system_errno(reader->db);
 
+    if ((code & 0xff) == SQLITE_READONLY || (code & 0xff) == SQLITE_CANTOPEN)
+        return fail_with(
+            reader, -EACCES,
+            "it cannot be read: besides the file, SQLite needs the -wal and -shm beside it, or the right to "
+            "make them there");
     return fail_with(reader, error_of(code), "%s%s%s", sqlite3_errmsg(reader->db), system ? ": " : "",
                      system ? strerror(system) : "");
 }
@@ -180,14 +185,15 @@ static int open_file(struct reader *reader)
 
 int reader_open(const char *path, struct reader **ret, char error[READER_ERROR_BYTES_MAX])
 {
-    struct reader *const reader = calloc(1, sizeof(*reader) + strlen(path) + 1);
+    const size_t path_size = strlen(path) + 1;
+    struct reader *const reader = calloc(1, sizeof(*reader) + path_size);
     int err = 0;
 
     if (!reader) {
         snprintf(error, READER_ERROR_BYTES_MAX, "%s", strerror(ENOMEM));
         return -ENOMEM;
     }
-    reader->path = strcpy((char *)(reader + 1), path);
+    reader->path = memcpy(reader + 1, path, path_size);
     err = open_file(reader);
     if (!err) err = prepare(reader);
     if (!err) err = prepare_statements(reader);
@@ -351,7 +357,7 @@ static bool has_room(struct reader *reader, size_t len)
 static int take_bytes(struct reader *reader, sqlite3_stmt *statement, struct stored_message *message)
 {
     const void *const blob = sqlite3_column_blob(statement, 9);
-    const size_t len = (size_t)sqlite3_column_bytes(statement, 9);
+    const size_t len = blob ? (size_t)sqlite3_column_bytes(statement, 9) : 0;
     unsigned char *bytes = NULL;
 
     if (!blob && sqlite3_errcode(reader->db) == SQLITE_NOMEM) return fail(reader, SQLITE_NOMEM);

@@ -243,8 +243,9 @@ bool encoding_is_valid(struct encoding *encoding, struct weir_bytes bytes)
 {
     while (bytes.len) {
         const size_t plain_len = encoding ? 0 : utf8_plain_len(bytes);
-        const struct character character =
-            plain_len ? (struct character){ .len = plain_len } : encoding_decode(encoding, bytes);
+        struct character character = { .len = plain_len };
+
+        if (!plain_len) character = encoding_decode(encoding, bytes);
         if (character.result) return false;
         bytes.data += character.len;
         bytes.len -= character.len;

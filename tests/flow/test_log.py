@@ -5,6 +5,9 @@ import csv
 import io
 import json
 import os
+import pty
+import re
+import select
 import signal
 import sqlite3
 import tempfile
@@ -301,9 +304,14 @@ def test_export_is_bounded_in_memory_and_does_not_hold_the_log():
             client.sendall((b"x" * 1023 + b"\n") * 4096)
             recv_exactly(client, len("".join("%d\n" % number for number in range(1, 4097))))
             ours, theirs = os.pipe()
-            with weir("log", "--store", path, stdout=theirs) as shown:
+            master, slave = pty.openpty()
+            with weir("log", "--store", path, stdout=theirs, stderr=slave, env={"TERM": "xterm"}) as shown:
                 os.close(theirs)
+                os.close(slave)
                 wait_for(shown.is_asleep, "a full pipe")
+                # It goes on, and tells how far it is.
+                wait_for(lambda: os.read(ours, 4096) and select.select([master], [], [], 0)[0], "progress")
+                assert re.search(rb"\r[\d,]+ messages?, \d+ %", os.read(master, 4096)), "no progress"
                 for begin in range(4097, 4097 + 65536, 4096):  # 64 MiB more
                     client.sendall((b"y" * 1023 + b"\n") * 4096)
                     recv_exactly(client, len("".join("%d\n" % number for number in range(begin, begin + 4096))))
@@ -313,4 +321,5 @@ def test_export_is_bounded_in_memory_and_does_not_hold_the_log():
                     peak = [int(line.split()[1]) for line in file if line.startswith("VmHWM")][0]
                 shown.kill()
             os.close(ours)
+            os.close(master)
         assert peak < 64 * 1024 or FLAVOUR != "release", peak
