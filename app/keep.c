@@ -62,6 +62,7 @@ static int check_log(const struct keep *keep, char error[KEEP_ERROR_BYTES_MAX])
 
     snprintf(path, sizeof(path), "%s-wal", keep->path);
     err = wal_walk(path, &report);
+    if (!err && !report.is_damaged) err = wal_trim(path, keep->path, &report);
     if (err) {
         snprintf(error, KEEP_ERROR_BYTES_MAX, "%.900s: %s", path, strerror(-err));
         return err;

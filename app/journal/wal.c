@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/journal/wal.c: walks the frames as SQLite does when it recovers, and then goes on. Reads only. */
+ * app/journal/wal.c: walks the frames as SQLite does when it recovers, and then goes on. Must never write to what
+ * SQLite would read: what is taken off is what it would write over. */
 #include "wal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     HEADER_BYTES = 32,
@@ -15,7 +19,9 @@ enum {
     SALT_BYTES = 8,
     CHECKED_BYTES = 8, /* of a frame's header: page number and database size; the checksum spans these and the page */
     PAGE_BYTES_MIN = 512,
-    PAGE_BYTES_MAX = 65536
+    PAGE_BYTES_MAX = 65536,
+    LOCKS_OFFSET = 0x40000000, /* in the database: who has it open holds some of these */
+    LOCKS_BYTES = 512
 };
 
 static const uint32_t magic = 0x377f0682; /* the last bit says whether checksums read words big-endian */
@@ -86,6 +92,8 @@ static int read_header(struct wal *wal, struct wal_report *report)
     if (!is_header_whole(wal)) {
         report->bad_offset = 0;
         report->is_damaged = 1;
+    } else {
+        report->end_offset = HEADER_BYTES;
     }
     if (page_bytes < PAGE_BYTES_MIN || page_bytes > PAGE_BYTES_MAX || page_bytes & (page_bytes - 1)) return 0;
     wal->frame_bytes = FRAME_HEADER_BYTES + page_bytes;
@@ -124,21 +132,20 @@ static bool is_whole(struct wal *wal)
 static void walk(struct wal *wal, struct wal_report *report)
 {
     int64_t offset = HEADER_BYTES;
-    bool is_behind_lost_end = false;
 
     for (; fread(wal->frame, wal->frame_bytes, 1, wal->file) == 1; offset += (int64_t)wal->frame_bytes) {
         if (report->bad_offset < 0 && is_whole(wal)) {
             report->frames++;
             report->transactions += ends_transaction(wal);
+            if (ends_transaction(wal)) report->end_offset = offset + (int64_t)wal->frame_bytes;
             continue;
         }
         if (report->bad_offset < 0) report->bad_offset = offset;
         if (salt_bits_wrong(wal) > 1) continue;
         report->lost_frames++;
-        report->is_damaged |= is_behind_lost_end;
         report->lost_transactions += ends_transaction(wal);
-        is_behind_lost_end |= ends_transaction(wal);
     }
+    if (report->lost_transactions > 1) report->is_damaged = 1;
 }
 
 int wal_walk(const char *path, struct wal_report *ret)
@@ -154,4 +161,35 @@ int wal_walk(const char *path, struct wal_report *ret)
     free(wal.frame);
     fclose(wal.file);
     return result < 0 ? result : 0;
+}
+
+/* Nobody who comes meanwhile gets at the database. The lock goes with the descriptor. */
+static bool lock_database(int database)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCKS_OFFSET, .l_len = LOCKS_BYTES };
+
+    return fcntl(database, F_SETLK, &lock) == 0;
+}
+
+static int trim_to(const char *path, int64_t len)
+{
+    const int log = open(path, O_WRONLY | O_CLOEXEC);
+    struct stat status;
+    int err = log < 0 ? -errno : 0;
+
+    if (!err && fstat(log, &status) != 0) err = -errno;
+    if (!err && status.st_size > len && (ftruncate(log, len) != 0 || fsync(log) != 0)) err = -errno;
+    if (log >= 0) close(log);
+    return err == -ENOENT ? 0 : err;
+}
+
+int wal_trim(const char *path, const char *database_path, const struct wal_report *report)
+{
+    const int database = report->end_offset ? open(database_path, O_RDWR | O_CLOEXEC) : -1;
+    int err = 0;
+
+    if (database < 0) return 0; /* whoever opens it next says why */
+    if (lock_database(database)) err = trim_to(path, report->end_offset);
+    close(database);
+    return err;
 }

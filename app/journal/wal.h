@@ -3,9 +3,10 @@
  * app/journal/wal.h: is the write-ahead log whole? SQLite reads it up to the first frame whose checksum is wrong, and
  * takes what is behind for the torn end of a transaction that never was. After a power cut that is right. After a bit
  * that flipped in the middle it silently drops transactions that were stored. The two can be told apart: one
- * transaction at most was not synced, so where frames of a further one follow, the wrong one was once right. (One flip
- * is not told: of the only bit that marks the end of the last transaction but one.)
- * The format: https://www.sqlite.org/fileformat2.html#walformat. */
+ * transaction at most was not synced, so where the end of a further one follows, the wrong one was once right. (One
+ * flip is not told: of the only bit that marks the end of the last transaction but one.) So that this holds after the
+ * next power cut, too, a torn end is taken off: SQLite would leave it, and write over it from its beginning. The
+ * format: https://www.sqlite.org/fileformat2.html#walformat. */
 #ifndef APP_JOURNAL_WAL_H
 #define APP_JOURNAL_WAL_H
 
@@ -16,6 +17,7 @@ struct wal_report {
     uint64_t transactions;      /* whole ones in these */
     uint64_t lost_frames;       /* of this log, behind the first bad one and with it */
     uint64_t lost_transactions; /* whose end is behind the first bad one; 1 may be one that never was */
+    int64_t end_offset;         /* behind the last whole transaction; 0: there is no log, or its header is bad */
     int64_t bad_offset;         /* of the first bad frame, bytes; 0: the header is bad; -1: none is */
     int is_damaged;             /* not 0: more is lost than a power cut can tear */
 };
@@ -23,5 +25,10 @@ struct wal_report {
 /* Walks the log at path; nothing of the process may have the database open, since the file is opened and closed. A log
  * that is not there or empty is whole. Returns 0, -ENOMEM, or the code of a call that failed. */
 int wal_walk(const char *path, struct wal_report *ret);
+
+/* Takes off what is behind the last whole transaction, and syncs the log; with a report of this log that is not
+ * damaged. Where another process has the database open, it stays: that one may be writing there. Returns 0, or the code
+ * of a call that failed. */
+int wal_trim(const char *path, const char *database_path, const struct wal_report *report);
 
 #endif

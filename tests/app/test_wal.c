@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <sqlite3.h>
@@ -292,6 +295,138 @@ static void a_log_that_began_anew_is_whole(void **state)
     assert_int_equal(report.lost_transactions, 2);
 }
 
+/* The log as it is here, and its database, as "b". */
+static struct wal_report lay_out(const unsigned char *bytes, size_t len, char ret_path[SCRATCH_BYTES_MAX],
+                                 char ret_log_path[SCRATCH_BYTES_MAX])
+{
+    char index_path[SCRATCH_BYTES_MAX];
+    struct wal_report report;
+
+    write_whole(scratch_path("b", ret_path), database, database_len);
+    write_whole(scratch_path("b-wal", ret_log_path), bytes, len);
+    remove(scratch_path("b-shm", index_path));
+    assert_int_equal(wal_walk(ret_log_path, &report), 0);
+    return report;
+}
+
+static size_t file_len(const char *path)
+{
+    struct stat status;
+
+    assert_int_equal(stat(path, &status), 0);
+    return (size_t)status.st_size;
+}
+
+static void a_torn_end_is_taken_off(void **state)
+{
+    static unsigned char trimmed[LOG_BYTES_MAX];
+    char path[SCRATCH_BYTES_MAX], log_path[SCRATCH_BYTES_MAX];
+
+    (void)state;
+    for (size_t len = HEADER_BYTES + 1; len <= log_len; len += FRAME_BYTES / 2) {
+        const struct wal_report report = lay_out(log_bytes, len, path, log_path);
+        const uint64_t transactions = count_transactions(log_bytes, len);
+
+        lay_out(log_bytes, len, path, log_path);
+        assert_int_equal(wal_trim(log_path, path, &report), 0);
+        assert_int_equal(file_len(log_path), report.end_offset);
+        assert_int_equal(read_whole(log_path, trimmed, sizeof(trimmed)), report.end_offset);
+        assert_memory_equal(trimmed, log_bytes, (size_t)report.end_offset);
+        assert_int_equal(count_transactions(trimmed, (size_t)report.end_offset), transactions);
+    }
+}
+
+/* The first one tears the last transaction, and leaves its end; the second one the first transaction after that, which
+ * is a short one. Both ends would lie behind the last whole one. */
+static void two_power_cuts_are_no_damage(void **state)
+{
+    static unsigned char bytes[LOG_BYTES_MAX];
+    char path[SCRATCH_BYTES_MAX], log_path[SCRATCH_BYTES_MAX];
+    sqlite3 *db = NULL;
+    struct wal_report report;
+    size_t len = 0;
+
+    (void)state;
+    log_bytes[last_begin + 100] ^= 1;
+    report = lay_out(log_bytes, log_len, path, log_path);
+    log_bytes[last_begin + 100] ^= 1;
+    assert_false(report.is_damaged);
+    assert_int_equal(report.lost_transactions, 1);
+    assert_int_equal(wal_trim(log_path, path, &report), 0);
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    keep_log_at_close(db);
+    run(db, "PRAGMA user_version = 1");
+    sqlite3_close(db);
+    len = read_whole(log_path, bytes, sizeof(bytes));
+    assert_true(len >= last_begin + FRAME_BYTES);
+    bytes[last_begin + 100] ^= 1;
+    report = walk(bytes, len);
+    assert_false(report.is_damaged);
+    assert_int_equal(report.transactions, ROWS);
+}
+
+/* What was given up has no end, and was never to be seen: behind a torn transaction it says nothing. */
+static void frames_without_an_end_behind_a_lost_end_are_no_damage(void **state)
+{
+    static const unsigned char no_end[4] = { 0 };
+    struct wal_report report;
+    unsigned char *const end = log_bytes + log_len - FRAME_BYTES + 4;
+    unsigned char saved[4];
+
+    (void)state;
+    memcpy(saved, end, sizeof(saved));
+    memcpy(end, no_end, sizeof(saved));
+    log_bytes[last_begin - 1] ^= 1;
+    report = walk(log_bytes, log_len);
+    log_bytes[last_begin - 1] ^= 1;
+    memcpy(end, saved, sizeof(saved));
+    assert_false(report.is_damaged);
+    assert_int_equal(report.lost_transactions, 1);
+    assert_int_equal(report.end_offset, before_last_begin);
+}
+
+static void what_another_process_has_open_stays(void **state)
+{
+    char path[SCRATCH_BYTES_MAX], log_path[SCRATCH_BYTES_MAX];
+    const struct wal_report report = lay_out(log_bytes, log_len - 1, path, log_path);
+    int ends[2] = { -1, -1 }, status = 0;
+    char byte = 0;
+    pid_t child = 0;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    child = fork();
+    if (child == 0) {
+        sqlite3 *db = NULL;
+        const int code = sqlite3_open(path, &db);
+
+        close(ends[0]); /* so that it ends with us, whatever becomes of the test */
+        if (code == SQLITE_OK) sqlite3_exec(db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
+        _exit(code != SQLITE_OK || write(ends[1], "r", 1) != 1 || read(ends[1], &byte, 1) < 0);
+    }
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    assert_int_equal(wal_trim(log_path, path, &report), 0);
+    assert_int_equal(file_len(log_path), log_len - 1);
+    assert_int_equal(write(ends[0], "e", 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(wal_trim(log_path, path, &report), 0);
+    assert_int_equal(file_len(log_path), last_begin);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void nothing_is_taken_off_where_there_is_no_log(void **state)
+{
+    char path[SCRATCH_BYTES_MAX];
+    struct wal_report report;
+
+    (void)state;
+    assert_int_equal(wal_walk(scratch_path("none", path), &report), 0);
+    assert_int_equal(wal_trim(path, scratch, &report), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +439,11 @@ int main(void)
         cmocka_unit_test(a_bit_in_the_last_transaction_is_not_damage),
         cmocka_unit_test(a_bit_in_the_header_is_damage),
         cmocka_unit_test(a_log_that_began_anew_is_whole),
+        cmocka_unit_test(a_torn_end_is_taken_off),
+        cmocka_unit_test(two_power_cuts_are_no_damage),
+        cmocka_unit_test(frames_without_an_end_behind_a_lost_end_are_no_damage),
+        cmocka_unit_test(what_another_process_has_open_stays),
+        cmocka_unit_test(nothing_is_taken_off_where_there_is_no_log),
     };
     return cmocka_run_group_tests_name("wal", tests, make_log, scratch_remove);
 }
