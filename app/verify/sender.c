@@ -175,8 +175,8 @@ static void work(struct sender *sender)
     if (sender->is_over && sender->end == SENDER_BROKEN) return; /* part of the piece may be in the ledger */
     go_through_touched(sender);
     plan_messages(sender, &sending);
-    TAILQ_FOREACH(client, &sending, in_list)
-    ledger_add_sent(sender->ledger, client->number, client->sent + 1, client->planned);
+    for (client = TAILQ_FIRST(&sending); client; client = TAILQ_NEXT(client, in_list))
+        ledger_add_sent(sender->ledger, client->number, client->sent + 1, client->planned);
     err = ledger_write(sender->ledger);
     if (err) {
         end_broken(sender, err, true);
