@@ -12,43 +12,81 @@
 #include "journal/folder.h"
 #include "journal/wal.h"
 #include "notify.h"
+#include "retention.h"
+
+/* A row of SQLite's has 1,000,000,000 bytes at most (https://www.sqlite.org/limits.html), the message's and a few more.
+ */
+enum { MESSAGE_BYTES_MAX = 999 * 1000 * 1000 };
 
 struct keep {
     struct log *log;
     struct journal *journal;
     int lock; /* -1: not taken */
+    struct retention retention;
     char path[FOLDER_PATH_BYTES_MAX];
 };
 
-/* "8000.db" for tcp://127.0.0.1:8000, "device.sock.db" for unix:/run/device.sock. */
-static void name_after(const struct weir_listener *listener, char *ret, size_t size)
+bool keep_is_wanted(const struct options *options)
 {
-    char text[WEIR_ADDRESS_BYTES_MAX];
+    return !options->store || strcmp(options->store, "none") != 0;
+}
+
+/* Whether the store is where it lies by itself. */
+static bool is_unnamed(const struct options *options)
+{
+    return !options->store || strcmp(options->store, "auto") == 0;
+}
+
+/* "8000.db" for tcp://127.0.0.1:8000, "device.sock.db" for unix:/run/device.sock. */
+static void name_after(const char *address, char *ret, size_t size)
+{
     struct weir_url url = { .kind = 0 };
     const char *slash = NULL;
 
-    weir_listener_address(listener, 0, text);
-    weir_url_parse(text, &url, NULL, 0);
-    if (url.kind != WEIR_URL_UNIX) {
-        snprintf(ret, size, "%u.db", url.port);
-        return;
-    }
+    weir_url_parse(address, &url, NULL, 0);
     slash = strrchr(url.path, '/');
-    snprintf(ret, size, "%s.db", slash ? slash + 1 : url.path);
+    if (url.kind == WEIR_URL_UNIX)
+        snprintf(ret, size, "%s.db", slash ? slash + 1 : url.path);
+    else if (url.kind == WEIR_URL_FD || url.port == 0)
+        snprintf(ret, size, "PORT.db");
+    else
+        snprintf(ret, size, "%u.db", url.port);
 }
 
-static int find_path(struct keep *keep, const char *wanted, const struct weir_listener *first,
-                     char error[KEEP_ERROR_BYTES_MAX])
+int keep_find_path(const struct options *options, const char *address, char ret[FOLDER_PATH_BYTES_MAX],
+                   char error[KEEP_ERROR_BYTES_MAX])
 {
     char name[WEIR_ADDRESS_BYTES_MAX];
 
-    if (strcmp(wanted, "auto") == 0) {
-        name_after(first, name, sizeof(name));
-        return folder_default(name, keep->path, error);
+    if (is_unnamed(options)) {
+        name_after(address, name, sizeof(name));
+        return folder_default(name, ret, error);
     }
-    if (snprintf(keep->path, sizeof(keep->path), "%s", wanted) < (int)sizeof(keep->path)) return 0;
+    if (snprintf(ret, FOLDER_PATH_BYTES_MAX, "%s", options->store) < FOLDER_PATH_BYTES_MAX) return 0;
     snprintf(error, KEEP_ERROR_BYTES_MAX, "--store: the path is too long");
     return -ENAMETOOLONG;
+}
+
+int keep_check(const struct options *options, const struct endpoint_options *endpoint, char *error, size_t error_size)
+{
+    if (!keep_is_wanted(options) || endpoint->service.message_bytes_max <= MESSAGE_BYTES_MAX) return 0;
+    snprintf(error, error_size,
+             "--max-frame %lld: a message of more than %d bytes cannot be stored; allow fewer, or store nothing: "
+             "--store none",
+             (long long)endpoint->service.message_bytes_max, MESSAGE_BYTES_MAX);
+    return -EINVAL;
+}
+
+/* Whoever has not asked for a store is told how to do without. */
+static int prepare_folder(const struct keep *keep, const struct options *options, char error[KEEP_ERROR_BYTES_MAX])
+{
+    const int err = folder_prepare(keep->path, options->store_on_network, error);
+    const size_t len = strlen(error);
+
+    if (err && is_unnamed(options))
+        snprintf(error + len, KEEP_ERROR_BYTES_MAX - len, "%s, or do without: --store none",
+                 err == -EOPNOTSUPP ? "" : "; name another place with --store PATH");
+    return err;
 }
 
 /* A torn end is what a power cut leaves, and nothing that was confirmed is in it. Anything else is damage, and the
@@ -91,17 +129,34 @@ static void on_state(bool is_good, const char *text, void *user)
                 keep->path, text);
 }
 
+static void on_trimmed(const struct trim_news *news, void *user)
+{
+    struct keep *const keep = user;
+
+    retention_tell(&keep->retention, news);
+}
+
+static int decide_retention(struct keep *keep, const struct options *options, char error[KEEP_ERROR_BYTES_MAX])
+{
+    const int err = retention_init(&keep->retention, options, keep->path, keep->log);
+
+    if (err) snprintf(error, KEEP_ERROR_BYTES_MAX, "store %.900s: %s", keep->path, strerror(-err));
+    return err;
+}
+
 int keep_open(const struct options *options, const struct weir_listener *first, unsigned workers, struct log *log,
               struct keep **ret, char error[KEEP_ERROR_BYTES_MAX])
 {
     struct keep *keep = NULL;
+    char address[WEIR_ADDRESS_BYTES_MAX];
     struct journal_config config = { .workers = workers,
                                      .queue_bytes_max = (size_t)options->store_queue_bytes_max,
-                                     .on_state = on_state };
+                                     .on_state = on_state,
+                                     .on_trimmed = on_trimmed };
     int err = 0;
 
     *ret = NULL;
-    if (!options->store || strcmp(options->store, "none") == 0) return 0;
+    if (!keep_is_wanted(options)) return 0;
     keep = calloc(1, sizeof(*keep));
     if (!keep) {
         snprintf(error, KEEP_ERROR_BYTES_MAX, "%s", strerror(ENOMEM));
@@ -110,12 +165,15 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
     *keep = (struct keep){ .log = log, .lock = -1 };
     config.path = keep->path;
     config.user = keep;
-    err = find_path(keep, options->store, first, error);
-    if (!err) err = folder_prepare(keep->path, options->store_on_network, error);
+    weir_listener_address(first, 0, address);
+    err = keep_find_path(options, address, keep->path, error);
+    if (!err) err = prepare_folder(keep, options, error);
     if (!err) keep->lock = folder_lock(keep->path, error);
     if (!err && keep->lock < 0) err = keep->lock;
     if (!err) err = check_log(keep, error);
     if (!err) err = folder_make_file(keep->path, error);
+    if (!err) err = decide_retention(keep, options, error);
+    config.limits = keep->retention.limits;
     if (!err) err = journal_new(&config, &keep->journal, error);
     if (err) {
         keep_close(keep);
@@ -132,13 +190,18 @@ struct journal *keep_journal(struct keep *keep)
 
 void keep_announce(struct keep *keep)
 {
+    char bounds[RETENTION_TEXT_BYTES_MAX];
+
+    retention_describe(&keep->retention, bounds);
     log_say(keep->log, WEIR_LOG_INFO, "store", "messages are stored in %s", keep->path);
+    log_say(keep->log, WEIR_LOG_INFO, "store", "%s", bounds);
 }
 
 bool keep_stop(struct keep *keep)
 {
     const uint64_t left = journal_stop(keep->journal);
 
+    retention_sum_up(&keep->retention);
     if (!left) return true;
     log_say(keep->log, WEIR_LOG_ERROR, "store", "store %s: %llu records could not be stored; none was acknowledged",
             keep->path, (unsigned long long)left);

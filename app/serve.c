@@ -17,6 +17,7 @@
 
 #include <event2/event.h>
 
+#include "ack.h"
 #include "announce.h"
 #include "clients/framing.h"
 #include "clients/reply.h"
@@ -117,34 +118,54 @@ static void on_message_reply(struct weir_conn *conn, struct weir_bytes message, 
     answer(listener, conn, reply_to(&listener->reply, message));
 }
 
+/* What happens in any case: kept is the journal's client, or NULL when nothing is stored. */
+
+static void arrive(struct weir_conn *conn, const struct serve_listener *listener)
+{
+    if (listener->show) show_open(listener->show, conn, listener->shown_url);
+}
+
+static void take(struct weir_conn *conn, struct weir_bytes message, struct serve_listener *listener,
+                 struct journal_client *kept)
+{
+    struct weir_bytes bytes;
+
+    if (kept) journal_message(kept, message);
+    if (listener->show) show_message(listener->show, conn, listener->shown_url, message);
+    if (listener->hints) show_hint_if_lines(listener->show, conn, message);
+    if (listener->reply.kind == REPLY_NONE) return;
+    bytes = reply_to(&listener->reply, message);
+    if (answer(listener, conn, bytes) < 0) return;
+    if (kept) journal_sent(kept, bytes, true);
+    if (listener->show) show_sent(listener->show, conn, listener->shown_url, bytes);
+}
+
+static void leave(struct weir_conn *conn, enum weir_reason reason, const struct serve_listener *listener,
+                  struct journal_client *kept)
+{
+    if (listener->show) show_close(listener->show, conn, listener->shown_url, reason);
+    if (kept) journal_close(kept, reason);
+}
+
+/* What is only shown: the user is the listener. */
+
 static void on_open_shown(struct weir_conn *conn, void *user)
 {
-    const struct serve_listener *const listener = user;
-
-    show_open(listener->show, conn, listener->shown_url);
+    arrive(conn, user);
 }
 
 static void on_message_shown(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    struct serve_listener *const listener = user;
-    struct weir_bytes bytes;
-
-    show_message(listener->show, conn, listener->shown_url, message);
-    if (listener->hints) show_hint_if_lines(listener->show, conn, message);
-    if (listener->reply.kind == REPLY_NONE) return;
-    bytes = reply_to(&listener->reply, message);
-    if (answer(listener, conn, bytes) >= 0) show_sent(listener->show, conn, listener->shown_url, bytes);
+    take(conn, message, user, NULL);
 }
 
 static void on_close_shown(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
-    const struct serve_listener *const listener = user;
-
-    show_close(listener->show, conn, listener->shown_url, reason);
+    leave(conn, reason, user, NULL);
 }
 
-/* With a desk the user of a connection is the desk's, from on_open on; NULL for want of memory, and then it is on its
- * way out already. */
+/* With a desk the user of a connection is the desk's client, from on_open on; NULL for want of memory, and then it is
+ * on its way out already. */
 
 static void on_open_desk(struct weir_conn *conn, void *user)
 {
@@ -153,7 +174,7 @@ static void on_open_desk(struct weir_conn *conn, void *user)
 
     weir_conn_set_user(conn, client);
     if (client)
-        on_open_shown(conn, listener);
+        arrive(conn, listener);
     else
         weir_conn_abort(conn, WEIR_REASON_MEMORY);
 }
@@ -161,7 +182,7 @@ static void on_open_desk(struct weir_conn *conn, void *user)
 static void on_message_desk(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
     desk_message(user, conn, message);
-    on_message_shown(conn, message, desk_user(user));
+    take(conn, message, desk_user(user), NULL);
 }
 
 static void on_writable_desk(struct weir_conn *conn, void *user)
@@ -173,12 +194,12 @@ static void on_writable_desk(struct weir_conn *conn, void *user)
 static void on_close_desk(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
     if (!user) return;
-    on_close_shown(conn, reason, desk_user(user));
+    leave(conn, reason, desk_user(user), NULL);
     desk_close(user);
 }
 
-/* With a store the user of a connection is the journal's client, or with a desk as well the desk's, whose user that is;
- * NULL for want of memory, and then it is on its way out already. */
+/* With a store it is the journal's client, or with a desk as well the desk's, whose user that is; NULL again for want
+ * of memory. */
 
 static void on_open_kept(struct weir_conn *conn, void *user)
 {
@@ -189,72 +210,55 @@ static void on_open_kept(struct weir_conn *conn, void *user)
     if (kept && listener->desk) client = desk_open(listener->desk, conn, &listener->for_desk, kept);
     if (kept && !client) journal_close(kept, WEIR_REASON_MEMORY);
     weir_conn_set_user(conn, client);
-    if (!client)
+    if (client)
+        arrive(conn, listener);
+    else
         weir_conn_abort(conn, WEIR_REASON_MEMORY);
-    else if (listener->show)
-        on_open_shown(conn, listener);
-}
-
-static void answer_kept(struct serve_listener *listener, struct weir_conn *conn, struct journal_client *kept,
-                        struct weir_bytes message)
-{
-    const struct weir_bytes bytes = reply_to(&listener->reply, message);
-
-    if (answer(listener, conn, bytes) < 0) return;
-    journal_sent(kept, bytes, true);
-    if (listener->show) show_sent(listener->show, conn, listener->shown_url, bytes);
-}
-
-static void take_kept(struct weir_conn *conn, struct weir_bytes message, struct journal_client *kept)
-{
-    struct serve_listener *const listener = journal_client_user(kept);
-
-    journal_message(kept, message);
-    if (listener->show) {
-        show_message(listener->show, conn, listener->shown_url, message);
-        if (listener->hints) show_hint_if_lines(listener->show, conn, message);
-    }
-    if (listener->reply.kind != REPLY_NONE) answer_kept(listener, conn, kept, message);
 }
 
 static void on_message_kept(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    if (user) take_kept(conn, message, user);
+    take(conn, message, journal_client_user(user), user);
 }
 
 static void on_message_kept_desk(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    if (!user) return;
     desk_message(user, conn, message);
-    take_kept(conn, message, desk_user(user));
-}
-
-static void close_kept(struct weir_conn *conn, enum weir_reason reason, struct journal_client *kept)
-{
-    const struct serve_listener *const listener = journal_client_user(kept);
-
-    if (listener->show) show_close(listener->show, conn, listener->shown_url, reason);
-    journal_close(kept, reason);
+    on_message_kept(conn, message, desk_user(user));
 }
 
 static void on_close_kept(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
-    if (user) close_kept(conn, reason, user);
+    if (user) leave(conn, reason, journal_client_user(user), user);
 }
 
 static void on_close_kept_desk(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
     if (!user) return;
-    close_kept(conn, reason, desk_user(user));
+    on_close_kept(conn, reason, desk_user(user));
     desk_close(user);
 }
 
-static void choose_kept_callbacks(const struct serve_listener *listener, struct weir_service *service)
+/* For the desk, whose user is the journal's client then. */
+
+static bool has_room_kept(const void *user)
+{
+    return journal_has_room(user);
+}
+
+static void on_sent_kept(struct weir_bytes message, void *user)
+{
+    journal_sent(user, message, false);
+}
+
+static void choose_kept_callbacks(struct serve_listener *listener, struct weir_service *service)
 {
     service->on_open = on_open_kept;
     service->on_message = listener->desk ? on_message_kept_desk : on_message_kept;
     service->on_close = listener->desk ? on_close_kept_desk : on_close_kept;
     if (listener->desk) service->on_writable = on_writable_desk;
+    listener->for_desk.has_room = has_room_kept;
+    listener->for_desk.on_sent = on_sent_kept;
 }
 
 static void choose_callbacks(struct serve_listener *listener, struct weir_service *service)
@@ -365,51 +369,31 @@ static bool sends_raw(const struct weir_service *service)
     return !frame;
 }
 
-/* Acknowledging what is not stored would say what is not so, and over raw a read is not a message. */
-static enum status prepare_ack(struct serve *serve, struct serve_listener *listener,
-                               const struct endpoint_options *options)
+static enum status prepare_keeping(struct serve *serve, struct serve_listener *listener,
+                                   const struct endpoint_options *options)
 {
-    char reason[256];
     char text[OPTIONS_ERROR_BYTES_MAX];
     int err = 0;
 
-    listener->keeps = serve->options->store && strcmp(serve->options->store, "none") != 0;
-    listener->for_journal = (struct journal_listener){ .ack_when = (enum ack_when)options->ack_when,
+    listener->keeps = keep_is_wanted(serve->options);
+    err = keep_check(serve->options, options, text, sizeof(text));
+    if (!err) err = ack_new(options, listener->keeps, &listener->ack, text, sizeof(text));
+    if (err) return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
+    listener->for_journal = (struct journal_listener){ .ack = listener->ack,
+                                                       .ack_when = (enum ack_when)options->ack_when,
                                                        .ack_truncated = options->ack_truncated != 0,
                                                        .store_replies = options->store_replies != 0,
                                                        .frame = options->service.frame ? options->service.frame : "raw",
                                                        .url = listener->url,
                                                        .user = listener };
-    if (!options->ack) return STATUS_DONE;
-    err = template_new(options->ack, &listener->ack, reason, sizeof(reason));
-    if (!err && !listener->keeps) {
-        snprintf(reason, sizeof(reason),
-                 "nothing is on disk that could be acknowledged; add --store auto, or answer with "
-                 "--reply");
-        err = -EINVAL;
-    }
-    if (!err && !options->service.frame) {
-        snprintf(reason, sizeof(reason),
-                 "what one read brings is not a message; say where messages end, as with --frame "
-                 "line, or --frame raw when each read is to be acknowledged");
-        err = -EINVAL;
-    }
-    if (!err && options->ack_when == ACK_WHEN_RECEIVED && template_needs_store(listener->ack)) {
-        snprintf(reason, sizeof(reason),
-                 "{id} is known once a message is stored, and --ack-when received is before that");
-        err = -EINVAL;
-    }
-    listener->for_journal.ack = listener->ack;
-    if (!err) return STATUS_DONE;
-    snprintf(text, sizeof(text), "--ack %.200s: %s", options->ack, reason);
-    return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
+    return STATUS_DONE;
 }
 
 static enum status start_listener(struct serve *serve, const struct endpoint_options *options, size_t index)
 {
     struct serve_listener *const listener = &serve->listeners[index];
     struct weir_service service = options->service;
-    const char *const url = options->url ? options->url : "tcp://127.0.0.1:8000";
+    const char *const url = options->url ? options->url : SERVE_ADDRESS;
     char reason[256];
     char text[OPTIONS_ERROR_BYTES_MAX];
     enum status status = STATUS_DONE;
@@ -420,7 +404,7 @@ static enum status start_listener(struct serve *serve, const struct endpoint_opt
         snprintf(text, sizeof(text), "--reply %s: %s", options->reply, reason);
         return fail(serve, err == -EINVAL ? WEIR_ECONFIG : err, text);
     }
-    status = prepare_ack(serve, listener, options);
+    status = prepare_keeping(serve, listener, options);
     if (status != STATUS_DONE) return status;
     listener->show = serve->show;
     listener->log = serve->log;

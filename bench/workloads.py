@@ -25,7 +25,8 @@ GROWTH_BYTES = [16, 64, 256, 1024, 4096, 16384, 65536]
 
 
 def weir_serve(*options, workers=1):
-    return ("weir", "serve", "--listen", "127.0.0.1:0", "--print", "off", "--workers", str(workers)) + options
+    return ("weir", "serve", "--listen", "127.0.0.1:0", "--store", "none", "--print", "off", "--workers",
+            str(workers)) + options
 
 
 def weir_echo(frame="raw", workers=1):

@@ -186,14 +186,17 @@ static int send_edition(struct weir_conn *conn, struct edition *editions, struct
 
 static void send_to_all(struct weir__worker *worker, struct broadcast *broadcast)
 {
+    const struct weir_filter *filter = &broadcast->filter;
     const struct weir_bytes message = { broadcast->bytes, broadcast->len };
     struct edition editions[editions_max] = { { NULL, NULL } };
     uint32_t place = 0;
     uint64_t sent = 0;
 
     for (struct weir_conn *conn; (conn = weir__conn_table_next(&worker->conns, &place)) != NULL;) {
-        if (!passes(&broadcast->filter, conn) || conn->state != WEIR__OPEN) continue;
-        sent += (uint64_t)send_edition(conn, editions, message);
+        if (!passes(filter, conn) || conn->state != WEIR__OPEN) continue;
+        if (!send_edition(conn, editions, message)) continue;
+        sent++;
+        if (filter->sent != NULL) filter->sent(conn, filter->user);
     }
     for (int i = 0; i < editions_max && editions[i].blob != NULL; i++)
         weir__blob_release(worker, editions[i].blob);

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ack.h"
 #include "clients/reply.h"
 #include "effect.h"
+#include "keep.h"
 #include "stream.h"
 #include "terminal/encoding.h"
 #include "terminal/hex.h"
@@ -60,25 +62,55 @@ static enum status check_reply(const struct endpoint_options *endpoint)
     return status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error);
 }
 
-static enum status check_replies(const struct options *options)
+static enum status check_keeping(const struct options *options, const struct endpoint_options *endpoint)
 {
-    enum status status = options->endpoint_count ? STATUS_DONE : check_reply(&options->common);
+    struct template *template = NULL;
+    char error[OPTIONS_ERROR_BYTES_MAX];
+    int err = keep_check(options, endpoint, error, sizeof(error));
 
-    for (size_t i = 0; i < options->endpoint_count && status == STATUS_DONE; i++)
-        status = check_reply(&options->endpoints[i]);
+    if (!err) err = ack_new(endpoint, keep_is_wanted(options), &template, error, sizeof(error));
+    template_free(template);
+    return err ? status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error) : STATUS_DONE;
+}
+
+static enum status check_listeners(const struct options *options)
+{
+    const size_t count = options->endpoint_count ? options->endpoint_count : 1;
+    const struct endpoint_options *const endpoints = options->endpoint_count ? options->endpoints : &options->common;
+    enum status status = STATUS_DONE;
+
+    for (size_t i = 0; i < count && status == STATUS_DONE; i++) {
+        status = check_reply(&endpoints[i]);
+        if (status == STATUS_DONE) status = check_keeping(options, &endpoints[i]);
+    }
     return status;
+}
+
+/* ret is empty when nothing is stored. */
+static enum status find_store(const struct options *options, char ret[FOLDER_PATH_BYTES_MAX])
+{
+    const char *const first = options->endpoint_count ? options->endpoints[0].url : options->common.url;
+    char error[KEEP_ERROR_BYTES_MAX];
+    int err = 0;
+
+    ret[0] = '\0';
+    if (!keep_is_wanted(options)) return STATUS_DONE;
+    err = keep_find_path(options, first ? first : SERVE_ADDRESS, ret, error);
+    return err ? status_error(COMMAND_CHECK, err, error) : STATUS_DONE;
 }
 
 static enum status check_configuration(const struct options *options)
 {
     struct line line = { 0 };
     struct encoding *encoding = NULL;
+    char store_path[FOLDER_PATH_BYTES_MAX];
     enum status status = open_encoding(options, &encoding);
 
     encoding_close(encoding);
-    if (status == STATUS_DONE) status = check_replies(options);
+    if (status == STATUS_DONE) status = check_listeners(options);
+    if (status == STATUS_DONE) status = find_store(options, store_path);
     if (status != STATUS_DONE) return status;
-    effect_add(&line, options);
+    effect_add(&line, options, store_path[0] ? store_path : NULL);
     status = print(&line);
     line_fini(&line);
     return status == STATUS_DONE ? status_stdout() : status;

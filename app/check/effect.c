@@ -10,6 +10,12 @@
 #include "terminal/json.h"
 #include "terminal/utf8.h"
 
+/* What is described. */
+struct subject {
+    const struct options *options;
+    const char *store_path; /* NULL: as it was asked for */
+};
+
 /* One line of it. */
 struct row {
     struct line whose;
@@ -73,9 +79,15 @@ static bool sends_raw(const struct endpoint_options *endpoint)
     return !frame;
 }
 
-static const char *value_text(const struct option_spec *option, const struct option_setting *setting,
-                              const struct endpoint_options *endpoint)
+static bool is_store(const struct option_spec *option)
 {
+    return option->scope == OPTION_GLOBAL && option->target == offsetof(struct options, store);
+}
+
+static const char *value_text(const struct subject *subject, const struct option_spec *option,
+                              const struct option_setting *setting, const struct endpoint_options *endpoint)
+{
+    if (is_store(option) && subject->store_path) return subject->store_path;
     if (option->sendable && endpoint && sends_raw(endpoint)) return "raw";
     if (setting->text) return setting->text;
     if (option->default_text) return option->default_text;
@@ -119,7 +131,7 @@ static bool is_shown(const struct option_spec *option, enum option_scope scope)
            (option->environment || option->type == OPTION_ENDPOINT);
 }
 
-static void add_scope(struct line *line, const struct options *options, const struct endpoint_options *endpoint,
+static void add_scope(struct line *line, const struct subject *subject, const struct endpoint_options *endpoint,
                       size_t number, struct widths *widths, bool is_measuring)
 {
     for (size_t i = 0; i < option_count; i++) {
@@ -127,13 +139,13 @@ static void add_scope(struct line *line, const struct options *options, const st
         const struct option_setting *setting = NULL;
         struct row row = { .name = option->name };
         if (!is_shown(option, endpoint ? OPTION_PER_ENDPOINT : OPTION_GLOBAL)) continue;
-        setting = options_setting(options, endpoint, option);
+        setting = options_setting(subject->options, endpoint, option);
         if (endpoint)
             line_addf(&row.whose, "listener-%zu", number);
         else
             line_add_text(&row.whose, "server");
-        add_origin(&row.origin, options, option, setting);
-        add_plain(&row.value, value_text(option, setting, endpoint), true);
+        add_origin(&row.origin, subject->options, option, setting);
+        add_plain(&row.value, value_text(subject, option, setting, endpoint), true);
         add_row(line, &row, widths, is_measuring);
         line_fini(&row.whose);
         line_fini(&row.origin);
@@ -141,18 +153,21 @@ static void add_scope(struct line *line, const struct options *options, const st
     }
 }
 
-static void add_all(struct line *line, const struct options *options, struct widths *widths, bool is_measuring)
+static void add_all(struct line *line, const struct subject *subject, struct widths *widths, bool is_measuring)
 {
-    if (!options->endpoint_count) add_scope(line, options, &options->common, 1, widths, is_measuring);
+    const struct options *const options = subject->options;
+
+    if (!options->endpoint_count) add_scope(line, subject, &options->common, 1, widths, is_measuring);
     for (size_t i = 0; i < options->endpoint_count; i++)
-        add_scope(line, options, &options->endpoints[i], i + 1, widths, is_measuring);
-    add_scope(line, options, NULL, 0, widths, is_measuring);
+        add_scope(line, subject, &options->endpoints[i], i + 1, widths, is_measuring);
+    add_scope(line, subject, NULL, 0, widths, is_measuring);
 }
 
-void effect_add(struct line *line, const struct options *options)
+void effect_add(struct line *line, const struct options *options, const char *store_path)
 {
+    const struct subject subject = { options, store_path };
     struct widths widths = { 0 };
 
-    add_all(line, options, &widths, true);
-    add_all(line, options, &widths, false);
+    add_all(line, &subject, &widths, true);
+    add_all(line, &subject, &widths, false);
 }

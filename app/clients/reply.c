@@ -46,23 +46,8 @@ int reply_init(struct reply *reply, const char *spec, char *error, size_t error_
 
 int reply_check(const struct reply *reply, const struct weir_service *service, char *error, size_t error_size)
 {
-    const struct weir_bytes answer = { reply->bytes, reply->len };
-    struct weir_frame *const frame = reply->kind == REPLY_TEXT ? framing_of_sent(service) : NULL;
-    const struct weir_codec *const codec = frame ? weir_frame_codec(frame) : NULL;
-    const void *const config = frame ? weir_frame_config(frame) : NULL;
-    const size_t room = codec ? codec->encoded_bytes_max(config, answer.len) : 0;
-    unsigned char *const encoded = codec ? malloc(room + 1) : NULL;
-    ssize_t len = 0;
-
-    if (codec) len = encoded ? codec->encode(config, answer, encoded, room) : -ENOMEM;
-    if (len < 0 && len != -ENOMEM)
-        snprintf(error, error_size, "cannot be sent in the framing %s: %s", codec->name,
-                 len == -EMSGSIZE ? "it is too long" : "it could not be read back");
-    else if (len < 0)
-        snprintf(error, error_size, "%s", weir_strerror((int)len));
-    free(encoded);
-    weir_frame_free(frame);
-    return len < 0 && len != -ENOMEM ? -EINVAL : len < 0 ? -ENOMEM : 0;
+    if (reply->kind != REPLY_TEXT) return 0;
+    return framing_check(service, (struct weir_bytes){ reply->bytes, reply->len }, false, error, error_size);
 }
 
 void reply_fini(struct reply *reply)

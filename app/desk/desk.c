@@ -47,6 +47,8 @@ void desk_tell_unsent(struct desk *desk, uint64_t id, int err)
         desk_tell(desk, "#%llu: too long for one message of its framing; nothing was sent", number);
     else if (err == -EINVAL)
         desk_tell(desk, "#%llu: its framing cannot carry these bytes; nothing was sent", number);
+    else if (err == -ENOSPC)
+        desk_tell(desk, "#%llu: too much waits to be stored already; nothing was sent", number);
     else if (err == -EAGAIN)
         desk_tell(desk, "too much waits for the server's threads already; nothing was sent");
     else
@@ -118,6 +120,26 @@ void desk_message(struct desk_client *client, struct weir_conn *conn, struct wei
 void desk_writable(struct desk_client *client)
 {
     desk_file_writable(client->desk->file, client->place.id);
+}
+
+bool desk_has_room(const struct desk_client *client)
+{
+    return !client->listener->has_room || client->listener->has_room(client->user);
+}
+
+void desk_sent(struct desk_client *client, struct weir_bytes message)
+{
+    if (client->listener->on_sent) client->listener->on_sent(message, client->user);
+}
+
+int desk_pass(struct weir_conn *conn, struct weir_bytes message)
+{
+    struct desk_client *const client = weir_conn_user(conn);
+    int result = WEIR_ECLOSING; /* there was no memory for it when it came */
+
+    if (client) result = desk_has_room(client) ? weir_conn_send(conn, message) : -ENOSPC;
+    if (result >= 0) desk_sent(client, message);
+    return result;
 }
 
 void desk_close(struct desk_client *client)

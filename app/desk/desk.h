@@ -22,6 +22,11 @@ struct desk_listener {
     const char *url;          /* NULL: it is the only one */
     bool sends_raw;           /* bytes leave as they are; else each thing that is sent is a message */
     size_t message_bytes_max; /* the longest file that is sent as one */
+
+    /* For whoever keeps what is sent; NULL, both, when nobody does. On the client's worker, with the user of desk_open:
+     * whether something may be sent now, and that it is on its way. */
+    bool (*has_room)(const void *user);
+    void (*on_sent)(struct weir_bytes message, void *user);
 };
 
 /* Makes one that takes no lines yet. What it has to say goes to lines, and what is sent to show; both must live longer.

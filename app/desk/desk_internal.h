@@ -52,6 +52,14 @@ void desk_tell_unsent(struct desk *desk, uint64_t id, int err);
 /* The listener of a client, or NULL when it is not there. Any thread. */
 const struct desk_listener *desk_find(struct desk *desk, uint64_t id);
 
+/* Sends to a client, and has it kept. Returns what weir_conn_send does, or -ENOSPC while there is no room to keep it.
+ * On the client's worker. */
+int desk_pass(struct weir_conn *conn, struct weir_bytes message);
+
+/* The two halves of it, where something else sends. */
+bool desk_has_room(const struct desk_client *client);
+void desk_sent(struct desk_client *client, struct weir_bytes message);
+
 /* Has the prompt name that client. Returns whether it is there. On the editor's thread. */
 bool desk_choose(struct desk *desk, uint64_t id);
 

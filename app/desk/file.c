@@ -19,7 +19,7 @@
 
 enum {
     CHUNK_BYTES = 64 * 1024,
-    AGAIN_MS = 20 /* after the worker's mailbox was full */
+    AGAIN_MS = 20 /* after the worker's mailbox was full, or the disk behind */
 };
 
 struct desk_file {
@@ -143,13 +143,26 @@ static void deliver_chunk(struct weir_conn *conn, void *arg)
     if (conn && is_repeating(conn))
         result = -EBUSY;
     else if (conn)
-        result = weir_conn_send(conn, (struct weir_bytes){ file->chunk, file->chunk_len });
+        result = desk_pass(conn, (struct weir_bytes){ file->chunk, file->chunk_len });
     pthread_mutex_lock(&file->lock);
     file->result = result;
     file->posted = false;
     file->full = result == 1 || result == -ENOBUFS;
     pthread_cond_broadcast(&file->changed);
     pthread_mutex_unlock(&file->lock);
+}
+
+/* Under the lock. For what nobody tells when it is over. */
+static void wait_a_moment(struct desk_file *file)
+{
+    const struct timespec deadline = thread_deadline(AGAIN_MS);
+
+    pthread_cond_timedwait(&file->changed, &file->lock, &deadline);
+}
+
+static bool is_for_later(int err)
+{
+    return err == -EAGAIN || err == -ENOBUFS || err == -ENOSPC;
 }
 
 /* Sends the chunk, and waits until there is room for another. Returns 0, or the code for which it was not sent. */
@@ -161,8 +174,7 @@ static int send_chunk(struct desk_file *file)
     do {
         err = file->stopping ? WEIR_ECLOSING : weir_post_conn(file->desk->weir, file->id, deliver_chunk, file);
         if (err == -EAGAIN) {
-            const struct timespec deadline = thread_deadline(AGAIN_MS);
-            pthread_cond_timedwait(&file->changed, &file->lock, &deadline);
+            wait_a_moment(file);
             continue;
         }
         if (err) break;
@@ -172,7 +184,8 @@ static int send_chunk(struct desk_file *file)
         if (file->stopping) continue; /* the worker may have the chunk still: nobody touches it any more */
         err = file->result < 0 ? file->result : 0;
         if (err == -ENOBUFS && file->gone) err = -ENOENT;
-    } while (file->stopping ? err != WEIR_ECLOSING : err == -EAGAIN || err == -ENOBUFS);
+        if (err == -ENOSPC) wait_a_moment(file);
+    } while (file->stopping ? err != WEIR_ECLOSING : is_for_later(err));
     pthread_mutex_unlock(&file->lock);
     return err;
 }

@@ -40,7 +40,7 @@ static void on_timer(struct weir_timer *timer, void *arg)
 {
     struct desk_repeat *const repeat = arg;
     const struct weir_bytes message = { repeat->bytes, repeat->len };
-    const int result = weir_conn_send(repeat->conn, message);
+    const int result = desk_pass(repeat->conn, message);
 
     (void)timer;
     if (result < 0) {

@@ -56,7 +56,7 @@ static void deliver(struct weir_conn *conn, void *arg)
     if (conn && desk_file_is_between(parcel->desk->file, parcel->id)) /* it has begun since this was typed */
         result = -EBUSY;
     else if (conn)
-        result = weir_conn_send(conn, message);
+        result = desk_pass(conn, message);
     if (result < 0)
         desk_tell_unsent(parcel->desk, parcel->id, result);
     else if (parcel->note[0])
@@ -122,7 +122,8 @@ static void do_repeat_off(const struct typed_line *typed)
 struct shout {
     struct desk *desk;
     atomic_ullong clients;
-    atomic_ullong busy; /* the client that was left out, as it is in the middle of a file; 0: none */
+    atomic_ullong busy;    /* the client that was left out, as it is in the middle of a file; 0: none */
+    atomic_bool is_behind; /* one was left out, as too much waits to be stored */
     size_t len;
     unsigned char bytes[];
 };
@@ -131,13 +132,25 @@ struct shout {
 static int count_client(struct weir_conn *conn, void *user)
 {
     struct shout *const shout = user;
+    const struct desk_client *const client = weir_conn_user(conn);
     const uint64_t id = weir_conn_id(conn);
 
-    if (!weir_conn_user(conn)) return 0; /* it could not be opened for want of memory */
+    if (!client) return 0; /* it could not be opened for want of memory */
     atomic_fetch_add(&shout->clients, 1);
-    if (!desk_file_is_between(shout->desk->file, id)) return 1;
-    atomic_store(&shout->busy, id);
+    if (desk_file_is_between(shout->desk->file, id))
+        atomic_store(&shout->busy, id);
+    else if (!desk_has_room(client))
+        atomic_store(&shout->is_behind, true);
+    else
+        return 1;
     return 0;
+}
+
+static void on_sent_to_one(struct weir_conn *conn, void *user)
+{
+    const struct shout *const shout = user;
+
+    desk_sent(weir_conn_user(conn), (struct weir_bytes){ shout->bytes, shout->len });
 }
 
 /* On the worker that is done last. */
@@ -155,6 +168,9 @@ static void on_shouted(uint64_t sent, void *user)
     else if (busy)
         snprintf(note, sizeof(note), "(%llu of %s; #%llu is in the middle of a file)", (unsigned long long)sent, count,
                  busy);
+    else if (atomic_load(&shout->is_behind))
+        snprintf(note, sizeof(note), "(%llu of %s; too much waits to be stored already)", (unsigned long long)sent,
+                 count);
     else
         snprintf(note, sizeof(note), "(%llu of %s)", (unsigned long long)sent, count);
     if (clients)
@@ -168,7 +184,8 @@ static void do_all(const struct typed_line *typed)
 {
     const struct weir_bytes message = { typed->command->bytes, typed->command->len };
     struct shout *const shout = calloc(1, sizeof(*shout) + message.len);
-    const struct weir_filter filter = WEIR_FILTER(.match = count_client, .done = on_shouted, .user = shout);
+    const struct weir_filter filter =
+        WEIR_FILTER(.match = count_client, .done = on_shouted, .user = shout, .sent = on_sent_to_one);
     int err = -ENOMEM;
 
     if (shout) {

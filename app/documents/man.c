@@ -166,7 +166,24 @@ static const char values[] =
     ".TP\n"
     "\\fITIME\\fR\n"
     "\\fB500ms\\fR, \\fB10s\\fR, \\fB5m\\fR, \\fB2h\\fR, \\fB30d\\fR; a bare number is seconds.\n"
-    "\\fBoff\\fR where that makes sense.\n";
+    "\\fBoff\\fR where that makes sense.\n"
+    ".TP\n"
+    "\\fIPERCENT\\fR\n"
+    "\\fB5%\\fR\n";
+
+static const char keeping[] =
+    ".SH WHAT IS KEPT\n"
+    "What is stored is deleted again, oldest first, when it is older than \\fB\\-\\-keep\\-for\\fR, when the database "
+    "and\n"
+    "its log would be larger than \\fB\\-\\-keep\\-bytes\\fR, or when less than \\fB\\-\\-keep\\-free\\fR of the file "
+    "system\n"
+    "is free, whoever uses it.\n"
+    "For the sake of others the store does not become smaller than half of \\fB\\-\\-keep\\-bytes\\fR (of its default "
+    "when\n"
+    "that is off): a program that fills the disk would take all of it for nothing.\n"
+    "On a disk that is full in spite of it nothing is read or acknowledged until there is room.\n"
+    "Ages are judged by the system's clock.\n"
+    "Beside the store lies a file \\fI.reserve\\fR, from which the deletion takes its room on a full disk.\n";
 
 static const char framing[] =
     ".SH FRAMING\n"
@@ -345,6 +362,7 @@ void write_manual(FILE *file)
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         write_command(file, (enum command)i);
     fputs(values, file);
+    fputs(keeping, file);
     fputs(framing, file);
     fputs(configuration, file);
     fputs(environment, file);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -144,6 +145,18 @@ int folder_make_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
     if (!err) err = sync_folder(folder);
     if (err) snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.500s: %s", path, strerror(-err));
     return err;
+}
+
+int folder_space(const char *path, int64_t *ret_bytes, int64_t *ret_free_bytes)
+{
+    char folder[FOLDER_PATH_BYTES_MAX];
+    struct statvfs status;
+
+    parent_of(path, folder);
+    if (statvfs(folder, &status) != 0) return -errno;
+    *ret_bytes = (int64_t)(status.f_blocks * status.f_frsize);
+    *ret_free_bytes = (int64_t)(status.f_bavail * status.f_frsize);
+    return 0;
 }
 
 /* Who has the lock, as he wrote it there: 0 when he has not yet. */

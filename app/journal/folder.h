@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum { FOLDER_PATH_BYTES_MAX = 1024, FOLDER_ERROR_BYTES_MAX = 600 };
@@ -24,6 +25,10 @@ int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR
  * it too. One that is there is not touched. After folder_lock and before anything opens the store. Returns 0, or a
  * negative code with a sentence. */
 int folder_make_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
+
+/* How large the file system is that path lies on, and how much of it is free for whoever is not root. Returns 0 or a
+ * code. */
+int folder_space(const char *path, int64_t *ret_bytes, int64_t *ret_free_bytes);
 
 /* Takes the lock of the store at path, which is a file of its own beside it, until folder_unlock or the process's end.
  * Returns its descriptor; -EBUSY, with a sentence that names the process that has it; or another negative code. */

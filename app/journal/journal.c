@@ -27,6 +27,7 @@
 enum {
     QUEUE_BYTES_MAX = 64 * 1024 * 1024,
     SHARE_BYTES_MIN = 64 * 1024, /* that may always wait for one client */
+    ROOM_PART = 8,               /* of the queue: what may be sent to one client when others wait for the disk, too */
     OWED_MAX = 4096,             /* acknowledgements for one client */
     BATCH_BYTES = 256 * 1024,
     SPARE_BATCHES_MAX = 8,
@@ -91,13 +92,18 @@ static size_t queue_bytes(const struct journal *journal)
     return atomic_load_explicit(&journal->queue_bytes, memory_order_relaxed);
 }
 
+static bool has_more_than_its_share(const struct journal_client *client)
+{
+    return client->bytes > SHARE_BYTES_MIN && client->bytes > share_of(client->journal);
+}
+
 /* What one client has waiting is looked at, at each of its messages, and what all have when a batch is handed over. */
 static void pause_if_over(struct journal_client *client)
 {
     struct journal *const journal = client->journal;
-    const bool has_more_than_its_share = client->bytes > SHARE_BYTES_MIN && client->bytes > share_of(journal);
 
-    if (client->is_paused || !client->conn || (!has_more_than_its_share && client->owed < OWED_MAX)) return;
+    if (client->is_paused || !client->conn) return;
+    if (client->owed < OWED_MAX && !has_more_than_its_share(client)) return;
     client->is_paused = true;
     weir_conn_pause(client->conn);
     TAILQ_INSERT_TAIL(&journal->outboxes[client->worker].paused, client, paused);
@@ -368,6 +374,13 @@ static void on_trouble(const char *text, void *user)
     config->on_state(!text, text, config->user);
 }
 
+static void on_trimmed(const struct trim_news *news, void *user)
+{
+    struct journal *const journal = user;
+
+    if (journal->config.on_trimmed) journal->config.on_trimmed(news, journal->config.user);
+}
+
 /* ---- Clients ---- */
 
 static struct record *add_opening(struct journal_client *client)
@@ -436,6 +449,14 @@ void journal_message(struct journal_client *client, struct weir_bytes message)
     if (info.flags & WEIR_MESSAGE_UNFINISHED) record->flags |= RECORD_UNFINISHED;
     owe(client, record);
     pause_if_over(client);
+}
+
+bool journal_has_room(const struct journal_client *client)
+{
+    const struct journal *const journal = client->journal;
+
+    return !atomic_load_explicit(&journal->is_full, memory_order_relaxed) &&
+           client->bytes <= journal->queue_bytes_max / ROOM_PART;
 }
 
 void journal_sent(struct journal_client *client, struct weir_bytes message, bool is_answer)
@@ -513,7 +534,12 @@ int journal_new(const struct journal_config *config, struct journal **ret, char 
     struct journal *const journal = calloc(1, sizeof(*journal));
     struct outbox *const outboxes = calloc(config->workers, sizeof(*outboxes));
     const struct writer_config writer = {
-        .path = config->path, .on_stored = on_stored, .on_trouble = on_trouble, .user = journal
+        .path = config->path,
+        .limits = config->limits,
+        .on_stored = on_stored,
+        .on_trouble = on_trouble,
+        .on_trimmed = on_trimmed,
+        .user = journal,
     };
     int err = -ENOMEM;
 

@@ -12,8 +12,10 @@
 
 #include <weir/weir.h>
 
+#include "journal/retain.h"
 #include "journal/store.h"
 #include "journal/template.h"
+#include "journal/trim.h"
 
 struct journal;
 struct journal_client;
@@ -37,6 +39,9 @@ struct journal_config {
     size_t queue_bytes_max; /* between the workers and the disk; 0: 64 MiB */
     /* A sentence for the log: the store has begun to fail, or (is_good) works again. The writer's thread. */
     void (*on_state)(bool is_good, const char *text, void *user);
+    struct retain_limits limits; /* zeroed: everything is kept */
+    /* Something was deleted. The writer's thread. */
+    void (*on_trimmed)(const struct trim_news *news, void *user);
     void *user;
 };
 
@@ -58,6 +63,10 @@ struct journal_client *journal_open(struct journal *journal, struct weir_conn *c
 /* Inside on_message: the message in delivery is stored, and acknowledged as its listener says. For want of memory the
  * connection is aborted: it is not acknowledged then. */
 void journal_message(struct journal_client *client, struct weir_bytes message);
+
+/* Whether what is sent to it should be handed over too, now: false when the queue is full, or an eighth of it waits for
+ * this client alone. Answers need not ask, as they come with messages, which wait. */
+bool journal_has_room(const struct journal_client *client);
 
 /* What was sent to it, by the program itself (is_answer) or by somebody. */
 void journal_sent(struct journal_client *client, struct weir_bytes message, bool is_answer);

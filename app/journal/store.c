@@ -22,6 +22,7 @@ enum {
     CACHE_KIB = 16 * 1024,
     OPEN_BUSY_MS = 5000,  /* a reader that came first puts the log in order, and holds it meanwhile */
     NUMBERS_AHEAD = 1000, /* connections' numbers that are taken in one go */
+    ROW_BYTES = 32,       /* what a message takes up besides its bytes, nearly */
     TEXT_BYTES_MAX = 400
 };
 
@@ -37,8 +38,20 @@ enum statement {
     SET_META,
     DATA_VERSION,
     FIND_MESSAGE,
+    OLDEST_MESSAGES,
+    DELETE_MESSAGES,
+    DELETE_SECONDS,
+    FIND_SWEEP_END,
+    DELETE_CONNECTIONS,
+    COUNT_PAGES,
+    COUNT_FREE_PAGES,
     STATEMENT_COUNT
 };
+
+static const char find_sweep_end[] = "SELECT max(id), max(opened) FROM"
+                                     " (SELECT id, opened FROM connection WHERE id > ? ORDER BY id LIMIT ?)";
+static const char delete_connections[] = "DELETE FROM connection WHERE id > ?1 AND id <= ?2 AND last_message <= ?3"
+                                         " AND (closed <= ?4 OR (closed IS NULL AND id < ?5 AND opened <= ?4))";
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
     [BEGIN] = "BEGIN IMMEDIATE",
@@ -54,6 +67,13 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
     [SET_META] = "INSERT OR REPLACE INTO meta VALUES (?, ?)",
     [DATA_VERSION] = "PRAGMA data_version",
     [FIND_MESSAGE] = "SELECT connection, seq, crc32c FROM message WHERE id = ?",
+    [OLDEST_MESSAGES] = "SELECT id, time, length(bytes) FROM message WHERE id < ? ORDER BY id",
+    [DELETE_MESSAGES] = "DELETE FROM message WHERE id <= ?",
+    [DELETE_SECONDS] = "DELETE FROM second WHERE time < ?",
+    [FIND_SWEEP_END] = find_sweep_end,
+    [DELETE_CONNECTIONS] = delete_connections,
+    [COUNT_PAGES] = "PRAGMA page_count",
+    [COUNT_FREE_PAGES] = "PRAGMA freelist_count",
 };
 
 struct store {
@@ -67,8 +87,14 @@ struct store {
     uint64_t next_connection;  /* the number after the highest one seen */
     uint64_t numbers_taken;    /* no connection has a number of at least this; 0: what is stored has to be set anew */
     int64_t data_version;      /* changes when somebody else has written */
+    uint64_t newest_first;     /* the first message of the last transaction that had one */
+    uint64_t deleted_until;    /* the last message that was deleted */
+    uint64_t swept;            /* connections up to this one were looked at in this round */
+    int64_t pages, free_pages;
     int log_pages;
     int page_bytes;
+    bool can_shrink;
+    bool is_full;
     char text[TEXT_BYTES_MAX];
 };
 
@@ -116,6 +142,7 @@ static enum store_outcome fail(struct store *store, int code)
     say(store, "%s%s%s", sqlite3_errmsg(store->db), system ? ": " : "", system ? strerror(system) : "");
     if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     forget_transaction(store);
+    store->is_full = (code & 0xff) == SQLITE_FULL;
     return is_refusal(code) ? STORE_REFUSED : STORE_UNKNOWN;
 }
 
@@ -153,7 +180,8 @@ static int set_pragma(struct store *store, const char *name, const char *value, 
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
-/* The page size counts for a new database only. Checkpoints are ours: one that a commit runs into holds it up. */
+/* The page size and that it can shrink count for a new database only. Checkpoints are ours: one that a commit runs into
+ * holds it up. What was deleted is not overwritten where that would be one more write (Debian's default). */
 static int set_pragmas(struct store *store)
 {
     static const struct {
@@ -161,9 +189,10 @@ static int set_pragmas(struct store *store)
     } pragmas[] = {
         { "journal_mode", "WAL", "wal" },       { "synchronous", "FULL", "2" }, { "wal_autocheckpoint", "0", "0" },
         { "locking_mode", "NORMAL", "normal" }, { "foreign_keys", "0", "0" },   { "cell_size_check", "1", "1" },
+        { "secure_delete", "FAST", "2" },
     };
     char cache[32];
-    int code = sqlite3_exec(store->db, "PRAGMA page_size = 8192", NULL, NULL, NULL);
+    int code = sqlite3_exec(store->db, "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL);
 
     for (size_t i = 0; i < sizeof(pragmas) / sizeof(pragmas[0]) && code == SQLITE_OK; i++)
         code = set_pragma(store, pragmas[i].name, pragmas[i].value, pragmas[i].expected);
@@ -192,8 +221,25 @@ static int read_number(struct store *store, const char *sql, int64_t *ret)
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
+static int count_pages(const struct store *store, int64_t *ret_pages, int64_t *ret_free_pages)
+{
+    static const enum statement which[] = { COUNT_PAGES, COUNT_FREE_PAGES };
+    int64_t *const counts[] = { ret_pages, ret_free_pages };
+    int code = SQLITE_ROW;
+
+    for (size_t i = 0; i < 2 && code == SQLITE_ROW; i++) {
+        sqlite3_stmt *const statement = store->statements[which[i]];
+
+        code = sqlite3_step(statement);
+        if (code == SQLITE_ROW) *counts[i] = sqlite3_column_int64(statement, 0);
+        sqlite3_reset(statement);
+    }
+    return code == SQLITE_ROW ? SQLITE_OK : code;
+}
+
 static int read_state(struct store *store)
 {
+    int64_t deleted = 0, auto_vacuum = 0;
     int64_t message = 0, second = 0, connection = 0, taken = 0, page_bytes = 0;
     int code = read_number(store, "SELECT coalesce(max(id), 0) FROM message", &message);
 
@@ -203,8 +249,13 @@ static int read_state(struct store *store)
         code = read_number(store, "SELECT coalesce((SELECT value FROM meta WHERE key = 'numbers_taken'), 1)", &taken);
     if (code == SQLITE_OK) code = read_number(store, "PRAGMA page_size", &page_bytes);
     if (code == SQLITE_OK) code = read_number(store, "PRAGMA data_version", &store->data_version);
+    if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(min(id), 1) - 1 FROM message", &deleted);
+    if (code == SQLITE_OK) code = read_number(store, "PRAGMA auto_vacuum", &auto_vacuum);
     if (code != SQLITE_OK) return code;
+    store->deleted_until = (uint64_t)deleted;
+    store->can_shrink = auto_vacuum == 2;
     store->last_message = (uint64_t)message;
+    store->newest_first = store->last_message;
     store->next_message = store->last_message + 1;
     store->last_second = store->seconds_stored = second;
     store->next_connection = (uint64_t)(connection + 1 > taken ? connection + 1 : taken);
@@ -263,7 +314,7 @@ static int prepare(struct store *store)
     if (code == SQLITE_OK) code = read_state(store);
     if (code == SQLITE_OK) code = batch_table_add(store->db, &store->adding);
     if (code == SQLITE_OK) code = prepare_statements(store);
-    return code;
+    return code == SQLITE_OK ? count_pages(store, &store->pages, &store->free_pages) : code;
 }
 
 int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTES_MAX])
@@ -452,9 +503,14 @@ enum store_outcome store_set_heads_until(struct store *store)
 
 enum store_outcome store_commit(struct store *store)
 {
-    enum store_outcome outcome = run(store, COMMIT);
+    int64_t pages = 0, free_pages = 0;
+    const int code = count_pages(store, &pages, &free_pages); /* while it costs nothing to look */
+    const enum store_outcome outcome = code == SQLITE_OK ? run(store, COMMIT) : fail(store, code);
 
     if (outcome != STORE_STORED) return outcome;
+    store->pages = pages;
+    store->free_pages = free_pages;
+    if (store->next_message > store->last_message + 1) store->newest_first = store->last_message + 1;
     store->last_message = store->next_message - 1;
     store->seconds_stored = store->last_second;
     return outcome;
@@ -487,6 +543,151 @@ void store_rollback(struct store *store)
 {
     run(store, ROLLBACK);
     forget_transaction(store);
+}
+
+/* ---- What goes ---- */
+
+/* The last message that is to go; 0: none. */
+struct cut {
+    uint64_t id;
+    int64_t time_us;
+};
+
+/* A message that is too old takes with it all that was stored before it, whatever their times. */
+static enum store_outcome find_cut(struct store *store, const struct store_deletion *what, struct cut *cut,
+                                   struct store_deleted *deleted)
+{
+    sqlite3_stmt *const statement = store->statements[OLDEST_MESSAGES];
+    uint64_t count = 0;
+    int64_t bytes = 0;
+    int code = SQLITE_ROW;
+
+    sqlite3_bind_int64(statement, 1, (int64_t)(what->is_for_space ? store->newest_first : store->last_message));
+    while (bytes < what->bytes_max && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        const int64_t time_us = sqlite3_column_int64(statement, 1);
+        const bool goes = what->is_for_space || time_us < what->before_us;
+
+        if (!goes && time_us <= what->now_us) break;
+        bytes += sqlite3_column_int64(statement, 2) + ROW_BYTES;
+        count++;
+        if (!goes) continue;
+        *cut = (struct cut){ (uint64_t)sqlite3_column_int64(statement, 0), time_us };
+        deleted->messages = count;
+        deleted->bytes = bytes;
+    }
+    sqlite3_reset(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? STORE_STORED : fail(store, code);
+}
+
+/* The last of the seconds before the cut's may begin with messages that have gone; who reads from there finds the first
+ * that has not. */
+static enum store_outcome delete_until(struct store *store, const struct cut *cut)
+{
+    enum store_outcome outcome = STORE_STORED;
+
+    sqlite3_bind_int64(store->statements[DELETE_MESSAGES], 1, (int64_t)cut->id);
+    sqlite3_bind_int64(store->statements[DELETE_SECONDS], 1, cut->time_us / 1000000);
+    outcome = run(store, DELETE_MESSAGES);
+    return outcome == STORE_STORED ? run(store, DELETE_SECONDS) : outcome;
+}
+
+/* Connections are numbered as they come, but end in any order, and one that lives long must hold up nobody. So they are
+ * looked at in rounds, some in each step, from the first one up to where none can be old enough. */
+static enum store_outcome sweep_connections(struct store *store, const struct store_deletion *what, uint64_t until,
+                                            int64_t until_us, struct store_deleted *deleted)
+{
+    sqlite3_stmt *const find = store->statements[FIND_SWEEP_END];
+    sqlite3_stmt *const delete = store->statements[DELETE_CONNECTIONS];
+    enum store_outcome outcome = STORE_STORED;
+    int64_t end = 0;
+    bool is_last = false;
+    int code = SQLITE_OK;
+
+    sqlite3_bind_int64(find, 1, (int64_t)store->swept);
+    sqlite3_bind_int64(find, 2, (int64_t)(what->connections_max + deleted->messages));
+    code = sqlite3_step(find);
+    if (code == SQLITE_ROW) {
+        end = sqlite3_column_int64(find, 0);
+        is_last = end == 0 || sqlite3_column_int64(find, 1) > until_us;
+    }
+    sqlite3_reset(find);
+    if (code != SQLITE_ROW) return fail(store, code);
+    sqlite3_bind_int64(delete, 1, (int64_t)store->swept);
+    sqlite3_bind_int64(delete, 2, end);
+    sqlite3_bind_int64(delete, 3, (int64_t)until);
+    sqlite3_bind_int64(delete, 4, until_us);
+    sqlite3_bind_int64(delete, 5, (int64_t)what->first_connection);
+    outcome = run(store, DELETE_CONNECTIONS);
+    if (outcome != STORE_STORED) return outcome;
+    deleted->connections = (uint64_t)sqlite3_changes64(store->db);
+    store->swept = is_last ? 0 : (uint64_t)end;
+    return outcome;
+}
+
+/* Of connections without messages as many go as are from that time; all, when there is nothing else that could. */
+static int64_t sweep_until_us(const struct store_deletion *what, const struct cut *cut)
+{
+    if (!what->is_for_space) return what->before_us;
+    return cut->id ? cut->time_us : INT64_MAX;
+}
+
+enum store_outcome store_delete(struct store *store, const struct store_deletion *what, struct store_deleted *ret)
+{
+    struct store_deleted deleted = { 0 };
+    struct cut cut = { 0 };
+    uint64_t until = store->deleted_until;
+    enum store_outcome outcome = store_begin(store);
+
+    if (outcome == STORE_STORED) outcome = find_cut(store, what, &cut, &deleted);
+    if (outcome == STORE_STORED && cut.id) outcome = delete_until(store, &cut);
+    if (cut.id) until = cut.id;
+    if (outcome == STORE_STORED) outcome = sweep_connections(store, what, until, sweep_until_us(what, &cut), &deleted);
+    if (outcome != STORE_STORED) return outcome;
+    if (deleted.messages == 0 && deleted.connections == 0) {
+        store_rollback(store); /* which is no write, and needs no sync */
+    } else {
+        outcome = store_commit(store);
+        if (outcome != STORE_STORED) return outcome;
+        store->deleted_until = until;
+    }
+    *ret = deleted;
+    return STORE_STORED;
+}
+
+enum store_outcome store_give_back(struct store *store, int64_t bytes)
+{
+    enum store_outcome outcome = store_begin(store);
+    char text[64];
+    int code = SQLITE_OK;
+
+    snprintf(text, sizeof(text), "PRAGMA incremental_vacuum(%" PRId64 ")", bytes / store->page_bytes + 1);
+    if (outcome == STORE_STORED) code = sqlite3_exec(store->db, text, NULL, NULL, NULL);
+    if (code != SQLITE_OK) return fail(store, code);
+    return outcome == STORE_STORED ? store_commit(store) : outcome;
+}
+
+void store_size(const struct store *store, struct store_size *ret)
+{
+    *ret = (struct store_size){ .used_bytes = (store->pages - store->free_pages) * store->page_bytes,
+                                .file_bytes = store->pages * store->page_bytes,
+                                .can_shrink = store->can_shrink };
+}
+
+bool store_is_full(const struct store *store)
+{
+    return store->is_full;
+}
+
+/* ---- The log ---- */
+
+enum store_outcome store_set_log_bytes_max(struct store *store, int64_t bytes)
+{
+    char text[64];
+    int code = SQLITE_OK;
+
+    snprintf(text, sizeof(text), "PRAGMA journal_size_limit = %" PRId64, bytes);
+    code = sqlite3_exec(store->db, text, NULL, NULL, NULL);
+    return code == SQLITE_OK ? STORE_STORED : fail(store, code);
 }
 
 enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left)

@@ -57,6 +57,47 @@ enum store_outcome store_seal(struct store *store);
 /* Whether the message that was added with this id is stored. */
 bool store_has(struct store *store, const struct record *record);
 
+/* ---- What goes ---- */
+
+struct store_deletion {
+    int64_t bytes_max;         /* the oldest messages go, of so many bytes together: */
+    bool is_for_space;         /* all of them, but those of the last transaction; or those from before before_us */
+    int64_t before_us;         /* 0: none is too old */
+    int64_t now_us;            /* a message of a later time has it from a clock that was wrong */
+    uint64_t first_connection; /* of this run: an earlier one that was not closed never will be */
+    unsigned connections_max;  /* that are looked at, besides as many as messages go */
+};
+
+struct store_deleted {
+    uint64_t messages;
+    uint64_t connections;
+    int64_t bytes; /* of the messages */
+};
+
+/* A transaction of its own: deletes the oldest messages, and of what belongs to them what nothing points to any more:
+ * where their seconds begin, and connections that are over. The newest message stays, from which ids count on. */
+enum store_outcome store_delete(struct store *store, const struct store_deletion *what, struct store_deleted *ret);
+
+/* A transaction of its own: makes the database up to so many bytes shorter, by moving what is at its end to free pages.
+ * The file follows with the next checkpoint. */
+enum store_outcome store_give_back(struct store *store, int64_t bytes);
+
+struct store_size {
+    int64_t used_bytes; /* of the database: pages with something in them */
+    int64_t file_bytes; /* of the database: all pages */
+    bool can_shrink;    /* not one that was made without it: see store_give_back */
+};
+
+void store_size(const struct store *store, struct store_size *ret);
+
+/* The log's file is cut to this length when it begins anew. */
+enum store_outcome store_set_log_bytes_max(struct store *store, int64_t bytes);
+
+/* Whether the last outcome that was not STORED came of a full disk. */
+bool store_is_full(const struct store *store);
+
+/* ---- The log ---- */
+
 /* Moves what is in the log to the database and syncs both, as far as no reader is in the way; the log begins anew after
  * that. *ret_left: bytes of the log that were left. */
 enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left);

@@ -255,6 +255,12 @@ static size_t write_field(const struct part *part, const struct template_values 
     return write_number(value_of(part->field, values), ret);
 }
 
+static size_t write_literal(const struct template *template, const struct part *part, unsigned char *ret)
+{
+    memcpy(ret, template->literal + part->begin, part->len);
+    return part->len;
+}
+
 size_t template_write(const struct template *template, const struct template_values *values, unsigned char *ret)
 {
     size_t len = 0;
@@ -262,12 +268,43 @@ size_t template_write(const struct template *template, const struct template_val
     for (size_t i = 0; i < template->part_count; i++) {
         const struct part *const part = &template->parts[i];
 
-        if (part->field != FIELD_NONE) {
+        if (part->field == FIELD_NONE)
+            len += write_literal(template, part, ret + len);
+        else
             len += write_field(part, values, ret + len);
-            continue;
-        }
-        memcpy(ret + len, template->literal + part->begin, part->len);
-        len += part->len;
+    }
+    return len;
+}
+
+static size_t write_field_sample(const struct part *part, unsigned digit, unsigned char *ret)
+{
+    static const char time[] = "0000-00-00T00:00:00.000000Z";
+    const unsigned char character = (unsigned char)('0' + digit);
+
+    if (part->form->bytes) {
+        memset(ret, (int)digit, part->form->bytes);
+        return part->form->bytes;
+    }
+    if (part->field == FIELD_TIME) {
+        for (size_t i = 0; i < sizeof(time) - 1; i++)
+            ret[i] = time[i] == '0' ? character : (unsigned char)time[i];
+        return sizeof(time) - 1;
+    }
+    memset(ret, character, part->field == FIELD_CRC32 ? 8 : 1);
+    return part->field == FIELD_CRC32 ? 8 : 1;
+}
+
+size_t template_write_sample(const struct template *template, unsigned digit, unsigned char *ret)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < template->part_count; i++) {
+        const struct part *const part = &template->parts[i];
+
+        if (part->field == FIELD_NONE)
+            len += write_literal(template, part, ret + len);
+        else
+            len += write_field_sample(part, digit, ret + len);
     }
     return len;
 }

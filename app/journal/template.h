@@ -39,4 +39,8 @@ size_t template_bytes_max(const struct template *template);
 /* Writes it to ret, which has room for template_bytes_max; returns the bytes written. */
 size_t template_write(const struct template *template, const struct template_values *values, unsigned char *ret);
 
+/* The same as short as it can become, for trying what it can be sent in: a number has one digit, this one (1 to 9), and
+ * what always has more digits, or bytes, has this one in place of each. */
+size_t template_write_sample(const struct template *template, unsigned digit, unsigned char *ret);
+
 #endif

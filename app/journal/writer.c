@@ -14,16 +14,15 @@
 
 enum {
     TRANSACTION_RECORDS_MAX = 32768,
-    TRANSACTION_BYTES_MAX = 4 * 1024 * 1024,
     HEADS_EVERY_MS = 1000,
     RETRY_MS = 1000,
-    LOG_BYTES_IDLE = 1024 * 1024,    /* a log as long as this is moved when nothing waits */
-    LOG_BYTES_MAX = 16 * 1024 * 1024 /* and as long as this in any case */
+    LOG_BYTES_IDLE = 1024 * 1024 /* a log as long as this is moved when nothing waits */
 };
 
 struct writer {
     struct writer_config config;
     struct store *store; /* NULL: it failed, and has to be opened */
+    struct trim trim;    /* what deletes, within its limits */
     pthread_t thread;
     bool is_running;
 
@@ -62,8 +61,11 @@ static void wait_until(struct writer *writer, int64_t deadline_ms)
  * would never come again. */
 static int64_t next_tidy_ms(const struct writer *writer)
 {
+    const int64_t trim_ms = trim_next_ms(&writer->trim);
+    const int64_t heads_ms = writer->heads_written_ms + HEADS_EVERY_MS;
+
     if (writer->is_in_trouble) return writer->tidied_ms + RETRY_MS;
-    return TAILQ_EMPTY(&writer->stale) ? INT64_MAX : writer->heads_written_ms + HEADS_EVERY_MS;
+    return TAILQ_EMPTY(&writer->stale) || trim_ms < heads_ms ? trim_ms : heads_ms;
 }
 
 /* Takes all that was put, behind what was taken before. Waits for it, but not longer than until tidy is due. Returns
@@ -147,6 +149,14 @@ static bool wait_for_retry(struct writer *writer)
     return goes_on;
 }
 
+static int open_store(struct writer *writer, char error[STORE_ERROR_BYTES_MAX])
+{
+    const int err = store_open(writer->config.path, &writer->store, error);
+
+    if (!err) store_set_log_bytes_max(writer->store, writer->trim.config.limits.log_bytes_max);
+    return err;
+}
+
 /* What came of the last transaction cannot be told, so all that SQLite remembers goes, and the file is asked. Moving
  * the log to the database then writes and syncs again what a failed sync may have left in memory only: what is read
  * after that is on disk. */
@@ -157,7 +167,7 @@ static bool reopen(struct writer *writer)
 
     store_close(writer->store);
     writer->store = NULL;
-    if (store_open(writer->config.path, &writer->store, error)) {
+    if (open_store(writer, error)) {
         begin_trouble(writer, error);
         return false;
     }
@@ -178,7 +188,8 @@ static enum store_outcome add_batches(struct writer *writer, struct batch **ret_
     struct batch *batch = writer->taken;
     size_t records = 0, bytes = 0;
 
-    while (batch && outcome == STORE_STORED && records < TRANSACTION_RECORDS_MAX && bytes < TRANSACTION_BYTES_MAX) {
+    while (batch && outcome == STORE_STORED && records < TRANSACTION_RECORDS_MAX &&
+           bytes < (size_t)writer->trim.config.limits.transaction_bytes_max) {
         outcome = store_add(writer->store, batch);
         records += batch->count;
         bytes += batch->len;
@@ -225,6 +236,7 @@ static void hand_back(struct writer *writer, const struct batch *end)
 
         writer->taken = batch->next;
         note_heads(writer, batch);
+        trim_note_stored(&writer->trim, batch->count, (int64_t)batch->len);
         writer->config.on_stored(batch, writer->config.user);
     }
     if (!writer->taken) writer->taken_last = &writer->taken;
@@ -251,6 +263,47 @@ static bool ask_again(struct writer *writer, const struct batch *end)
     return last && last->id && store_has(writer->store, last);
 }
 
+/* What a commit should not have to wait for has failed: the next commit would fail at it. */
+static void note_tidied(struct writer *writer, enum store_outcome outcome)
+{
+    if (outcome == STORE_STORED) return;
+    begin_trouble(writer, store_text(writer->store));
+    if (outcome == STORE_UNKNOWN) reopen(writer);
+}
+
+static enum store_outcome move_log(struct writer *writer, int64_t length)
+{
+    if (store_log_bytes(writer->store) < length) return STORE_STORED;
+    return trim_move_log(&writer->trim, writer->store);
+}
+
+/* A step of deletion, and the log's bound, since that grows by it. */
+static enum store_outcome trim(struct writer *writer, bool is_waited_for, bool *ret_goes_on)
+{
+    const enum store_outcome outcome = trim_step(&writer->trim, writer->store, is_waited_for, ret_goes_on);
+
+    return outcome == STORE_STORED ? move_log(writer, writer->trim.config.limits.log_bytes_max) : outcome;
+}
+
+/* After each transaction, since a queue that is never empty must not put it off. */
+static void keep_bounds(struct writer *writer)
+{
+    bool goes_on = false;
+
+    note_tidied(writer, trim(writer, true, &goes_on));
+}
+
+/* Whether there may be room for a transaction that was refused, now that something has been deleted. */
+static bool make_room(struct writer *writer)
+{
+    bool is_worth_a_try = false;
+    enum store_outcome outcome = STORE_STORED;
+
+    outcome = trim_make_room(&writer->trim, writer->store, &is_worth_a_try);
+    if (outcome == STORE_UNKNOWN) note_tidied(writer, outcome);
+    return is_worth_a_try;
+}
+
 /* Stores some of what was taken. Returns whether it is to be tried again at once, or had to be given up. */
 static bool store_some(struct writer *writer)
 {
@@ -258,14 +311,23 @@ static bool store_some(struct writer *writer)
     enum store_outcome outcome = STORE_REFUSED;
 
     if (!writer->store && !reopen(writer)) return wait_for_retry(writer);
+    if (writer->trim.is_log_stuck && !make_room(writer)) {
+        if (writer->store) begin_trouble(writer, store_text(writer->store));
+        return wait_for_retry(writer);
+    }
     outcome = add_batches(writer, &end);
     if (outcome == STORE_STORED) outcome = store_commit(writer->store);
-    if (outcome != STORE_STORED) begin_trouble(writer, store_text(writer->store));
+    if (outcome == STORE_REFUSED && store_is_full(writer->store) && make_room(writer)) {
+        restore_heads(writer, end);
+        return true;
+    }
+    if (outcome != STORE_STORED && writer->store) begin_trouble(writer, store_text(writer->store));
     while (outcome == STORE_UNKNOWN && !reopen(writer))
         if (!wait_for_retry(writer)) return false;
     if (outcome == STORE_STORED || (outcome == STORE_UNKNOWN && ask_again(writer, end))) {
         end_trouble(writer);
         hand_back(writer, end);
+        keep_bounds(writer);
         return true;
     }
     restore_heads(writer, end);
@@ -290,18 +352,28 @@ static enum store_outcome write_heads(struct writer *writer)
     return outcome;
 }
 
+static enum store_outcome trim_at_leisure(struct writer *writer)
+{
+    enum store_outcome outcome = STORE_STORED;
+    bool goes_on = true;
+
+    while (goes_on && outcome == STORE_STORED && !is_anything_put(writer))
+        outcome = trim(writer, false, &goes_on);
+    return outcome;
+}
+
 static enum store_outcome tidy_store(struct writer *writer)
 {
     const bool are_heads_due = !TAILQ_EMPTY(&writer->stale) && now_ms() >= writer->heads_written_ms + HEADS_EVERY_MS;
-    const enum store_outcome outcome = are_heads_due ? write_heads(writer) : STORE_STORED;
-    int64_t left = 0;
+    const int64_t log_bytes_max = writer->trim.config.limits.log_bytes_max;
+    const int64_t log_bytes_idle = log_bytes_max < LOG_BYTES_IDLE ? log_bytes_max : LOG_BYTES_IDLE;
+    enum store_outcome outcome = are_heads_due ? write_heads(writer) : STORE_STORED;
 
+    if (outcome == STORE_STORED) outcome = trim_at_leisure(writer);
     if (outcome != STORE_STORED) return outcome;
-    if (store_log_bytes(writer->store) < (is_anything_put(writer) ? LOG_BYTES_MAX : LOG_BYTES_IDLE)) return outcome;
-    return store_checkpoint(writer->store, &left);
+    return move_log(writer, is_anything_put(writer) ? log_bytes_max : log_bytes_idle);
 }
 
-/* What a commit should not have to wait for. A store that fails at it would fail at the next commit. */
 static void tidy(struct writer *writer)
 {
     enum store_outcome outcome = STORE_STORED;
@@ -309,12 +381,8 @@ static void tidy(struct writer *writer)
     writer->tidied_ms = now_ms();
     if (!writer->store && !reopen(writer)) return;
     outcome = tidy_store(writer);
-    if (outcome == STORE_STORED) {
-        end_trouble(writer);
-        return;
-    }
-    begin_trouble(writer, store_text(writer->store));
-    if (outcome == STORE_UNKNOWN) reopen(writer);
+    if (outcome == STORE_STORED) end_trouble(writer);
+    note_tidied(writer, outcome);
 }
 
 static void *run(void *user)
@@ -350,6 +418,9 @@ static int init_locks(struct writer *writer)
 
 int writer_new(const struct writer_config *config, struct writer **ret, char error[STORE_ERROR_BYTES_MAX])
 {
+    const struct trim_config trim = {
+        .path = config->path, .limits = config->limits, .on_trimmed = config->on_trimmed, .user = config->user
+    };
     struct writer *const writer = calloc(1, sizeof(*writer));
     int err = writer ? init_locks(writer) : -ENOMEM;
 
@@ -362,11 +433,13 @@ int writer_new(const struct writer_config *config, struct writer **ret, char err
     writer->last = &writer->first;
     writer->taken_last = &writer->taken;
     TAILQ_INIT(&writer->stale);
-    err = store_open(config->path, &writer->store, error);
+    trim_init(&writer->trim, &trim);
+    err = open_store(writer, error);
     if (err) {
         writer_free(writer);
         return err;
     }
+    writer->trim.config.first_connection = store_next_connection(writer->store);
     *ret = writer;
     return 0;
 }

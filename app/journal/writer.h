@@ -10,7 +10,9 @@
 #include <stdint.h>
 
 #include "journal/record.h"
+#include "journal/retain.h"
 #include "journal/store.h"
+#include "journal/trim.h"
 
 struct writer;
 
@@ -21,7 +23,10 @@ struct writer_config {
     void (*on_stored)(struct batch *batch, void *user);
     /* On the writer's thread: the store has begun to fail, with the reason; or text is NULL: it works again. */
     void (*on_trouble)(const char *text, void *user);
+    /* On the writer's thread: something was deleted. */
+    void (*on_trimmed)(const struct trim_news *news, void *user);
     void *user;
+    struct retain_limits limits; /* zeroed: everything is kept */
 };
 
 /* Opens the store (store_open's codes and sentences), and starts nothing yet. */

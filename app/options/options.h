@@ -13,6 +13,9 @@
 
 #include <weir/weir.h>
 
+/* Where `serve` listens when nobody says. */
+#define SERVE_ADDRESS "tcp://127.0.0.1:8000"
+
 /* ---- What was asked for ---- */
 
 /* The rows that the table has room for. */
@@ -108,13 +111,16 @@ struct options {
     int64_t clients_max; /* 0: what the descriptor limit allows */
     int64_t memory_bytes_max;
     int64_t drain_timeout_ms;
-    const char *store; /* a path, auto or none; NULL: none */
+    const char *store; /* a path, auto or none; NULL: auto */
     int store_on_network;
     int64_t store_queue_bytes_max;
-    int print;            /* enum print_mode */
-    const char *encoding; /* NULL: UTF-8 */
-    int log_level;        /* enum weir_log_level, less WEIR_LOG_ERROR */
-    int log_format;       /* enum log_format */
+    int64_t keep_for_ms;       /* 0 and WEIR_OFF: messages may be of any age */
+    int64_t keep_bytes_max;    /* 0: the default; WEIR_OFF: any number */
+    int64_t keep_free_percent; /* 0: the default; WEIR_OFF: none */
+    int print;                 /* enum print_mode */
+    const char *encoding;      /* NULL: UTF-8 */
+    int log_level;             /* enum weir_log_level, less WEIR_LOG_ERROR */
+    int log_format;            /* enum log_format */
     int crlf;
     int hex;
     int answers;             /* enum answer_mode */
@@ -158,6 +164,7 @@ enum option_type {
     OPTION_COUNT,     /* int64_t */
     OPTION_SIZE,      /* int64_t, bytes */
     OPTION_TIME,      /* int64_t, milliseconds */
+    OPTION_PERCENT,   /* int64_t */
     OPTION_MODE,      /* int64_t, permissions */
     OPTION_FRAME,     /* const char *, a framing SPEC that has been checked */
     OPTION_KEEPALIVE, /* the three keepalive members of a service */

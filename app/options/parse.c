@@ -119,6 +119,7 @@ static const struct {
     [OPTION_COUNT] = { value_parse_count, "not a number" },
     [OPTION_SIZE] = { value_parse_size, "not a size; write 4096, 64KiB or 1MiB" },
     [OPTION_TIME] = { value_parse_time, "not a time; write 500ms, 10s, 5m, 2h or 30d" },
+    [OPTION_PERCENT] = { value_parse_percent, "not a share; write 5%" },
     [OPTION_MODE] = { value_parse_mode, "not permissions; write them in octal, as 0660" },
 };
 
@@ -133,6 +134,8 @@ static const char *bound_text(const struct option_spec *option, int64_t bound, c
         snprintf(ret, 32, "%lldms", (long long)bound);
     else if (option->type == OPTION_SIZE && bound % (1 << 30) == 0)
         snprintf(ret, 32, "%lldGiB", (long long)(bound >> 30));
+    else if (option->type == OPTION_PERCENT)
+        snprintf(ret, 32, "%lld%%", (long long)bound);
     else if (option->type == OPTION_MODE)
         snprintf(ret, 32, "%04llo", (unsigned long long)bound);
     else
@@ -364,6 +367,7 @@ static int store(struct parser *parser, const struct option_spec *option, const 
     case OPTION_COUNT:
     case OPTION_SIZE:
     case OPTION_TIME:
+    case OPTION_PERCENT:
     case OPTION_MODE:
         return set_number(parser, option, label, value);
     case OPTION_ENDPOINT:

@@ -23,7 +23,9 @@
 #define GIB (1LL << 30)
 #define DAY_MS (24LL * 60 * 60 * 1000)
 #define TIME_MAX (365 * DAY_MS)
+#define KEEP_MAX (36500 * DAY_MS)
 #define MEMORY_MAX (1024 * GIB)
+#define STORE_MAX (1024 * 1024 * GIB)
 #define QUEUE_MAX (64 * GIB)
 #define COUNT_MAX (1LL << 30)
 #define CLIENTS_MAX (1LL << 28)
@@ -39,7 +41,7 @@ const struct option_spec option_specs[] = {
     { .name = "listen", .argument = "URL", .environment = "WEIR_LISTEN",
       .help = "accept clients here: tcp://HOST:PORT, HOST:PORT, PORT, :PORT (every address), unix:PATH, fd:N; can be "
               "given again, and the word --listen left out",
-      .default_text = "tcp://127.0.0.1:8000", .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_ENDPOINT },
+      .default_text = SERVE_ADDRESS, .commands = SERVE, .scope = OPTION_PER_ENDPOINT, .type = OPTION_ENDPOINT },
 
     { .name = "frame", .argument = "SPEC", .environment = "WEIR_FRAME",
       .help = "where messages begin and end: raw, line, line:crlf, delimiter:\\x03, fixed:128[,pad=BYTE], "
@@ -164,7 +166,7 @@ const struct option_spec option_specs[] = {
     { .name = "store", .argument = "PATH", .environment = "WEIR_STORE",
       .help = "keep every message in this SQLite database, on disk before it is acknowledged; auto: PORT.db of the first "
               "port, in $STATE_DIRECTORY, $XDG_STATE_HOME/weir or ~/.local/state/weir; none: keep nothing",
-      .default_text = "none", .commands = SERVE,
+      .default_text = "auto", .commands = SERVE,
       .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = GLOBAL(store) },
     { .name = "store-on-network", .environment = "WEIR_STORE_ON_NETWORK",
       .help = "keep it on a network file system, although locks and syncs may not be what they seem there",
@@ -174,6 +176,19 @@ const struct option_spec option_specs[] = {
               "case), at all of it all do",
       .default_text = "64MiB", .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_SIZE,
       .target = GLOBAL(store_queue_bytes_max), .min = 1024 * 1024, .max = 64 * GIB },
+    { .name = "keep-for", .argument = "TIME", .environment = "WEIR_KEEP_FOR",
+      .help = "delete stored messages that are older, but for the newest", .default_text = "off", .commands = SERVE,
+      .scope = OPTION_GLOBAL, .type = OPTION_TIME, .target = GLOBAL(keep_for_ms), .min = 1000, .max = KEEP_MAX,
+      .off = true },
+    { .name = "keep-bytes", .argument = "SIZE", .environment = "WEIR_KEEP_BYTES",
+      .help = "delete the oldest messages when the store, with its log, would be larger",
+      .default_text = "10GiB, or a tenth of the file system if that is less", .commands = SERVE,
+      .scope = OPTION_GLOBAL, .type = OPTION_SIZE, .target = GLOBAL(keep_bytes_max), .min = 1024 * 1024,
+      .max = STORE_MAX, .off = true },
+    { .name = "keep-free", .argument = "PERCENT", .environment = "WEIR_KEEP_FREE",
+      .help = "delete the oldest messages when less of the file system is free, down to half of --keep-bytes",
+      .default_text = "5%", .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_PERCENT,
+      .target = GLOBAL(keep_free_percent), .min = 1, .max = 90, .off = true },
     { .name = "print", .argument = "MODE", .environment = "WEIR_PRINT",
       .help = "how connections and messages are shown on standard output; auto: text or hex on a terminal, off elsewhere",
       .default_text = "auto", .commands = SERVE, .scope = OPTION_GLOBAL, .type = OPTION_CHOICE,
@@ -345,10 +360,11 @@ const char option_framings[] =
 const struct command_spec command_specs[COMMAND_COUNT] = {
     [COMMAND_SERVE] = {
         .name = "serve",
-        .summary = "accept TCP clients, show their messages, answer them",
+        .summary = "accept TCP clients, store their messages, show and answer them",
         .usage = "[[--listen] URL]... [options]",
         .endpoints_max = SIZE_MAX,
-        .about = "Accepts TCP clients, cuts what they send into messages, shows each message and answers it.\n"
+        .about = "Accepts TCP clients, cuts what they send into messages, and stores, shows and answers each of them.\n"
+                 "Where they are stored is said at the start; --store PATH is another place, --store none nowhere.\n"
                  "On a terminal, what you type goes to the client that the prompt names; /help says more. There is no\n"
                  "typing where nothing is shown there: with --print off or json, or with output that goes to a file.\n"
                  "Ctrl-C stops it: answers that are owed leave first. A second one ends it at once.",
@@ -357,6 +373,8 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
                     "  weir serve :8000 --frame line --reply echo    send each line back\n"
                     "  weir serve :5023 --frame length:u16be --reply 'text:OK'\n"
                     "                                                answer each message OK, framed like it\n"
+                    "  weir serve :7001 --frame line --ack 'OK {seq}'\n"
+                    "                                                acknowledge each line once it is on disk\n"
                     "  weir serve --idle-timeout 5m :7001 --frame line :7002 --frame 'delimiter:\\x03'\n"
                     "                                                two listeners, one timeout for both\n"
                     "  weir serve --config weir.yaml                 what is in a file; weir check says what it means\n"

@@ -87,6 +87,16 @@ int value_parse_short_time(const char *text, int64_t *ret_ns)
     return err;
 }
 
+int value_parse_percent(const char *text, int64_t *ret)
+{
+    static const struct unit units[] = { { "%", 1 } };
+    int64_t percent = 0;
+    const int err = parse_with_unit(text, units, 1, &percent);
+
+    if (!err) *ret = percent;
+    return err;
+}
+
 int value_parse_count(const char *text, int64_t *ret)
 {
     int64_t number = 0;

@@ -19,6 +19,9 @@ int value_parse_time(const char *text, int64_t *ret_ms);
 /* The same, for what may be short: `500us` and `800ns` too. */
 int value_parse_short_time(const char *text, int64_t *ret_ns);
 
+/* A share: `5%`. */
+int value_parse_percent(const char *text, int64_t *ret);
+
 /* A number without a unit. */
 int value_parse_count(const char *text, int64_t *ret);
 

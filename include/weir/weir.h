@@ -432,6 +432,8 @@ struct weir_filter {
     void (*done)(uint64_t sent, void *user);
     /* must live until done has run */
     void *user;
+    /* for each connection that it was sent to, on its worker, once the message is on its way; may be NULL */
+    void (*sent)(struct weir_conn *conn, void *user);
 };
 
 #ifdef __cplusplus

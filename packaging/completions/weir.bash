@@ -48,12 +48,15 @@ _weir() {
         --drain-timeout) words=' off' ;;
         --store) ;;
         --store-queue) ;;
+        --keep-for) words=' off' ;;
+        --keep-bytes) words=' off' ;;
+        --keep-free) words=' off' ;;
         --print) words=' auto off text hex both json' ;;
         --encoding) ;;
         --log-level) words=' error warning info debug' ;;
         --log-format) words=' text json' ;;
         --config) is_file=yes ;;
-        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --ack --ack-when --ack-truncated --store-replies --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --store --store-on-network --store-queue --print --encoding --log-level --log-format --config --help -h' ;;
+        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --ack --ack-when --ack-truncated --store-replies --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --store --store-on-network --store-queue --keep-for --keep-bytes --keep-free --print --encoding --log-level --log-format --config --help -h' ;;
         esac
         ;;
     connect)
@@ -138,6 +141,9 @@ _weir() {
         --drain-timeout) words=' off' ;;
         --store) ;;
         --store-queue) ;;
+        --keep-for) words=' off' ;;
+        --keep-bytes) words=' off' ;;
+        --keep-free) words=' off' ;;
         --print) words=' auto off text hex both json' ;;
         --encoding) ;;
         --log-level) words=' error warning info debug' ;;
@@ -145,7 +151,7 @@ _weir() {
         --config) is_file=yes ;;
         --hex) ;;
         --file) is_file=yes ;;
-        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --ack --ack-when --ack-truncated --store-replies --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --store --store-on-network --store-queue --print --encoding --log-level --log-format --config --hex --file --help -h' ;;
+        *) words=' --listen --frame --send-frame --max-frame --too-long --reply --ack --ack-when --ack-truncated --store-replies --idle-timeout --frame-timeout --write-timeout --answer-timeout --linger-timeout --linger-limit --arrive-timeout --keepalive --output-limit --wake-bytes --wake-messages --wake-accepts --backlog --reuseport --defer-accept --unix-mode --workers --max-clients --max-memory --drain-timeout --store --store-on-network --store-queue --keep-for --keep-bytes --keep-free --print --encoding --log-level --log-format --config --hex --file --help -h' ;;
         esac
         ;;
     log)

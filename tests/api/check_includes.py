@@ -20,7 +20,7 @@ ROOMS = {
     "app/terminal": ["app/terminal", "app/options/values.h"],
     "app/clients": ["app/clients"],
     "app/desk": ["app/desk", "app/clients", "app/terminal"],
-    "app/check": ["app/check", "app/clients", "app/options", "app/terminal", "app/status.h"],
+    "app/check": ["app/check", "app/clients", "app/options", "app/terminal", "app/status.h", "app/ack.h", "app/keep.h"],
     "app/documents": ["app/documents", "app/options"],
     "app/bench": ["app/bench", "app/client/again.h", "app/client/verdict.h", "app/clients/framing.h",
                   "app/descriptors.h", "app/options", "app/status.h", "app/terminal"],

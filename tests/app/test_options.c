@@ -140,7 +140,7 @@ static void unknown_names_come_with_the_nearest(void **state)
 
 static void options_of_later_issues_do_not_exist(void **state)
 {
-    static const char *const later[] = { "--keep-for 1d", "--admin none", "--server 8000" };
+    static const char *const later[] = { "--admin none", "--server 8000" };
     (void)state;
     for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
         expect_error(COMMAND_SERVE, later[i], "unknown option --");
@@ -157,6 +157,10 @@ static void wrong_values_are_named(void **state)
     expect_error(COMMAND_SERVE, "--idle-timeout soon", "not a time; write 500ms, 10s, 5m, 2h or 30d, or off");
     expect_error(COMMAND_SERVE, "--idle-timeout 999999999999999999999d", "too large; at most 365d");
     expect_error(COMMAND_SERVE, "--defer-accept 1500ms", "must be a multiple of 1s");
+    expect_error(COMMAND_SERVE, "--keep-free 5", "--keep-free 5: not a share; write 5%, or off");
+    expect_error(COMMAND_SERVE, "--keep-free 0%", "too small; at least 1%, or off");
+    expect_error(COMMAND_SERVE, "--keep-free 91%", "too large; at most 90%");
+    expect_error(COMMAND_SERVE, "--keep-bytes 1KiB", "too small; at least 1048576, or off");
     expect_error(COMMAND_SERVE, "--workers 0", "at least 1");
     expect_error(COMMAND_SERVE, "--workers 257", "at most 256");
     expect_error(COMMAND_SERVE, "--workers many", "not a number");

@@ -459,6 +459,284 @@ static void a_checkpoint_empties_the_log(void **state)
     store_close(store);
 }
 
+/* ---- What is deleted ---- */
+
+enum { MESSAGE_BYTES = 1 + 32 }; /* one of one byte, as deletions count */
+
+/* So many messages of the connection, one a second, of a byte each. */
+static void store_messages(struct store *store, struct head *head, unsigned first, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct record *record = NULL;
+
+        batch->len = 0;
+        record = make_message(head, first + i, "m");
+        record->time_us += (int64_t)(first + i) * 1000000;
+        STORE_ALL(store, record);
+    }
+}
+
+static void store_opening(struct store *store, struct head *head)
+{
+    batch->len = 0;
+    STORE_ALL(store, make_open(head));
+}
+
+static void store_closing(struct store *store, struct head *head, unsigned second)
+{
+    struct record *record = NULL;
+
+    batch->len = 0;
+    record = make_record(head, RECORD_CLOSE, "peer closed", 11);
+    record->time_us += (int64_t)second * 1000000;
+    STORE_ALL(store, record);
+}
+
+static struct store_deleted delete_as(struct store *store, const struct store_deletion *what)
+{
+    struct store_deleted deleted = { 0 };
+
+    assert_int_equal(store_delete(store, what, &deleted), STORE_STORED);
+    return deleted;
+}
+
+static uint64_t delete_for_space(struct store *store, unsigned messages)
+{
+    const struct store_deletion what = { .bytes_max = (int64_t)messages * MESSAGE_BYTES,
+                                         .is_for_space = true,
+                                         .first_connection = 1,
+                                         .connections_max = 4 };
+
+    return delete_as(store, &what).messages;
+}
+
+/* Those from before that second. */
+static uint64_t delete_older(struct store *store, unsigned second, unsigned now)
+{
+    const struct store_deletion what = { .bytes_max = 1000 * MESSAGE_BYTES,
+                                         .before_us = ((int64_t)FIRST_SECOND + second) * 1000000,
+                                         .now_us = ((int64_t)FIRST_SECOND + now) * 1000000,
+                                         .first_connection = 1,
+                                         .connections_max = 4 };
+
+    return delete_as(store, &what).messages;
+}
+
+static void the_oldest_go_with_their_seconds(void **state)
+{
+    struct store *const store = open_store();
+    struct head head = { .connection = 1 };
+
+    (void)state;
+    store_opening(store, &head);
+    store_messages(store, &head, 1, 10);
+    assert_int_equal(delete_for_space(store, 4), 4);
+    expect_row("SELECT group_concat(id || '<' || previous, ' ') FROM message", "5<4 6<5 7<6 8<7 9<8 10<9");
+    expect_row("SELECT group_concat((time - 1763856000) || ':' || first_message, ' ') FROM second",
+               "4:4 5:5 6:6 7:7 8:8 9:9 10:10");
+    expect_row("SELECT count(*) FROM connection", "1"); /* it is still there */
+    store_messages(store, &head, 11, 1);
+    expect_row("SELECT id || '<' || previous FROM message ORDER BY id DESC", "11<10");
+    store_close(store);
+}
+
+/* What was stored last is not deleted for space: it would have been stored for nothing. */
+static void the_last_transaction_stays(void **state)
+{
+    struct store *const store = open_store();
+    struct head head = { .connection = 1 };
+
+    (void)state;
+    store_opening(store, &head);
+    store_messages(store, &head, 1, 3);
+    batch->len = 0;
+    STORE_ALL(store, make_message(&head, 4, "m"), make_message(&head, 5, "m"));
+    assert_int_equal(delete_for_space(store, 100), 3);
+    assert_int_equal(delete_for_space(store, 100), 0);
+    expect_row("SELECT group_concat(id, ' ') FROM message", "4 5");
+    store_messages(store, &head, 6, 1);
+    assert_int_equal(delete_for_space(store, 100), 2);
+    store_close(store);
+}
+
+static void the_newest_stays_so_that_no_id_is_given_twice(void **state)
+{
+    struct store *store = open_store();
+    struct head one = { .connection = 1 }, two = { .connection = 2 };
+
+    (void)state;
+    store_opening(store, &one);
+    store_messages(store, &one, 1, 5);
+    store_closing(store, &one, 6);
+    assert_int_equal(delete_older(store, 1000, 2000), 4);
+    expect_row("SELECT (SELECT count(*) FROM message) || (SELECT count(*) FROM connection)", "11");
+    store_close(store);
+
+    store = open_store();
+    assert_int_equal(store_last_message(store), 5);
+    assert_true(store_next_connection(store) >= 2);
+    store_opening(store, &two);
+    store_messages(store, &two, 7, 1);
+    expect_row("SELECT group_concat(id || '<' || previous, ' ') FROM message", "5<4 6<0");
+    assert_int_equal(delete_older(store, 1000, 2000), 1);
+    expect_row("SELECT group_concat(id, ' ') FROM connection", "2");
+    store_close(store);
+    store_close(open_store());
+    expect_row("SELECT last_message FROM connection WHERE id = 2", "6");
+}
+
+static void what_is_too_old_goes_and_nothing_else(void **state)
+{
+    struct store *const store = open_store();
+    struct head head = { .connection = 1 };
+
+    (void)state;
+    store_opening(store, &head);
+    store_messages(store, &head, 1, 10);
+    assert_int_equal(delete_older(store, 1, 20), 0);
+    assert_int_equal(delete_older(store, 4, 20), 3);
+    assert_int_equal(delete_older(store, 4, 20), 0);
+    expect_row("SELECT min(id) FROM message", "4");
+    store_close(store);
+}
+
+/* The clock was an hour ahead, and was set right: who waited for the hour would keep what is too old meanwhile. */
+static void times_of_a_wrong_clock_hold_up_nothing(void **state)
+{
+    struct store *const store = open_store();
+    struct head head = { .connection = 1 };
+
+    (void)state;
+    store_opening(store, &head);
+    store_messages(store, &head, 3600, 2);
+    store_messages(store, &head, 1, 3);
+    assert_int_equal(delete_older(store, 3, 20), 4);
+    expect_row("SELECT group_concat(id || ':' || seq, ' ') FROM message", "5:3");
+    assert_int_equal(delete_older(store, 3, 20), 0);
+    store_close(store);
+}
+
+/* One lives on from the first day; those around it go all the same, and it goes when it is over. */
+static void connections_go_when_they_are_over_and_empty(void **state)
+{
+    enum { CONNECTIONS = 20 };
+    struct store *const store = open_store();
+    struct head heads[CONNECTIONS + 1], last = { .connection = CONNECTIONS + 1 };
+
+    (void)state;
+    for (unsigned i = 1; i <= CONNECTIONS; i++) {
+        heads[i] = (struct head){ .connection = i };
+        store_opening(store, &heads[i]);
+        if (i != 7) store_messages(store, &heads[i], i, 1); /* one that never said a word */
+        if (i != 3) store_closing(store, &heads[i], i);
+    }
+    for (unsigned i = 0; i < CONNECTIONS; i++) /* a step looks at a few only */
+        delete_for_space(store, i == 0 ? 10 : 0);
+    expect_row("SELECT min(id) FROM message", "11");
+    expect_row("SELECT group_concat(id, ' ') FROM connection", "3 12 13 14 15 16 17 18 19 20");
+    store_closing(store, &heads[3], CONNECTIONS);
+    store_opening(store, &last);
+    store_messages(store, &last, CONNECTIONS + 1, 1);
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        delete_for_space(store, i == 0 ? 100 : 0);
+    expect_row("SELECT group_concat(id, ' ') FROM connection", "21");
+    store_close(store);
+}
+
+/* A kill has left it open, and nobody will close it. */
+static void connections_of_an_earlier_run_are_over(void **state)
+{
+    struct store *store = open_store();
+    struct head one = { .connection = 1 }, two = { .connection = 0 };
+    struct store_deletion what = { .bytes_max = 100 * MESSAGE_BYTES, .is_for_space = true, .connections_max = 100 };
+
+    (void)state;
+    store_opening(store, &one);
+    store_messages(store, &one, 1, 2);
+    store_close(store);
+
+    store = open_store();
+    what.first_connection = store_next_connection(store);
+    two.connection = what.first_connection;
+    store_opening(store, &two);
+    store_messages(store, &two, 3, 1);
+    assert_int_equal(delete_as(store, &what).connections, 1);
+    expect_row("SELECT group_concat(id, ' ') FROM message", "3");
+    expect_row("SELECT count(*) FROM connection WHERE id > 1", "1");
+    store_close(store);
+}
+
+static void connections_alone_can_be_what_is_too_much(void **state)
+{
+    struct store *const store = open_store();
+
+    (void)state;
+    for (unsigned i = 1; i <= 10; i++) {
+        struct head head = { .connection = i };
+
+        store_opening(store, &head);
+        if (i != 5) store_closing(store, &head, i);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        delete_for_space(store, 1);
+    expect_row("SELECT group_concat(id, ' ') FROM connection", "5");
+    store_close(store);
+}
+
+static void what_goes_leaves_room_and_can_be_given_back(void **state)
+{
+    static char large[3000];
+    struct store *const store = open_store();
+    struct head head = { .connection = 1 };
+    struct store_size full, after;
+    struct stat status;
+    int64_t left = 0;
+
+    (void)state;
+    memset(large, 'x', sizeof(large) - 1);
+    store_opening(store, &head);
+    for (unsigned i = 1; i <= 200; i++) {
+        batch->len = 0;
+        STORE_ALL(store, make_message(&head, i, large));
+    }
+    store_size(store, &full);
+    assert_true(full.can_shrink);
+    assert_true(full.used_bytes > 600000 && full.used_bytes == full.file_bytes);
+    assert_int_equal(delete_for_space(store, 150 * (sizeof(large) - 1 + 32) / MESSAGE_BYTES), 150);
+    store_size(store, &after);
+    assert_true(after.used_bytes < full.used_bytes / 2 && after.file_bytes == full.file_bytes);
+
+    assert_int_equal(store_give_back(store, 10 * 8192), STORE_STORED);
+    store_size(store, &after);
+    assert_in_range(full.file_bytes - after.file_bytes, 10 * 8192, 12 * 8192);
+    assert_int_equal(store_give_back(store, full.file_bytes), STORE_STORED);
+    assert_int_equal(store_checkpoint(store, &left), STORE_STORED);
+    store_size(store, &after);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, after.file_bytes);
+    assert_int_equal(after.used_bytes, after.file_bytes);
+    expect_row("SELECT count(*) || ' ' || min(id) FROM message", "50 151");
+    expect_row("PRAGMA integrity_check", "ok");
+    store_close(store);
+}
+
+/* As stores were made once. It lives on, but its file stays as long as it is. */
+static void a_store_that_cannot_shrink_is_known(void **state)
+{
+    struct store *store = open_store();
+    struct store_size size;
+
+    (void)state;
+    store_close(store);
+    run_other("PRAGMA journal_mode = DELETE");
+    run_other("PRAGMA auto_vacuum = NONE; VACUUM");
+    store = open_store();
+    store_size(store, &size);
+    assert_false(size.can_shrink);
+    assert_int_equal(store_give_back(store, 8192), STORE_STORED);
+    store_close(store);
+}
+
 /* ---- What is refused ---- */
 
 static size_t read_store(unsigned char *ret, size_t room)
@@ -535,6 +813,16 @@ int main(void)
         STORE_TEST(another_writer_is_noticed_and_named),
         STORE_TEST(another_that_holds_the_lock_is_a_refusal),
         STORE_TEST(a_checkpoint_empties_the_log),
+        STORE_TEST(the_oldest_go_with_their_seconds),
+        STORE_TEST(the_last_transaction_stays),
+        STORE_TEST(the_newest_stays_so_that_no_id_is_given_twice),
+        STORE_TEST(what_is_too_old_goes_and_nothing_else),
+        STORE_TEST(times_of_a_wrong_clock_hold_up_nothing),
+        STORE_TEST(connections_go_when_they_are_over_and_empty),
+        STORE_TEST(connections_of_an_earlier_run_are_over),
+        STORE_TEST(connections_alone_can_be_what_is_too_much),
+        STORE_TEST(what_goes_leaves_room_and_can_be_given_back),
+        STORE_TEST(a_store_that_cannot_shrink_is_known),
         STORE_TEST(a_database_of_another_program_is_refused_and_left_alone),
         STORE_TEST(a_file_that_is_no_database_is_refused_and_left_alone),
         STORE_TEST(a_newer_schema_is_refused_and_left_alone),

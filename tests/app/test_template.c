@@ -238,6 +238,22 @@ static void only_the_id_needs_the_store(void **state)
     template_free(NULL);
 }
 
+static void a_sample_is_as_short_as_can_be(void **state)
+{
+    static const char expected[] = "a7b 7777-77-77T77:77:77.777777Z 77777777 \7\7\7\7\7\7\7\7{7}7";
+    struct template *template = NULL;
+    char error[200];
+    unsigned char bytes[512];
+
+    (void)state;
+    assert_int_equal(template_new("a{seq}b {time} {crc32} {len:u64le}{{{id}}}{conn}", &template, error, sizeof(error)),
+                     0);
+    assert_in_range(template_bytes_max(template), sizeof(expected) - 1, sizeof(bytes));
+    assert_int_equal(template_write_sample(template, 7, bytes), sizeof(expected) - 1);
+    assert_memory_equal(bytes, expected, sizeof(expected) - 1);
+    template_free(template);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +267,7 @@ int main(void)
         cmocka_unit_test(unbalanced_braces_are_refused),
         cmocka_unit_test(random_templates_keep_within_their_room),
         cmocka_unit_test(only_the_id_needs_the_store),
+        cmocka_unit_test(a_sample_is_as_short_as_can_be),
     };
     return cmocka_run_group_tests_name("template", tests, NULL, NULL);
 }

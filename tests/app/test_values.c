@@ -97,6 +97,18 @@ static void counts_and_modes_have_no_unit(void **state)
     check(value_parse_mode, modes, sizeof(modes) / sizeof(modes[0]));
 }
 
+static void shares_are_whole_and_have_their_sign(void **state)
+{
+    static const struct number_case cases[] = {
+        { "5%", 0, 5 },        { "0%", 0, 0 },        { "100%", 0, 100 },     { "5", -EINVAL, 0 },
+        { "5 %", -EINVAL, 0 }, { "5%%", -EINVAL, 0 }, { "0.5%", -EINVAL, 0 }, { "%", -EINVAL, 0 },
+        { "-1%", -EINVAL, 0 }, { "", -EINVAL, 0 },
+    };
+
+    (void)state;
+    check(value_parse_percent, cases, sizeof(cases) / sizeof(cases[0]));
+}
+
 static void keepalive_is_three_values(void **state)
 {
     static const char *const wrong[] = { "",          "60s",        "60s,10s",    "60s,10s,5,", "60s,10s,5,6",
@@ -162,10 +174,15 @@ static void distance_survives_any_length(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes_have_binary_units),       cmocka_unit_test(times_default_to_seconds),
-        cmocka_unit_test(counts_and_modes_have_no_unit), cmocka_unit_test(keepalive_is_three_values),
-        cmocka_unit_test(choices_are_whole_words),       cmocka_unit_test(distance_counts_edits),
-        cmocka_unit_test(distance_survives_any_length),  cmocka_unit_test(short_times_go_down_to_nanoseconds),
+        cmocka_unit_test(shares_are_whole_and_have_their_sign),
+        cmocka_unit_test(sizes_have_binary_units),
+        cmocka_unit_test(times_default_to_seconds),
+        cmocka_unit_test(counts_and_modes_have_no_unit),
+        cmocka_unit_test(keepalive_is_three_values),
+        cmocka_unit_test(choices_are_whole_words),
+        cmocka_unit_test(distance_counts_edits),
+        cmocka_unit_test(distance_survives_any_length),
+        cmocka_unit_test(short_times_go_down_to_nanoseconds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,7 +82,7 @@ class Chapter:
 
     def options(self, framing):
         return ["--listen", "127.0.0.1:%d" % self.port, "--store", self.store, "--ack", "{seq}",
-                "--workers", str(self.choice.choice([1, 2]))] + framing
+                "--workers", str(self.choice.choice([1, 2])), "--keep-bytes", "off", "--keep-free", "off"] + framing
 
     def kill_one(self, framing, sender):
         """Starts a server, and kills it."""

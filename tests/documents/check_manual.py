@@ -13,7 +13,7 @@ import sys
 from tap import Skip, run
 
 PAGE = os.path.join(sys.argv[1], "man", "weir.1")
-SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "VALUES", "FRAMING", "CONFIGURATION FILE", "ENVIRONMENT", "LOG",
+SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "VALUES", "WHAT IS KEPT", "FRAMING", "CONFIGURATION FILE", "ENVIRONMENT", "LOG",
             "SIGNALS", "EXIT STATUS", "FILES", "EXAMPLES", "SEE ALSO"]
 PACKAGES = {"groff": "groff-base", "man": "man-db", "mandoc": "mandoc"}
 

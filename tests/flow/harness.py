@@ -178,7 +178,8 @@ class Process:
     """A command under test in a folder of its own. `terminal` gives it a pseudo-terminal for all three streams, `columns`
     wide, whose output is then in `stdout`. Otherwise standard input is empty, or a pipe when `stdin` is true, or that
     file; standard output and error are collected, or go to the file given as `stdout` or `stderr`. `wrap` are words
-    before the command: a program that becomes the command (prlimit), or one that runs it."""
+    before the command: a program that becomes the command (prlimit), or one that runs it. `env` adds variables, or takes
+    them away when they are None. Nothing is stored unless the test asks for it, and then never outside of the folder."""
 
     def __init__(self, command, stdin=False, terminal=False, env=None, wrap=(), columns=80, stdout=None, stderr=None):
         self.command = [str(word) for word in command]
@@ -187,7 +188,10 @@ class Process:
         self._events = []
         self._parsed_bytes = 0
         environment = dict(os.environ, HOME=self.home.name, XDG_RUNTIME_DIR=self.home.name,
-                           RES_OPTIONS="timeout:1 attempts:1", **(env or {}))  # a name server that is away costs a second
+                           XDG_STATE_HOME=self.home.name, STATE_DIRECTORY=None, WEIR_STORE="none",
+                           RES_OPTIONS="timeout:1 attempts:1")  # a name server that is away costs a second
+        environment.update(env or {})
+        environment = {name: value for name, value in environment.items() if value is not None}
         wrapped = list(wrap) + shlex.split(os.environ.get("WEIR_WRAP", "")) + self.command
         if terminal:
             self._start_on_terminal(wrapped, environment, columns)

@@ -569,8 +569,16 @@ static int match_odd(struct weir_conn *conn, void *user)
     return weir_conn_id(conn) % 2 == 1;
 }
 
+/* The user counts them. */
+static void on_broadcast_sent(struct weir_conn *conn, void *user)
+{
+    KIT_CHECK(weir_conn_id(conn) != 0);
+    __atomic_fetch_add((uint64_t *)user, 1, __ATOMIC_RELAXED);
+}
+
 static void on_broadcast_done(uint64_t sent, void *user)
 {
+    KIT_CHECK(__atomic_load_n((const uint64_t *)user, __ATOMIC_RELAXED) == sent);
     kit_event("{\"event\":\"broadcast\",\"sent\":%" PRIu64 "}", sent);
     free(user);
 }
@@ -578,7 +586,8 @@ static void on_broadcast_done(uint64_t sent, void *user)
 /* broadcast [listener=N] [except=ID] [match=odd] [len=N] TEXT */
 static void command_broadcast(char *args)
 {
-    struct weir_filter filter = WEIR_FILTER(.done = on_broadcast_done, .user = new_number(0));
+    struct weir_filter filter =
+        WEIR_FILTER(.done = on_broadcast_done, .user = new_number(0), .sent = on_broadcast_sent);
     char *word = next_word(&args);
     char *equals, *bytes = NULL;
     size_t len = 0;

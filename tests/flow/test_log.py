@@ -189,7 +189,7 @@ def test_what_is_no_store_is_refused():
 
 def test_finds_the_only_store_and_lists_several():
     with tempfile.TemporaryDirectory(prefix="weir-store-") as folder:
-        env = {"XDG_STATE_HOME": folder, "STATE_DIRECTORY": ""}
+        env = {"XDG_STATE_HOME": folder, "STATE_DIRECTORY": "", "WEIR_STORE": None}
         with Server("--store", "auto", *ACKED, env=env) as server, server.connect() as client:
             send(client, b"hello")
             for options in (), ("--store", server.port), ("--store", "auto"):

@@ -24,6 +24,8 @@ SECTIONS = {"start": 0, "session": 1, "library": 2}  # those with blocks, in the
 MAY_DIFFER = [
     (r"^\d\d:\d\d:\d\d\.\d{3} ", "TIME "),
     (r"\b127\.0\.0\.1:(?!8000\b)\d+", "127.0.0.1:PORT"),
+    (r"^messages are stored in .*/\.local/state/weir/", "messages are stored in FOLDER/"),
+    (r"^(the oldest are deleted, beyond) [\d.]+ [KMG]iB", r"\1 SIZE"),
     (r"\broom for \d+ clients \(descriptor limit \d+\)", "room for N clients (descriptor limit N)"),
 ]
 PROMPT = re.compile(r"^(#\d+)?>$")  # the last line of a screen, where nothing has been typed yet
@@ -72,7 +74,8 @@ class Clone:
         build = os.path.dirname(os.path.abspath(WEIR))
         command = line if re.search("[|&]", line) else "exec " + line
         return Process(["sh", "-c", command], terminal=True, columns=COLUMNS, wrap=["env", "-C", self.folder.name],
-                       env={"WEIR_BUILD": build, "CI": "1", "LC_ALL": "C.UTF-8"})
+                       env={"WEIR_BUILD": build, "CI": "1", "LC_ALL": "C.UTF-8",
+                            "WEIR_STORE": None, "XDG_STATE_HOME": None})
 
     def wait_for(self, predicate, what):
         return wait_for(predicate, what, self.deadline)

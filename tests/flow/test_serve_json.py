@@ -13,7 +13,7 @@ TYPES = {"string": str, "number": int, "boolean": bool}
 def documented():
     """{kind: {member: (type, whether it is always there)}}; None is what every event has."""
     with open(os.path.join(ROOT, "docs", "json.md"), encoding="utf-8") as file:
-        text = file.read().partition("## `weir bench")[0]
+        text = file.read().partition("## `weir log")[0]
     schema, kind = {None: {}}, None
     for line in text.splitlines():
         begins = re.match(r"An? `(\w+)` ", line)

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 from harness import DEADLINE, Server, recv_until
-from test_store import ACKED, a_store_on_a_disk_of, acks, put_ballast
+from test_store import ACKED, KEEP_ALL, a_store_on_a_disk_of, acks, put_ballast
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def test_nobody_listens():
 def test_state_of_the_store():
     with a_manager() as (manager, env), a_store_on_a_disk_of("1m") as path:
         ballast = put_ballast(path, 600 * 1024)
-        with Server("--store", path, *ACKED, env=env) as server, server.connect() as client:
+        with Server("--store", path, *ACKED, *KEEP_ALL, env=env) as server, server.connect() as client:
             assert manager.recv(4096) == b"READY=1"
             client.sendall((b"x" * 1023 + b"\n") * 300)
             state = manager.recv(4096).decode()

@@ -63,7 +63,7 @@ def test_unknown_names_and_the_nearest():
 
 
 def test_words_of_later_versions_are_errors():
-    for option in ("--keep-for", "--admin"):
+    for option in ("--admin", "--server"):
         expect_usage_error(["serve", option, "x", "--listen", ANY], option)
     for command in ("clients", "send", "kick", "tail", "stats"):
         expect_usage_error([command], command, "not in this version")
@@ -88,7 +88,7 @@ def test_bad_values_name_the_option():
 
 def numeric_options():
     """Those of weir serve whose value is a number, a size or a time."""
-    return re.findall(r"(--[a-z-]+) (?:N|SIZE|TIME)\b", run_weir("serve", "--help")[1])
+    return re.findall(r"(--[a-z-]+) (?:N|SIZE|TIME|PERCENT)\b", run_weir("serve", "--help")[1])
 
 
 def test_bounds_are_named_and_hold():
@@ -97,11 +97,11 @@ def test_bounds_are_named_and_hold():
     assert len(options) >= 15, options
     for option in options:
         value = "9223372036854775807"
-        for unit in ("", "ms"):
+        for unit in ("", "ms", "%"):
             status, _, stderr = run_weir("serve", "--listen", ANY, option, value + unit)
             if "not a" not in stderr:
                 break
-        most = re.search(r"^weir: %s \d+(?:ms)?: too large; at most (\S+)$" % option, stderr, re.M)
+        most = re.search(r"^weir: %s \d+(?:ms|%%)?: too large; at most (\S+)$" % option, stderr, re.M)
         assert status == 2 and most, (option, stderr)
         if option != "--workers":  # 256 threads prove nothing
             with Server(option, most[1]) as server:

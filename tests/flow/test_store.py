@@ -16,6 +16,7 @@ from harness import DEADLINE, Server, connect, expect_eof, recv_all, recv_exactl
     skip, wait_for
 
 ACKED = ["--frame", "line", "--ack", "ok {seq}"]
+KEEP_ALL = ["--keep-bytes", "off", "--keep-free", "off"]  # for disks so small that little could be kept
 
 
 @contextlib.contextmanager
@@ -192,6 +193,11 @@ def test_what_cannot_be_is_refused_at_the_start():
         assert "not a message" in refuse("--store", path, "--ack", "ok")
         assert "{seq}" in refuse("--store", path, "--frame", "line", "--ack", "{number}")
         assert "{id}" in refuse("--store", path, "--frame", "line", "--ack", "{id}", "--ack-when", "received")
+        never = ["--frame", "line", "--ack", "ok\\n{seq}"]
+        assert "it would not arrive as one message" in refuse("--store", path, *never)
+        assert "a message of more than 999000000 bytes" in refuse("--store", path, "--max-frame", "1GiB")
+        status, _, error = run_weir("check", "--store", path, *never)
+        assert status == 2 and "it would not arrive as one message" in error, (status, error)
         assert not os.path.exists(path)
 
 
@@ -276,20 +282,6 @@ def test_second_server_is_refused_and_told_why():
         acks(client, 1, 1)
 
 
-def test_where_a_store_lies_that_nobody_has_named():
-    with a_store() as path:
-        folder = os.path.dirname(path)
-        with Server("--store", "auto", env={"XDG_STATE_HOME": folder + "/a/b", "STATE_DIRECTORY": ""}) as server:
-            name = "%s/a/b/weir/%d.db" % (folder, server.port)
-            server.wait_stderr("messages are stored in " + re.escape(name))
-            assert os.path.exists(name)
-            assert os.stat(folder + "/a/b/weir").st_mode & 0o777 == 0o700
-        os.mkdir(folder + "/service")
-        with Server("--store", "auto", env={"STATE_DIRECTORY": folder + "/service:/nowhere"}) as server:
-            server.wait_stderr("messages are stored in ")
-            assert os.path.exists("%s/service/%d.db" % (folder, server.port))
-
-
 def test_small_queue_makes_clients_wait_and_loses_nothing():
     """Over and over the queue is full, one worker stops the input and another lets it go on."""
     with a_store() as path:
@@ -301,6 +293,142 @@ def test_small_queue_makes_clients_wait_and_loses_nothing():
                 acks(client, 1, 6000)
                 client.close()
         assert rows(path, "SELECT count(*), max(seq) FROM message") == [(20 * 6000, 6000)]
+
+
+# ---- Without a word about it ----
+
+DEFAULT = {"WEIR_STORE": None}  # as if the tests had not said that nothing is stored
+
+
+@contextlib.contextmanager
+def a_home():
+    with tempfile.TemporaryDirectory(prefix="weir-home-") as folder:
+        yield folder
+
+
+def stored_in(server):
+    return server.wait_stderr(r"^messages are stored in (/[^;\r\n]*)")[1]
+
+
+def mode_of(path):
+    return os.stat(path).st_mode & 0o7777
+
+
+def send_and_stop(server, *lines):
+    with server.connect() as client:
+        client.sendall(b"".join(line + b"\n" for line in lines))
+        client.shutdown(socket.SHUT_WR)
+        expect_eof(client)
+    assert server.stop() == 0
+
+
+def test_messages_are_stored_without_a_word_about_it():
+    """In the state folder, named after the port, readable by nobody else; STATE_DIRECTORY is systemd's word for it."""
+    with a_home() as home:
+        os.mkdir(home + "/service", 0o755)
+        for variables, folder in (({"XDG_STATE_HOME": None, "HOME": home}, home + "/.local/state/weir"),
+                                  ({"XDG_STATE_HOME": home + "/a/b", "HOME": home}, home + "/a/b/weir"),
+                                  ({"STATE_DIRECTORY": home + "/service:/nowhere"}, home + "/service")):
+            with Server("--frame", "line", env={**DEFAULT, **variables}, wrap=["sh", "-c", 'umask 0; exec "$@"', "sh"]) \
+                    as server:
+                path = stored_in(server)
+                assert path == "%s/%d.db" % (folder, server.port)
+                assert {mode_of(path + end) for end in ("", "-wal", "-shm", ".lock")} == {0o600}
+                assert mode_of(folder) == (0o755 if folder.endswith("service") else 0o700)
+                send_and_stop(server, b"hello")
+            assert messages(path) == [(1, 1, b"hello")]
+
+
+def test_two_servers_side_by_side_have_a_store_each():
+    with a_home() as home:
+        env = {**DEFAULT, "XDG_STATE_HOME": home}
+        with Server("--frame", "line", env=env) as one, Server("--frame", "line", env=env) as two:
+            paths = [stored_in(one), stored_in(two)]
+            send_and_stop(one, b"to one")
+            send_and_stop(two, b"to two", b"and two")
+        assert [[row[2] for row in messages(path)] for path in paths] == [[b"to one"], [b"to two", b"and two"]]
+        assert paths == ["%s/weir/%d.db" % (home, server.port) for server in (one, two)]
+
+
+def test_second_server_on_a_port_has_to_name_a_store():
+    """The same port on another address: the store is the first one's, which goes on."""
+    with a_home() as home:
+        env = {**DEFAULT, "XDG_STATE_HOME": home}
+        with Server("--frame", "line", env=env) as server:
+            path = stored_in(server)
+            other = "127.0.0.2:%d" % server.port
+            status, _, error = run_weir("serve", other, env=env)
+            assert status == 1 and "store %s: in use by process %d; name another with --store" % (path, server.pid) in error
+            with Server("--listen", other, "--store", home + "/other.db", env=env) as second:
+                assert stored_in(second) == home + "/other.db"
+            send_and_stop(server, b"still here")
+        assert messages(path) == [(1, 1, b"still here")]
+
+
+def test_store_of_a_unix_socket_is_named_after_its_file():
+    with a_home() as home, Server("--listen", "unix:%s/device.sock" % home, "--listen", "127.0.0.1:0",
+                                  env={**DEFAULT, "XDG_STATE_HOME": home}) as server:
+        assert stored_in(server) == home + "/weir/device.sock.db"
+
+
+def test_nothing_is_stored_when_that_is_asked_for():
+    with a_home() as home, tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+        config.write("store: none\n")
+        config.flush()
+        for options, variables in ((["--store", "none"], DEFAULT), ([], {"WEIR_STORE": "none"}),
+                                   (["--config", config.name], DEFAULT)):
+            with Server(*options, "--frame", "line", env={**variables, "XDG_STATE_HOME": home, "HOME": home}) as server:
+                send_and_stop(server, b"hello")
+                assert "stored" not in server.stderr.text()
+            assert os.listdir(home) == []
+
+
+def test_store_is_named_by_the_environment_or_the_configuration():
+    with a_home() as home:
+        for number, where in enumerate(("environment", "file")):
+            path = "%s/named-%d/s.db" % (home, number)
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+                config.write("store: %s\n" % (path if where == "file" else home + "/outweighed.db"))
+                config.flush()
+                env = {"WEIR_STORE": path if where == "environment" else None, "XDG_STATE_HOME": home}
+                with Server("--config", config.name, "--frame", "line", env=env) as server:
+                    assert stored_in(server) == path and mode_of(os.path.dirname(path)) == 0o700
+                    send_and_stop(server, b"hello")
+            assert messages(path) == [(1, 1, b"hello")]
+        assert not os.path.exists(home + "/outweighed.db")
+
+
+def test_without_a_place_for_it_the_server_does_not_start():
+    """And says how to do without."""
+    with a_home() as home:
+        env = {**DEFAULT, "XDG_STATE_HOME": None, "HOME": None}
+        for command in ("serve", "check"):
+            status, _, error = run_weir(command, "127.0.0.1:0", env=env)
+            assert status == 1 and "no place for the store: HOME is not set" in error, (status, error)
+        with Server("--store", "none", env=env):
+            pass
+        with open(home + "/file", "w", encoding="ascii"):
+            pass
+        status, _, error = run_weir("serve", "127.0.0.1:0", env={**DEFAULT, "XDG_STATE_HOME": home + "/file"})
+        assert status == 1 and "folder %s/file/weir: " % home in error, (status, error)
+        assert "or do without: --store none" in error, error
+
+
+def test_check_says_where_messages_would_be_stored():
+    def checked(*options, **variables):
+        status, stdout, stderr = run_weir("check", *options, env={"XDG_STATE_HOME": "/state", "WEIR_STORE": None, **variables})
+        assert (status, stderr) == (0, ""), (status, stderr)
+        return re.search(r"(?m)^server +store +(\S+) +(.*)$", stdout).groups()
+    assert checked() == ("default", "/state/weir/8000.db")
+    assert checked(":5023", "unix:/run/x.sock") == ("default", "/state/weir/5023.db")
+    assert checked("unix:/run/x.sock", ":5023") == ("default", "/state/weir/x.sock.db")
+    assert checked("127.0.0.1:0") == checked("fd:77") == ("default", "/state/weir/PORT.db")
+    assert checked(STATE_DIRECTORY="/var/lib/weir") == ("default", "/var/lib/weir/8000.db")
+    assert checked("--store", "auto") == ("command-line", "/state/weir/8000.db")
+    assert checked("--store", "/x/y.db") == ("command-line", "/x/y.db")
+    assert checked("--store", "none") == ("command-line", "none")
+    assert checked(WEIR_STORE="none") == ("WEIR_STORE", "none")
+    assert not os.path.exists("/state")
 
 
 # ---- When the store fails ----
@@ -351,7 +479,7 @@ def test_full_disk_stops_the_reading_until_there_is_room():
     line = b"x" * 1023 + b"\n"
     with a_store_on_a_disk_of("1m") as path:
         ballast = put_ballast(path, 600 * 1024)
-        with Server("--store", path, *ACKED) as server, server.connect() as client, server.connect() as other:
+        with Server("--store", path, *ACKED, *KEEP_ALL) as server, server.connect() as client, server.connect() as other:
             other.sendall(b"before\n")
             acks(other, 1, 1)
             client.sendall(line * 300)
@@ -376,7 +504,7 @@ def test_full_disk_in_a_quiet_hour_ends_by_itself():
     """Moving the log to the database is what fails, when no message waits that would have it tried again."""
     with a_store_on_a_disk_of("4m") as path:
         ballast = put_ballast(path, 2400 * 1024)
-        with Server("--store", path, *ACKED) as server, server.connect() as client:
+        with Server("--store", path, *ACKED, *KEEP_ALL) as server, server.connect() as client:
             client.sendall((b"x" * 1023 + b"\n") * 1150)
             server.wait_stderr(r"error: .*full.*nothing is read or acknowledged")
             os.remove(ballast)  # by now all is acknowledged, unless the machine is slow and some is not read yet
@@ -388,7 +516,7 @@ def test_full_disk_in_a_quiet_hour_ends_by_itself():
 
 def test_disk_that_stays_full_is_told_at_the_end():
     with a_store_on_a_disk_of("1m") as path:
-        with Server("--store", path, *ACKED, "--drain-timeout", "1s") as server, server.connect() as client:
+        with Server("--store", path, *ACKED, *KEEP_ALL, "--drain-timeout", "1s") as server, server.connect() as client:
             client.sendall((b"x" * 1023 + b"\n") * 2000)
             server.wait_stderr("nothing is read or acknowledged")
             assert server.stop() == 1

@@ -52,7 +52,7 @@ static void look_at_all(const struct options *options, size_t lines)
 static void show(struct options *options, struct line *line)
 {
     options->config = NAME;
-    effect_add(line, options);
+    effect_add(line, options, NULL);
     REQUIRE(!line->failed && line->len > 0);
     for (size_t begin = 0; begin < line->len;) {
         const char *end = memchr(line->bytes + begin, '\n', line->len - begin);

@@ -463,6 +463,15 @@ static void on_broadcast(uint64_t sent, void *user)
     done_sent += sent;
 }
 
+static unsigned told;
+
+static void on_one_sent(struct weir_conn *conn, void *user)
+{
+    assert_int_equal(weir_conn_id(conn), 1);
+    assert_ptr_equal(user, &told);
+    told++;
+}
+
 static void close_it(struct weir_conn *conn, void *arg)
 {
     (void)arg;
@@ -472,7 +481,7 @@ static void close_it(struct weir_conn *conn, void *arg)
 
 static void send_and_broadcast(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    const struct weir_filter filter = WEIR_FILTER(.done = on_broadcast);
+    const struct weir_filter filter = WEIR_FILTER(.done = on_broadcast, .user = &told, .sent = on_one_sent);
     const uint64_t id = weir_conn_id(conn);
 
     (void)message;
@@ -490,6 +499,7 @@ static void what_cannot_be_framed_closes_nobody(void **state)
     begin();
     dones = 0;
     done_sent = 0;
+    told = 0;
     add_client(".", 1);
     now.clients[0].stays = 1;
     run(NULL, (struct weir_service)WEIR_SERVICE(.codec = &failing, .on_message = send_and_broadcast));
@@ -497,6 +507,7 @@ static void what_cannot_be_framed_closes_nobody(void **state)
     assert_int_equal(done_result, -EMSGSIZE);
     assert_int_equal(now.reason, WEIR_REASON_CLOSED);
     assert_int_equal(done_sent, 1); /* only the good one counts as sent */
+    assert_int_equal(told, 1);
     check_received(0, "good ", 5);
     end();
 }
