@@ -16,15 +16,16 @@
 #include "serve.h"
 #include "status.h"
 #include "terminal/utf8.h"
+#include "verify/verify.h"
 #include "version.h"
 
 static enum status (*const commands[COMMAND_COUNT])(const struct options *options) = {
-    [COMMAND_SERVE] = serve,     [COMMAND_CONNECT] = connect_run, [COMMAND_BENCH] = bench_run,
-    [COMMAND_CHECK] = check_run, [COMMAND_LOG] = history_run,
+    [COMMAND_SERVE] = serve,       [COMMAND_CONNECT] = connect_run, [COMMAND_BENCH] = bench_run,
+    [COMMAND_VERIFY] = verify_run, [COMMAND_CHECK] = check_run,     [COMMAND_LOG] = history_run,
 };
 
 /* Words that the design keeps for commands to come. */
-static const char *const later_commands[] = { "verify", "clients", "send", "kick", "tail", "stats" };
+static const char *const later_commands[] = { "clients", "send", "kick", "tail", "stats" };
 
 static enum status run_command(enum command command, int argc, char **argv)
 {

@@ -13,7 +13,8 @@ enum status {
     STATUS_REFUSED = 3,
     STATUS_RESET = 4,
     STATUS_TIMED_OUT = 5,
-    STATUS_NO_ROUTE = 6
+    STATUS_NO_ROUTE = 6,
+    STATUS_NOT_STORED = 7 /* verify --check */
 };
 
 /* Says what is wrong with a command line, and where to read how it is right. Returns STATUS_USAGE. */

@@ -230,18 +230,6 @@ static void settle(struct client *client)
     atomic_fetch_add(&client->load->settled, 1); /* behind what worker 0 then looks at */
 }
 
-/* The first address of the server that answers is the one that all others are connected to. */
-static void learn_url(struct load *load, const struct weir_conn *conn)
-{
-    char peer[WEIR_ADDRESS_BYTES_MAX];
-    struct weir_url url;
-
-    if (weir_url_parse(load->url, &url, NULL, 0) || url.kind != WEIR_URL_TCP) return;
-    weir_conn_peer(conn, peer);
-    if (strncmp(peer, "[fe80:", 6) == 0) return; /* its scope is not in it */
-    snprintf(load->url, sizeof(load->url), "tcp://%s", peer);
-}
-
 static void on_open(struct weir_conn *conn, void *user)
 {
     struct client *const client = user;
@@ -249,7 +237,7 @@ static void on_open(struct weir_conn *conn, void *user)
     struct load_worker *const worker = &load->workers[weir_conn_worker(conn)];
     const int64_t now_ns = bench_now_ns();
 
-    if (!atomic_fetch_add(&load->opened, 1)) learn_url(load, conn);
+    if (!atomic_fetch_add(&load->opened, 1)) again_url(load->url, conn); /* the one that all others dial */
     histogram_record(&worker->results.connect, (uint64_t)(now_ns - client->since_ns));
     worker->results.connects_done++;
     worker->results.connect_seconds = (double)(now_ns - load->first_dial_ns) / 1e9;

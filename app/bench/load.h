@@ -18,11 +18,10 @@
 #include "bench/pace.h"
 #include "bench/results.h"
 #include "bench/sources.h"
+#include "client/again.h"
 
 struct load;
 struct load_worker;
-
-enum { LOAD_URL_BYTES_MAX = 400 };
 
 /* What is to be done. Nothing of it changes once the run has begun. */
 struct load_plan {
@@ -98,9 +97,9 @@ struct load {
     const struct load_plan *plan;
     struct weir *weir;
     struct weir_service service;
-    char url[LOAD_URL_BYTES_MAX]; /* what is dialled: from the first connection on its address, so that a name is
+    char url[AGAIN_URL_BYTES_MAX]; /* what is dialled: from the first connection on its address, so that a name is
                                      resolved once */
-    bool is_watched;              /* the workers show what they have, for the live line */
+    bool is_watched;               /* the workers show what they have, for the live line */
     struct client *clients;
     struct load_pending *rings;
     struct load_worker *workers;

@@ -4,22 +4,17 @@
 #ifndef APP_BENCH_PACE_H
 #define APP_BENCH_PACE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/timetable.h"
+
 struct client;
-struct event;
 struct load_worker;
 
 /* One worker's share of the rate. Starts zeroed. */
 struct pace {
-    double interval_ns; /* between two messages of this worker */
-    int64_t start_ns;   /* the first one's time */
-    int64_t end_ns;     /* nothing is due from here on */
-    uint64_t next;      /* the number of the next: those that were due and could not be sent yet stay due */
-    int timer_fd;       /* finer than the loop's own timers, which count milliseconds */
-    struct event *event;
-    bool is_armed;
+    struct timetable timetable; /* what was due and could not be sent yet stays due */
+    int64_t end_ns;             /* nothing is due from here on */
 };
 
 /* Makes and frees its timer. Own thread. Returns 0 or a negative code. */

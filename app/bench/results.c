@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "bench/clock.h"
 #include "terminal/encoding.h"
@@ -169,8 +167,9 @@ static void add_percentile(struct line *line, const char *name, const struct his
 
 int bench_live_init(struct bench_live *live)
 {
-    *live = (struct bench_live){ .is_shown = isatty(STDERR_FILENO), .then_ns = bench_now_ns() };
-    if (!live->is_shown) return 0;
+    *live = (struct bench_live){ .then_ns = bench_now_ns() };
+    live_init(&live->line);
+    if (!live->line.is_shown) return 0;
     live->before = calloc(1, sizeof(*live->before));
     live->window = calloc(1, sizeof(*live->window));
     if (live->before && live->window) return 0;
@@ -178,61 +177,42 @@ int bench_live_init(struct bench_live *live)
     return -ENOMEM;
 }
 
-static void write_line(struct line *line)
-{
-    if (!line->failed) fwrite(line->bytes, 1, line->len, stderr);
-    fflush(stderr);
-    line_clear(line);
-}
-
-/* A line that wraps could not be rewritten. What it begins with takes no room, and the rest is ASCII. */
-static void cut_to_width(struct line *line)
-{
-    const size_t unseen = strlen("\r\033[K");
-    struct winsize size;
-
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 2) return;
-    if (line->len > unseen + size.ws_col - 1U) line->len = unseen + size.ws_col - 1U;
-}
-
 void bench_live_show(struct bench_live *live, const struct bench_asked *asked, const struct bench_results *results,
                      uint64_t open)
 {
     const int64_t now = bench_now_ns();
     double messages = 0;
+    struct line *line = NULL;
 
-    if (!live->is_shown) return;
+    if (!live->line.is_shown) return;
     histogram_since(&results->latency, &live->before->latency, live->window);
     messages = (double)(messages_of(asked, results) - messages_of(asked, live->before));
-    line_add_text(&live->line, "\r\033[K");
-    add_number(&live->line, a_second(messages, (double)(now - live->then_ns) / 1e9));
-    line_add_text(&live->line, " messages/s");
+    line = live_begin(&live->line);
+    add_number(line, a_second(messages, (double)(now - live->then_ns) / 1e9));
+    line_add_text(line, " messages/s");
     if (live->window->count) {
-        add_percentile(&live->line, "   p50 ", live->window, 500);
-        add_percentile(&live->line, "   p99 ", live->window, 990);
+        add_percentile(line, "   p50 ", live->window, 500);
+        add_percentile(line, "   p99 ", live->window, 990);
     }
-    line_add_text(&live->line, "   ");
-    line_add_count(&live->line, open, "connection");
-    line_add_text(&live->line, "   ");
-    line_add_count(&live->line, bench_results_errors(results), "error");
-    cut_to_width(&live->line);
-    write_line(&live->line);
+    line_add_text(line, "   ");
+    line_add_count(line, open, "connection");
+    line_add_text(line, "   ");
+    line_add_count(line, bench_results_errors(results), "error");
+    live_show(&live->line);
     *live->before = *results;
     live->then_ns = now;
 }
 
 void bench_live_clear(struct bench_live *live)
 {
-    if (!live->is_shown) return;
-    line_add_text(&live->line, "\r\033[K");
-    write_line(&live->line);
+    live_clear(&live->line);
 }
 
 void bench_live_fini(struct bench_live *live)
 {
     free(live->before);
     free(live->window);
-    line_fini(&live->line);
+    live_fini(&live->line);
     *live = (struct bench_live){ 0 };
 }
 

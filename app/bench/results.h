@@ -13,6 +13,7 @@
 
 #include "histogram.h"
 #include "terminal/line.h"
+#include "terminal/live.h"
 
 /* What can go wrong: name, its name in JSON and in --fail-if, text for people. */
 /* clang-format off */
@@ -85,9 +86,8 @@ double bench_results_rate(const struct bench_asked *asked, const struct bench_re
 struct bench_live {
     struct bench_results *before;
     struct histogram *window;
-    struct line line;
+    struct live line;
     int64_t then_ns;
-    bool is_shown;
 };
 
 /* Whether and where it is shown is decided here: on standard error, when that is a terminal. Returns 0 or -ENOMEM. */

@@ -182,7 +182,7 @@ static int start_showing(struct run *run)
 {
     const int err = bench_live_init(&run->live);
 
-    if (err || !run->live.is_shown) return err;
+    if (err || !run->live.line.is_shown) return err;
     run->shown = calloc(1, sizeof(*run->shown));
     run->load->is_watched = run->shown != NULL;
     return run->shown ? 0 : -ENOMEM;

@@ -19,7 +19,7 @@
 /* ---- What was asked for ---- */
 
 /* The rows that the table has room for. */
-enum { OPTIONS_MAX = 80 };
+enum { OPTIONS_MAX = 96 };
 
 /* Where a value comes from, in growing weight. */
 enum option_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENVIRONMENT, SOURCE_ARGUMENTS };
@@ -71,6 +71,19 @@ struct bench_options {
     int json;
 };
 
+/* What `verify` does. */
+struct verify_options {
+    const char *ledger;
+    int check;         /* prove what the ledger says against a store, in place of sending */
+    const char *store; /* with check: its path */
+    int64_t connections;
+    int64_t messages;
+    int64_t message_bytes;
+    int64_t depth;
+    int64_t rate;
+    int64_t give_up_ms;
+};
+
 /* What `log` shows. */
 struct history_options {
     const char *client; /* a connection's number, a client's name or an address; NULL: all */
@@ -116,13 +129,22 @@ struct options {
     const char *sample_file; /* the same, in a file */
     int accept_loss;         /* `check` gives up what is damaged in a store */
     struct bench_options bench;
+    struct verify_options verify;
     struct history_options history;
     int help;
 };
 
 /* ---- The table ---- */
 
-enum command { COMMAND_SERVE, COMMAND_CONNECT, COMMAND_BENCH, COMMAND_CHECK, COMMAND_LOG, COMMAND_COUNT };
+enum command {
+    COMMAND_SERVE,
+    COMMAND_CONNECT,
+    COMMAND_BENCH,
+    COMMAND_VERIFY,
+    COMMAND_CHECK,
+    COMMAND_LOG,
+    COMMAND_COUNT
+};
 
 struct command_spec {
     const char *name;

@@ -8,6 +8,7 @@
 #define SERVE (1U << COMMAND_SERVE | 1U << COMMAND_CHECK)
 #define CONNECT (1U << COMMAND_CONNECT)
 #define BENCH (1U << COMMAND_BENCH)
+#define VERIFY (1U << COMMAND_VERIFY)
 #define CHECK (1U << COMMAND_CHECK)
 #define LOG (1U << COMMAND_LOG)
 
@@ -15,6 +16,7 @@
 #define SERVICE(member) offsetof(struct endpoint_options, service.member)
 #define GLOBAL(member) offsetof(struct options, member)
 #define BENCHED(member) offsetof(struct options, bench.member)
+#define VERIFIED(member) offsetof(struct options, verify.member)
 #define HISTORY(member) offsetof(struct options, history.member)
 
 /* The bounds are the library's. Were one wider here, the library would refuse, and name its member, not our option. */
@@ -47,9 +49,12 @@ const struct option_spec option_specs[] = {
               "octet-count, netstring, between:START,END[,escape=BYTE[[,map=FROM:TO]...|,xor=BYTE]], slip",
       .default_text = "raw", .commands = SERVE | CONNECT | BENCH, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
       .target = SERVICE(frame) },
+    { .name = "frame", .argument = "SPEC", .help = "the framing of the server's listener; not raw, where a read is no message",
+      .default_text = "line", .commands = VERIFY, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
+      .target = SERVICE(frame) },
     { .name = "send-frame", .argument = "SPEC", .environment = "WEIR_SEND_FRAME",
       .help = "framing of what is sent: same, raw or a SPEC",
-      .default_text = "same", .commands = SERVE | CONNECT | BENCH, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
+      .default_text = "same", .commands = SERVE | CONNECT | BENCH | VERIFY, .scope = OPTION_PER_ENDPOINT, .type = OPTION_FRAME,
       .target = SERVICE(send_frame), .choices = "same", .sendable = true },
     { .name = "max-frame", .argument = "SIZE", .environment = "WEIR_MAX_FRAME",
       .help = "the longest message", .default_text = "1MiB", .commands = SERVE | BENCH,
@@ -228,7 +233,7 @@ const struct option_spec option_specs[] = {
       .commands = CONNECT, .scope = OPTION_GLOBAL, .type = OPTION_TIME, .target = GLOBAL(silence_ms), .min = 1,
       .max = TIME_MAX, .off = true },
     { .name = "connect-timeout", .argument = "TIME", .environment = "WEIR_CONNECT_TIMEOUT",
-      .help = "for the server to answer, each of its addresses", .default_text = "10s", .commands = CONNECT | BENCH,
+      .help = "for the server to answer, each of its addresses", .default_text = "10s", .commands = CONNECT | BENCH | VERIFY,
       .scope = OPTION_PER_ENDPOINT, .type = OPTION_TIME, .target = SERVICE(connect_timeout_ms), .min = 1,
       .max = TIME_MAX, .off = true },
 
@@ -286,6 +291,35 @@ const struct option_spec option_specs[] = {
       .commands = BENCH, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = GLOBAL(workers), .min = 1,
       .max = 256 },
 
+    { .name = "ledger", .argument = "FILE",
+      .help = "where it is written down what is sent and what is acknowledged; one that is there is added to",
+      .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = VERIFIED(ledger) },
+    { .name = "check", .help = "send nothing: prove that what the ledger says was acknowledged is in the store",
+      .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = VERIFIED(check) },
+    { .name = "store", .argument = "PATH", .help = "with --check: the store, whether its server runs or not",
+      .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = VERIFIED(store) },
+    { .name = "connections", .letter = 'c', .argument = "N",
+      .help = "connections held open; one that ends is dialled again", .default_text = "10", .commands = VERIFY,
+      .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = VERIFIED(connections), .min = 1, .max = CLIENTS_MAX },
+    { .name = "messages", .letter = 'n', .argument = "N", .help = "messages in total, each until it is acknowledged",
+      .default_text = "10000", .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_COUNT,
+      .target = VERIFIED(messages), .min = 1 },
+    { .name = "size", .letter = 's', .argument = "SIZE", .help = "what each message has, without framing",
+      .default_text = "128", .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_SIZE,
+      .target = VERIFIED(message_bytes), .min = 1, .max = GIB },
+    { .name = "depth", .letter = 'p', .argument = "N",
+      .help = "messages that wait for their acknowledgement on a connection at once", .default_text = "64",
+      .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_COUNT, .target = VERIFIED(depth), .min = 1,
+      .max = DEPTH_MAX },
+    { .name = "rate", .argument = "N",
+      .help = "messages a second in total, as far as -p allows; off: as fast as they are acknowledged",
+      .default_text = "off", .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_COUNT,
+      .target = VERIFIED(rate), .min = 1, .max = RATE_MAX, .off = true },
+    { .name = "give-up", .argument = "TIME",
+      .help = "end when nothing was acknowledged for so long, whether the server is there or not",
+      .default_text = "30s", .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_TIME,
+      .target = VERIFIED(give_up_ms), .min = 1, .max = TIME_MAX, .off = true },
+
     { .name = "store", .argument = "PATH", .environment = "WEIR_STORE",
       .help = "the store to read: a path, or the port that its server listens on; auto: the only one where weir serve keeps "
               "its stores",
@@ -314,8 +348,8 @@ const struct option_spec option_specs[] = {
       .default_text = "auto", .commands = LOG, .scope = OPTION_GLOBAL, .type = OPTION_CHOICE, .target = HISTORY(format),
       .choices = "auto|text|hex|both|json|csv" },
 
-    { .name = "help", .letter = 'h', .help = "show this", .commands = SERVE | CONNECT | BENCH | LOG, .scope = OPTION_GLOBAL,
-      .type = OPTION_FLAG, .target = GLOBAL(help) },
+    { .name = "help", .letter = 'h', .help = "show this", .commands = SERVE | CONNECT | BENCH | VERIFY | LOG,
+      .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = GLOBAL(help) },
 };
 /* clang-format on */
 
@@ -393,6 +427,35 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
                     "  weir bench --one-way --frame line --file readings.txt meters.local:5023\n"
                     "                                                a file of messages, no answers\n"
                     "  weir bench --json 8000 | jq .latency_us.p99   for programs\n",
+    },
+    [COMMAND_VERIFY] = {
+        .name = "verify",
+        .summary = "prove that what a server acknowledges is in its store",
+        .usage = "[options] --ledger FILE URL|[HOST:]PORT\n"
+                 "       weir verify --check --ledger FILE --store PATH",
+        .endpoints_max = 1,
+        .about = "Sends numbered messages to a server that acknowledges each (weir serve --ack {seq}), and writes down in\n"
+                 "the ledger what is sent, before it leaves, and what was acknowledged. When a connection ends, also\n"
+                 "because the server was killed, it is dialled again, and what has no acknowledgement is sent again.\n"
+                 "An acknowledgement that is text and has a number in it must have the right one: the first on a\n"
+                 "connection 1, the next 2. Ctrl-C ends the run early, with its result.\n"
+                 "\n"
+                 "With --check nothing is sent. Of all runs in the ledger, each acknowledged message must be in the\n"
+                 "store, unaltered and in its order, and twice only if it was sent twice; what was not acknowledged may\n"
+                 "be there or not. What --keep-for and the like have removed is missing, too: check before.\n"
+                 "It takes two bytes of memory for each message of the ledger, and the store is read once.\n"
+                 "\n"
+                 "Exit status: 0 all was acknowledged, or Ctrl-C; with --check, all is there; 1 failed, or what was\n"
+                 "acknowledged is wrong; 2 wrong usage; 3 refused, 4 reset, 5 timed out, 6 no such host or route;\n"
+                 "7 acknowledged and missing or altered.",
+        .examples = "  weir serve :8000 --frame line --ack {seq} --store s.db\n"
+                    "  weir verify --ledger ledger.txt meters.local:8000\n"
+                    "                                                10 connections, 10,000 messages\n"
+                    "  weir verify --check --ledger ledger.txt --store s.db\n"
+                    "                                                are they there\n"
+                    "  weir verify -c 100 -n 1000000 --rate 20000 --ledger ledger.txt 8000\n"
+                    "                                                50 seconds of it; kill the server meanwhile\n"
+                    "  weir verify --frame length:u16be -s 200 --ledger ledger.txt 8000\n",
     },
     [COMMAND_CHECK] = {
         .name = "check",

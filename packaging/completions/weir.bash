@@ -13,7 +13,7 @@ _weir() {
         prev=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     if ((COMP_CWORD == 1)); then
-        mapfile -t COMPREPLY < <(compgen -W 'serve connect bench check log --help --version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'serve connect bench verify check log --help --version' -- "$cur")
         return
     fi
     case ${COMP_WORDS[1]} in
@@ -92,6 +92,22 @@ _weir() {
         --seed) ;;
         --workers) ;;
         *) words=' --frame --send-frame --max-frame --connect-timeout --connections -c --duration -d --messages -n --size -s --file --depth -p --rate --ramp --one-way --lifetime --lifetime-messages --from --fail-if --misbehave --seed --json --workers --help -h' ;;
+        esac
+        ;;
+    verify)
+        case $prev in
+        --frame) words=' raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --send-frame) words=' same raw line line:crlf delimiter: fixed: length: varint octet-count netstring between: slip' ;;
+        --connect-timeout) words=' off' ;;
+        --ledger) is_file=yes ;;
+        --store) ;;
+        -c | --connections) ;;
+        -n | --messages) ;;
+        -s | --size) ;;
+        -p | --depth) ;;
+        --rate) words=' off' ;;
+        --give-up) words=' off' ;;
+        *) words=' --frame --send-frame --connect-timeout --ledger --check --store --connections -c --messages -n --size -s --depth -p --rate --give-up --help -h' ;;
         esac
         ;;
     check)

@@ -23,8 +23,11 @@ ROOMS = {
     "app/check": ["app/check", "app/clients", "app/journal", "app/options", "app/terminal", "app/status.h", "app/ack.h",
                   "app/keep.h"],
     "app/documents": ["app/documents", "app/options"],
-    "app/bench": ["app/bench", "app/client/verdict.h", "app/clients/framing.h", "app/descriptors.h", "app/options",
-                  "app/status.h", "app/terminal"],
+    "app/bench": ["app/bench", "app/client/again.h", "app/client/verdict.h", "app/clients/framing.h",
+                  "app/descriptors.h", "app/options", "app/status.h", "app/terminal"],
+    "app/verify": ["app/verify", "app/bench/clock.h", "app/bench/timetable.h", "app/client/again.h",
+                   "app/client/verdict.h", "app/clients/framing.h", "app/descriptors.h", "app/journal/reader.h",
+                   "app/journal/record.h", "app/options", "app/status.h", "app/terminal"],
     "app/client": ["app/client", "app/options", "app/terminal", "app/status.h"],
 }
 

@@ -27,7 +27,7 @@ def complete(*words, folder=None):
 
 
 def bash_knows_the_commands():
-    assert complete("") == ["serve", "connect", "bench", "check", "log", "--help", "--version"], complete("")
+    assert complete("") == ["serve", "connect", "bench", "verify", "check", "log", "--help", "--version"], complete("")
     assert complete("se") == ["serve"] and complete("c") == ["connect", "check"]
     assert complete("no-such-command", "--f") == []
 

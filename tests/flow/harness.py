@@ -19,6 +19,7 @@ import functools
 import json
 import os
 import pty
+import random
 import re
 import shlex
 import signal
@@ -422,6 +423,24 @@ def listener(port=0, backlog=128):
     sock.bind(("127.0.0.1", port))
     sock.listen(backlog)
     return sock
+
+
+def lasting_port(choice=random):
+    """A free port for a server that goes and comes back, for all but whom a port of 0 is right. It is one that nobody is
+    given by chance: while the server is away a client that dials could be given its very port, and would then have met
+    itself."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        first, last = map(int, file.read().split())
+    ports = [port for port in range(10000, 65536) if not first <= port <= last] or list(range(10000, 65536))
+    for _ in range(1000):
+        port = choice.choice(ports)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError("no free port")
 
 
 def accept(sock):

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/verify/verify.h: weir verify. */
+#ifndef APP_VERIFY_VERIFY_H
+#define APP_VERIFY_VERIFY_H
+
+#include "options/options.h"
+#include "status.h"
+
+/* Sends numbered messages until all are acknowledged; or, with --check, compares the ledger with a store. */
+enum status verify_run(const struct options *options);
+
+#endif
