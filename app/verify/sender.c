@@ -435,7 +435,7 @@ static int make_clients(struct sender *sender)
 
 static int start_timetable(struct sender *sender)
 {
-    if (!sender->plan->interval_ns) return 0;
+    if (sender->plan->interval_ns <= 0) return 0;
     sender->timetable.interval_ns = sender->plan->interval_ns;
     sender->timetable.start_ns = sender->start_ns;
     return timetable_open(&sender->timetable, weir_worker_base(sender->weir, 0), on_due, sender);
