@@ -204,7 +204,7 @@ static enum status start_misbehaving(struct bench *bench)
     const struct load_plan *const plan = &bench->plan;
     const size_t count = bench->connections - plan->clients;
     const int64_t given_seed = bench->options->bench.seed;
-    const uint64_t seed = given_seed ? (uint64_t)given_seed : 1 + (uint64_t)bench_now_ns() % SEED_MAX;
+    const uint64_t seed = given_seed ? (uint64_t)given_seed : 1 + (uint64_t)clock_ns() % SEED_MAX;
     const struct misbehave_config config = { .spec = bench->misbehave_spec,
                                              .url = bench->url_text,
                                              .service = &bench->options->endpoints[0].service,
@@ -268,32 +268,23 @@ static enum status say_unanswered(const struct bench *bench)
 /* Why not one message was answered, or sent where no answers are awaited. */
 static enum status say_why_nothing(const struct bench *bench)
 {
-    char sentence[VERDICT_BYTES_MAX];
     int error = 0;
     const enum weir_reason reason = load_reason(&bench->load, &error);
-    enum status status = STATUS_DONE;
 
     if (reason == WEIR_REASON_NONE)
         return bench->results->sent && !bench->plan.one_way ? say_unanswered(bench) : STATUS_DONE;
     if (!weir_reason_is_error(reason))
         return say(STATUS_FAILED, bench->target, "closed each connection before it had answered a message");
-    status = verdict(reason, error, &bench->url, sentence);
-    fprintf(stderr, "weir: %s\n", sentence);
-    return status;
+    return verdict_say(reason, error, &bench->url);
 }
 
 /* The same where all misbehave: they get answers or not, but for that they must have been connected. */
 static enum status say_why_nobody(const struct bench *bench)
 {
-    char sentence[VERDICT_BYTES_MAX];
     int error = 0;
     const enum weir_reason reason = misbehave_why_nobody(bench->misbehave, &error);
-    enum status status = STATUS_DONE;
 
-    if (reason == WEIR_REASON_NONE) return STATUS_DONE;
-    status = verdict(reason, error, &bench->url, sentence);
-    fprintf(stderr, "weir: %s\n", sentence);
-    return status;
+    return reason == WEIR_REASON_NONE ? STATUS_DONE : verdict_say(reason, error, &bench->url);
 }
 
 static enum status judge(const struct bench *bench)

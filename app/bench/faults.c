@@ -144,7 +144,7 @@ static void garbage_end(struct weir_timer *timer, void *arg)
     (void)timer;
     culprit->timer = NULL;
     culprit->is_all_sent = true;
-    culprit->since_ns = bench_now_ns();
+    culprit->since_ns = clock_ns();
     weir_conn_end(culprit->conn);
 }
 

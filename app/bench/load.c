@@ -162,7 +162,7 @@ static void on_answer(struct weir_conn *conn, struct weir_bytes message, void *u
         count_unasked(client);
         return;
     }
-    now_ns = bench_now_ns();
+    now_ns = clock_ns();
     client->worker->last_ns = now_ns;
     take_answer(client, now_ns);
     go_on(client, now_ns);
@@ -179,7 +179,7 @@ static void on_answer_bytes(struct weir_conn *conn, struct weir_bytes bytes, voi
         count_unasked(client);
         return;
     }
-    now_ns = bench_now_ns();
+    now_ns = clock_ns();
     client->worker->last_ns = now_ns;
     while (client->in_flight) {
         const size_t missing = client->ring[client->first].bytes - client->answered_bytes;
@@ -200,7 +200,7 @@ static void on_writable(struct weir_conn *conn, void *user)
 
     (void)conn;
     client->is_blocked = false;
-    go_on(client, bench_now_ns());
+    go_on(client, clock_ns());
 }
 
 /* ---- Connections ---- */
@@ -213,7 +213,7 @@ static int dial(struct client *client)
     char source[SOURCE_BYTES_MAX];
 
     if (plan->sources.count) service.source = sources_text(&plan->sources, atomic_fetch_add(&load->dials, 1), source);
-    client->since_ns = bench_now_ns();
+    client->since_ns = clock_ns();
     return weir_dial(load->weir, load->url, &service, client, NULL);
 }
 
@@ -235,7 +235,7 @@ static void on_open(struct weir_conn *conn, void *user)
     struct client *const client = user;
     struct load *const load = client->load;
     struct load_worker *const worker = &load->workers[weir_conn_worker(conn)];
-    const int64_t now_ns = bench_now_ns();
+    const int64_t now_ns = clock_ns();
 
     if (!atomic_fetch_add(&load->opened, 1)) again_url(load->url, conn); /* the one that all others dial */
     histogram_record(&worker->results.connect, (uint64_t)(now_ns - client->since_ns));
@@ -259,7 +259,7 @@ static void on_open(struct weir_conn *conn, void *user)
 static void count_waited(struct client *client)
 {
     const uint32_t depth = client->load->plan->depth;
-    const int64_t now_ns = bench_now_ns();
+    const int64_t now_ns = clock_ns();
 
     for (uint32_t i = 0; i < client->in_flight; i++) {
         const uint32_t at = client->first + i;
@@ -311,7 +311,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
     const bool was_open = client->conn != NULL;
     const bool is_ending = atomic_load(&load->is_ending);
     const bool is_wanted = was_open && !weir_reason_is_error(reason) && (!client->left || is_all_done(client, worker));
-    const int64_t now_ns = bench_now_ns();
+    const int64_t now_ns = clock_ns();
     struct weir_conn_counters counters;
 
     if (was_open) {
@@ -388,7 +388,7 @@ static void show(struct load_worker *worker, int64_t now_ns)
 static void look(struct weir_timer *timer, void *arg)
 {
     struct load_worker *const worker = arg;
-    const int64_t now_ns = bench_now_ns();
+    const int64_t now_ns = clock_ns();
 
     (void)timer;
     if (!atomic_load(&worker->load->is_ending)) {
@@ -418,7 +418,7 @@ static void begin_sending(struct weir *weir, void *arg)
     worker->is_sending = true;
     pace_start(worker);
     for (struct client *client = TAILQ_FIRST(&worker->open); client; client = TAILQ_NEXT(client, in_list))
-        go_on(client, bench_now_ns());
+        go_on(client, clock_ns());
 }
 
 static void end_sending(struct weir *weir, void *arg)
@@ -428,7 +428,7 @@ static void end_sending(struct weir *weir, void *arg)
     (void)weir;
     worker->is_sending = false;
     worker->is_over = true;
-    pace_end(worker, bench_now_ns());
+    pace_end(worker, clock_ns());
     tell(worker);
 }
 
@@ -448,13 +448,13 @@ int load_prepare(struct load *load)
 
 int load_begin_sending(struct load *load)
 {
-    load->start_ns = bench_now_ns();
+    load->start_ns = clock_ns();
     return post_all(load, begin_sending);
 }
 
 int load_end_sending(struct load *load)
 {
-    load->end_ns = bench_now_ns();
+    load->end_ns = clock_ns();
     return post_all(load, end_sending);
 }
 
@@ -514,9 +514,8 @@ enum weir_reason load_reason(const struct load *load, int *ret_error)
 
 int load_init(struct load *load, const struct load_plan *plan, struct weir *weir, const char *url)
 {
-    *load = (struct load){
-        .plan = plan, .weir = weir, .worker_count = weir_workers(weir), .first_dial_ns = bench_now_ns()
-    };
+    *load =
+        (struct load){ .plan = plan, .weir = weir, .worker_count = weir_workers(weir), .first_dial_ns = clock_ns() };
     pthread_mutex_init(&load->lock, NULL);
     snprintf(load->url, sizeof(load->url), "%s", url);
     load->service = plan->service;

@@ -13,12 +13,12 @@
 
 #include <weir/weir.h>
 
-#include "bench/clock.h"
 #include "bench/messages.h"
 #include "bench/pace.h"
 #include "bench/results.h"
 #include "bench/sources.h"
 #include "client/again.h"
+#include "clock.h"
 
 struct load;
 struct load_worker;

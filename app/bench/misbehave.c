@@ -100,7 +100,7 @@ static void on_open(struct weir_conn *conn, void *user)
 
     culprit->was_open = true;
     culprit->has_connected = true;
-    culprit->since_ns = bench_now_ns();
+    culprit->since_ns = clock_ns();
     culprit->life.lives = 1;
     if (culprit->misbehave->fault->begin) culprit->misbehave->fault->begin(culprit, conn);
 }
@@ -209,7 +209,7 @@ static bool is_stopped(const struct misbehave *misbehave)
 /* What ended it. The drain timeout, where nobody has stopped, follows the server's end: there was output left. */
 static void count_end(struct culprit *culprit, enum weir_reason reason)
 {
-    const int64_t lasted_ns = bench_now_ns() - culprit->since_ns;
+    const int64_t lasted_ns = clock_ns() - culprit->since_ns;
     const struct misbehave_ends end = { .count = 1, .least_ns = lasted_ns, .most_ns = lasted_ns };
     struct misbehave_totals *const life = &culprit->life;
 
@@ -370,7 +370,7 @@ static uint64_t make_up_seed(void)
 {
     uint32_t random = 0;
 
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) random = (uint32_t)bench_now_ns();
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) random = (uint32_t)clock_ns();
     return 1 + random % (1U << 30);
 }
 
@@ -385,7 +385,7 @@ int misbehave_new(struct weir *weir, const struct misbehave_config *config, stru
         misbehave->config = *config;
         if (!config->seed) misbehave->config.seed = make_up_seed();
         misbehave->fault = &misbehave_faults[config->spec.fault];
-        misbehave->began_ns = bench_now_ns();
+        misbehave->began_ns = clock_ns();
         err = make(misbehave, config);
     }
     if (!err) {
@@ -406,7 +406,7 @@ void misbehave_stop(struct misbehave *misbehave)
 {
     int64_t not_yet = 0;
 
-    atomic_compare_exchange_strong(&misbehave->stopped_ns, &not_yet, bench_now_ns());
+    atomic_compare_exchange_strong(&misbehave->stopped_ns, &not_yet, clock_ns());
 }
 
 enum weir_reason misbehave_why_nobody(const struct misbehave *misbehave, int *ret_error)

@@ -7,7 +7,7 @@
 
 #include <stdatomic.h>
 
-#include "bench/clock.h"
+#include "clock.h"
 #include "misbehave.h"
 
 /* Connections that ended in one way, and how long after the fault, or their opening. */

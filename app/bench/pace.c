@@ -9,7 +9,7 @@ enum { LATE_LOOKS_MAX = 100000 };
 
 static void on_due(void *user)
 {
-    pace_run(user, bench_now_ns());
+    pace_run(user, clock_ns());
 }
 
 int pace_open(struct load_worker *worker)

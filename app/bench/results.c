@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/clock.h"
+#include "clock.h"
 #include "terminal/encoding.h"
 #include "terminal/json.h"
 
@@ -167,7 +167,7 @@ static void add_percentile(struct line *line, const char *name, const struct his
 
 int bench_live_init(struct bench_live *live)
 {
-    *live = (struct bench_live){ .then_ns = bench_now_ns() };
+    *live = (struct bench_live){ .then_ns = clock_ns() };
     live_init(&live->line);
     if (!live->line.is_shown) return 0;
     live->before = calloc(1, sizeof(*live->before));
@@ -180,7 +180,7 @@ int bench_live_init(struct bench_live *live)
 void bench_live_show(struct bench_live *live, const struct bench_asked *asked, const struct bench_results *results,
                      uint64_t open)
 {
-    const int64_t now = bench_now_ns();
+    const int64_t now = clock_ns();
     double messages = 0;
     struct line *line = NULL;
 

@@ -139,7 +139,7 @@ static void look(struct weir_timer *timer, void *arg)
                                                                        [RUN_SENDS] = watch_sending,
                                                                        [RUN_WAITS] = wait_for_answers };
     struct run *const run = arg;
-    const int64_t now_ns = bench_now_ns();
+    const int64_t now_ns = clock_ns();
 
     (void)timer;
     if (run->phase == RUN_ENDS) return;
@@ -194,7 +194,7 @@ int run_start(struct run *run)
 
     if (!err) err = start_signals(run);
     if (!err) err = weir_timer_start(run->load->weir, 0, LOOK_EVERY_MS, LOOK_EVERY_MS, look, run, NULL);
-    enter(run, RUN_CONTACTS, bench_now_ns());
+    enter(run, RUN_CONTACTS, clock_ns());
     run->dialled = run->load->plan->clients ? 1 : 0;
     if (!err && run->dialled) err = load_dial(run->load, 0);
     return err ? err : load_prepare(run->load);

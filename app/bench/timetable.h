@@ -14,7 +14,7 @@ struct event_base;
 /* Of one thread. Starts zeroed; timetable_close frees what it holds. */
 struct timetable {
     double interval_ns;
-    int64_t start_ns; /* the first one's time, by bench_now_ns */
+    int64_t start_ns; /* the first one's time, by clock_ns */
     uint64_t next;    /* the number of the next: whoever does it counts it on */
     int timer_fd;     /* finer than the loop's own timers, which count milliseconds */
     struct event *event;

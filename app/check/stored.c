@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "journal/damage.h"
 #include "journal/reader.h"
 #include "journal/store.h"
@@ -56,18 +57,10 @@ struct walk {
     int64_t shown_ms;
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
 static void show_progress(struct walk *walk, uint64_t id)
 {
-    if (!walk->shows_progress || now_ms() < walk->shown_ms + PROGRESS_MS) return;
-    walk->shown_ms = now_ms();
+    if (!walk->shows_progress || clock_ms() < walk->shown_ms + PROGRESS_MS) return;
+    walk->shown_ms = clock_ms();
     fprintf(stderr, "\r%" PRIu64 " messages, %" PRIu64 "%%", walk->messages,
             walk->newest ? (uint64_t)((double)id / (double)walk->newest * 100) : 100);
     fflush(stderr);

@@ -4,17 +4,9 @@
  * is we who do not read: what came and is being shown breaks the silence when it has been. */
 #include "silence.h"
 
-#include <time.h>
+#include "clock.h"
 
 enum { LOOKS = 16, LOOK_MS_MAX = 1000 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void look(struct weir_timer *timer, void *arg)
 {
@@ -24,7 +16,7 @@ static void look(struct weir_timer *timer, void *arg)
     if (silence->conn) weir_conn_counters(silence->conn, &counters);
     if (counters.bytes_in != silence->bytes_in) silence_break(silence);
     silence->bytes_in = counters.bytes_in;
-    if (now_ms() - silence->since_ms < silence->limit_ms) return;
+    if (clock_ms() - silence->since_ms < silence->limit_ms) return;
     weir_timer_stop(timer);
     silence->on_silence(silence->user);
 }
@@ -34,7 +26,7 @@ int silence_start(struct silence *silence, struct weir *weir, int64_t limit_ms, 
 {
     const int64_t look_ms = limit_ms / LOOKS < LOOK_MS_MAX ? limit_ms / LOOKS + 1 : LOOK_MS_MAX;
 
-    *silence = (struct silence){ .limit_ms = limit_ms, .since_ms = now_ms(), .on_silence = on_silence, .user = user };
+    *silence = (struct silence){ .limit_ms = limit_ms, .since_ms = clock_ms(), .on_silence = on_silence, .user = user };
     return weir_timer_start(weir, 0, look_ms, look_ms, look, silence, NULL);
 }
 
@@ -46,7 +38,7 @@ void silence_set_conn(struct silence *silence, struct weir_conn *conn)
 
 void silence_break(struct silence *silence)
 {
-    if (silence->limit_ms) silence->since_ms = now_ms();
+    if (silence->limit_ms) silence->since_ms = clock_ms();
 }
 
 void silence_end(struct silence *silence)

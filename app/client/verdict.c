@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -125,4 +126,13 @@ enum status verdict(enum weir_reason reason, int error, const struct weir_url *u
     snprintf(ret, VERDICT_BYTES_MAX, "%s: %.200s", target,
              reason == WEIR_REASON_FAILED && error ? weir_strerror(-error) : weir_reason_text(reason));
     return STATUS_FAILED;
+}
+
+enum status verdict_say(enum weir_reason reason, int error, const struct weir_url *url)
+{
+    char sentence[VERDICT_BYTES_MAX];
+    const enum status status = verdict(reason, error, url, sentence);
+
+    fprintf(stderr, "weir: %s\n", sentence);
+    return status;
 }

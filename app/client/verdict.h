@@ -20,4 +20,7 @@ void verdict_target(const struct weir_url *url, char ret[TARGET_BYTES_MAX]);
  * which takes half a second at most. */
 enum status verdict(enum weir_reason reason, int error, const struct weir_url *url, char ret[VERDICT_BYTES_MAX]);
 
+/* Says it on standard error. */
+enum status verdict_say(enum weir_reason reason, int error, const struct weir_url *url);
+
 #endif

@@ -4,26 +4,18 @@
 #include "progress.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "terminal/line.h"
 #include "terminal/terminal.h"
 
 enum { EVERY_MS = 200 };
 
-static int64_t now_ms(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
 void progress_start(struct progress *progress, uint64_t first, uint64_t last)
 {
     *progress = (struct progress){ .is_shown = terminal_is_capable(STDERR_FILENO) && !isatty(STDOUT_FILENO),
-                                   .next_ms = now_ms() + EVERY_MS,
+                                   .next_ms = clock_ms() + EVERY_MS,
                                    .first = first,
                                    .last = last };
 }
@@ -33,8 +25,8 @@ void progress_at(struct progress *progress, uint64_t id, uint64_t messages)
     char count[COUNT_TEXT_BYTES_MAX];
     const uint64_t all = progress->last - progress->first;
 
-    if (!progress->is_shown || now_ms() < progress->next_ms) return;
-    progress->next_ms = now_ms() + EVERY_MS;
+    if (!progress->is_shown || clock_ms() < progress->next_ms) return;
+    progress->next_ms = clock_ms() + EVERY_MS;
     progress->has_line = true;
     count_text(messages, "message", count);
     fprintf(stderr, "\r%s, %.0f %%\033[K", count, all ? 100 * (double)(id - progress->first) / (double)all : 100);

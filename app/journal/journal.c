@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "clock.h"
 #include "journal/crc32c.h"
 #include "journal/record.h"
 #include "journal/writer.h"
@@ -148,14 +149,6 @@ static void set_input(struct journal *journal, atomic_bool *why, bool is_stopped
 
 /* ---- Records ---- */
 
-static int64_t now_us(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_REALTIME, &time);
-    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
-}
-
 static void hand_over(struct journal *journal, struct outbox *outbox)
 {
     const size_t bytes = outbox->filling->len;
@@ -204,7 +197,7 @@ static struct record *add_record(struct journal_client *client, enum record_kind
         if (!outbox->filling) return NULL;
         record = batch_add(outbox->filling, len);
     }
-    if (!outbox->time_us) outbox->time_us = now_us();
+    if (!outbox->time_us) outbox->time_us = clock_wall_us();
     *record = (struct record){ .head = &client->head,
                                .time_us = outbox->time_us,
                                .original_len = len,

@@ -5,30 +5,14 @@
 #include "trim.h"
 
 #include <sys/stat.h>
-#include <time.h>
 
 #include <weir/weir.h>
 
+#include "clock.h"
 #include "journal/folder.h"
 #include "journal/reserve.h"
 
 enum { LOOK_EVERY_MS = 1000, CONNECTIONS_A_STEP = 256, STEPS_TO_RECOVER_MAX = 64 };
-
-static int64_t now_ms(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-static int64_t wall_us(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_REALTIME, &time);
-    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
-}
 
 static int64_t min_of(int64_t a, int64_t b)
 {
@@ -92,7 +76,7 @@ void trim_init(struct trim *trim, const struct trim_config *config)
     struct retain_numbers numbers = { 0 };
     struct retain_verdict verdict;
 
-    *trim = (struct trim){ .config = *config, .looked_ms = now_ms() };
+    *trim = (struct trim){ .config = *config, .looked_ms = clock_ms() };
     if (!config->limits.log_bytes_max) retain_limits_init(&trim->config.limits, &everything, INT64_MAX);
     if (keeps_everything(&trim->config.limits)) return;
     if (folder_space(config->path, &numbers.disk_bytes, &numbers.disk_free_bytes)) return;
@@ -128,13 +112,13 @@ static enum store_outcome give_back(struct store *store, int64_t bytes)
  */
 static bool is_age_due(const struct trim *trim)
 {
-    return trim->config.limits.age_us_max && (trim->is_old_left || now_ms() >= trim->looked_ms + LOOK_EVERY_MS);
+    return trim->config.limits.age_us_max && (trim->is_old_left || clock_ms() >= trim->looked_ms + LOOK_EVERY_MS);
 }
 
 static enum store_outcome delete_due(struct trim *trim, struct store *store, const struct retain_verdict *verdict,
                                      int64_t step_bytes, bool *ret_has_deleted)
 {
-    struct store_deletion what = { .now_us = wall_us(),
+    struct store_deletion what = { .now_us = clock_wall_us(),
                                    .first_connection = trim->config.first_connection,
                                    .connections_max = CONNECTIONS_A_STEP + 2 * (unsigned)trim->stored_records };
     enum store_outcome outcome = STORE_STORED;
@@ -171,8 +155,8 @@ static enum store_outcome step(struct trim *trim, struct store *store, int64_t b
         outcome = give_back(store, min_of(verdict.give_back_bytes, bytes_max));
         *ret_goes_on = outcome == STORE_STORED;
     }
-    if (now_ms() >= trim->looked_ms + LOOK_EVERY_MS) {
-        trim->looked_ms = now_ms();
+    if (clock_ms() >= trim->looked_ms + LOOK_EVERY_MS) {
+        trim->looked_ms = clock_ms();
         trim->is_reserve_refused = false;
     }
     if (!trim->has_reserve && !trim->is_reserve_refused && verdict.has_reserve_room) make_reserve(trim);

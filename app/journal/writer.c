@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "journal/damage.h"
 #include "journal/holder.h"
 #include "journal/place.h"
@@ -50,14 +51,6 @@ struct writer {
     char text[STORE_ERROR_BYTES_MAX];
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
 /* ---- What waits ---- */
 
 static void wait_until(struct writer *writer, int64_t deadline_ms)
@@ -90,7 +83,7 @@ static bool take(struct writer *writer)
     pthread_mutex_lock(&writer->lock);
     while (!writer->first && !writer->taken && !writer->is_stopping) {
         wait_until(writer, due_ms);
-        if (now_ms() >= due_ms) break;
+        if (clock_ms() >= due_ms) break;
     }
     if (writer->first) {
         *writer->taken_last = writer->first;
@@ -146,11 +139,11 @@ static void end_trouble(struct writer *writer)
 /* Waits a second before the next try. Returns whether there is to be one: not when we are to stop. */
 static bool wait_for_retry(struct writer *writer)
 {
-    const int64_t deadline_ms = now_ms() + writer->config.retry_ms;
+    const int64_t deadline_ms = clock_ms() + writer->config.retry_ms;
     bool goes_on = false;
 
     pthread_mutex_lock(&writer->lock);
-    while (!writer->is_stopping && now_ms() < deadline_ms)
+    while (!writer->is_stopping && clock_ms() < deadline_ms)
         wait_until(writer, deadline_ms);
     goes_on = !writer->is_stopping;
     pthread_mutex_unlock(&writer->lock);
@@ -181,7 +174,7 @@ static bool look(struct writer *writer)
 {
     const enum place_file lost = place_find_lost(&writer->place);
 
-    writer->looked_ms = now_ms();
+    writer->looked_ms = clock_ms();
     if (lost == PLACE_FILES) return true;
     begin_trouble_of_place(writer, lost);
     return false;
@@ -214,7 +207,7 @@ static int open_store(struct writer *writer, char error[STORE_ERROR_BYTES_MAX])
 
     if (err) return err;
     err = place_note(&writer->place, writer->config.path);
-    writer->looked_ms = now_ms();
+    writer->looked_ms = clock_ms();
     store_set_log_bytes_max(writer->store, writer->trim.config.limits.log_bytes_max);
     if (!err) return 0;
     snprintf(error, STORE_ERROR_BYTES_MAX, "store %.400s: one of its files is gone: %s", writer->config.path,
@@ -436,7 +429,7 @@ static enum store_outcome write_heads(struct writer *writer)
     enum store_outcome outcome = store_begin(writer->store);
     struct head *head = TAILQ_FIRST(&writer->stale);
 
-    writer->heads_written_ms = now_ms();
+    writer->heads_written_ms = clock_ms();
     for (; head && outcome == STORE_STORED; head = TAILQ_NEXT(head, stale))
         outcome = store_set_head(writer->store, head);
     if (outcome == STORE_STORED) outcome = store_set_heads_until(writer->store);
@@ -461,7 +454,7 @@ static enum store_outcome trim_at_leisure(struct writer *writer)
 
 static enum store_outcome tidy_store(struct writer *writer)
 {
-    const bool are_heads_due = !TAILQ_EMPTY(&writer->stale) && now_ms() >= writer->heads_written_ms + HEADS_EVERY_MS;
+    const bool are_heads_due = !TAILQ_EMPTY(&writer->stale) && clock_ms() >= writer->heads_written_ms + HEADS_EVERY_MS;
     const int64_t log_bytes_max = writer->trim.config.limits.log_bytes_max;
     const int64_t log_bytes_idle = log_bytes_max < LOG_BYTES_IDLE ? log_bytes_max : LOG_BYTES_IDLE;
     enum store_outcome outcome = are_heads_due ? write_heads(writer) : STORE_STORED;
@@ -492,9 +485,9 @@ static void tidy(struct writer *writer)
 {
     enum store_outcome outcome = STORE_STORED;
 
-    writer->tidied_ms = now_ms();
+    writer->tidied_ms = clock_ms();
     if (!writer->store && !reopen(writer)) return;
-    if (now_ms() >= writer->looked_ms + LOOK_MS) {
+    if (clock_ms() >= writer->looked_ms + LOOK_MS) {
         if (!look(writer) && !reopen(writer)) return;
         outcome = store_check_foreign_writer(writer->store);
     }

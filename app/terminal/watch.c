@@ -6,8 +6,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "clock.h"
 #include "tails.h"
 
 enum { LOOK_EVERY_MS = 1000 };
@@ -29,14 +29,6 @@ struct watch {
     struct look looks[];
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void look_at(struct weir_conn *conn, void *arg)
 {
     struct look *const look = arg;
@@ -55,7 +47,7 @@ static void look_at_all(struct weir_timer *timer, void *arg)
     struct look *const look = arg;
 
     (void)timer;
-    look->now_ms = now_ms();
+    look->now_ms = clock_ms();
     weir_conn_each(look->watch->weir, look->worker, look_at, look);
     tails_end_look(&look->tails);
 }

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "bench/clock.h"
+#include "clock.h"
 #include "journal/reader.h"
 #include "journal/record.h"
 #include "terminal/live.h"
@@ -51,7 +51,7 @@ static enum status read_ledger(struct audit *audit)
 
 static void show(struct audit *audit, uint64_t at, uint64_t until)
 {
-    const int64_t now_ns = bench_now_ns();
+    const int64_t now_ns = clock_ns();
     struct line *line = NULL;
 
     if (!audit->live.is_shown || now_ns - audit->shown_ns < SHOW_EVERY_NS) return;

@@ -18,7 +18,7 @@
 
 #include <event2/event.h>
 
-#include "bench/clock.h"
+#include "clock.h"
 #include "verify/numbered.h"
 
 #define MILLISECOND_NS INT64_C(1000000)
@@ -45,7 +45,7 @@ static void end(struct sender *sender, enum sender_end why)
     sender->is_over = true;
     sender->end = why;
     sender->was_open = sender->open > 0;
-    sender->end_ns = bench_now_ns();
+    sender->end_ns = clock_ns();
     weir_stop(sender->weir, STOP_MS);
 }
 
@@ -104,7 +104,7 @@ static void note_acknowledged(struct sender_client *client)
     if (client->noted == client->acknowledged) return;
     ledger_add_acknowledged(sender->ledger, client->number, client->noted + 1, client->acknowledged);
     sender->acknowledged += client->acknowledged - client->noted;
-    sender->progress_ns = bench_now_ns();
+    sender->progress_ns = clock_ns();
     client->noted = client->acknowledged;
     client->wait_ms = WAIT_FIRST_MS;
     if (client->acknowledged < client->messages) return;
@@ -128,7 +128,7 @@ static void go_through_touched(struct sender *sender)
 static void plan_messages(struct sender *sender, struct sender_clients *ret)
 {
     const bool is_paced = sender->plan->interval_ns > 0;
-    uint64_t due = is_paced ? timetable_due_count(&sender->timetable, bench_now_ns()) : UINT64_MAX;
+    uint64_t due = is_paced ? timetable_due_count(&sender->timetable, clock_ns()) : UINT64_MAX;
     struct sender_client *client = NULL;
 
     if (sender->is_interrupted || sender->is_over) return;
@@ -259,7 +259,7 @@ static void on_acknowledgement(struct weir_conn *conn, struct weir_bytes message
 
 static void dial_later(struct sender_client *client, int64_t wait_ms)
 {
-    client->dial_ns = bench_now_ns() + wait_ms * MILLISECOND_NS;
+    client->dial_ns = clock_ns() + wait_ms * MILLISECOND_NS;
     TAILQ_INSERT_TAIL(&client->sender->later, client, in_list);
 }
 
@@ -279,7 +279,7 @@ static void on_open(struct weir_conn *conn, void *user)
         dial_others(sender);
     }
     sender->open++;
-    sender->still_ns = bench_now_ns();
+    sender->still_ns = clock_ns();
     client->conn = conn;
     client->before = client->sent = client->planned = client->acknowledged;
     touch(client);
@@ -299,7 +299,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
     sender->reason = reason;
     sender->error = weir_conn_error(conn);
     sender->lost += was_open;
-    sender->still_ns = bench_now_ns();
+    sender->still_ns = clock_ns();
     if (reason == WEIR_REASON_MALFORMED || reason == WEIR_REASON_TOO_LONG) {
         end_wrong(sender, "an acknowledgement is not in the framing %s", sender->service.frame);
     } else if (!sender->opened) {
@@ -382,7 +382,7 @@ static void show(struct sender *sender, int64_t now_ns)
 static void look(struct weir_timer *timer, void *arg)
 {
     struct sender *const sender = arg;
-    const int64_t now_ns = bench_now_ns();
+    const int64_t now_ns = clock_ns();
 
     (void)timer;
     if (sender->is_over) return;
@@ -403,7 +403,7 @@ static void on_signal(int number, short what, void *user)
     (void)number;
     (void)what;
     sender->is_interrupted = true;
-    sender->progress_ns = bench_now_ns();
+    sender->progress_ns = clock_ns();
     for (size_t i = 0; i < SENDER_SIGNALS; i++)
         event_del(sender->signals[i]);
 }
@@ -446,7 +446,7 @@ int sender_start(struct sender *sender, const struct sender_plan *plan, struct l
     int err = 0;
 
     *sender = (struct sender){ .plan = plan, .ledger = ledger, .weir = weir, .service = plan->service };
-    sender->start_ns = sender->progress_ns = sender->still_ns = sender->shown_ns = bench_now_ns();
+    sender->start_ns = sender->progress_ns = sender->still_ns = sender->shown_ns = clock_ns();
     snprintf(sender->url, sizeof(sender->url), "%s", plan->url);
     sender->service.on_open = on_open;
     sender->service.on_message = on_acknowledgement;

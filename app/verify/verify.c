@@ -239,14 +239,10 @@ static enum status say(enum status status, const char *target, const char *text)
 static enum status say_reason(const struct verify *verify)
 {
     const struct sender *const sender = &verify->sender;
-    char sentence[VERDICT_BYTES_MAX];
-    enum status status = STATUS_DONE;
 
     if (!weir_reason_is_error(sender->reason))
         return say(STATUS_FAILED, verify->target, "closed each connection, and has acknowledged nothing more");
-    status = verdict(sender->reason, sender->error, &verify->url, sentence);
-    fprintf(stderr, "weir: %s\n", sentence);
-    return status;
+    return verdict_say(sender->reason, sender->error, &verify->url);
 }
 
 static enum status judge(const struct verify *verify)

@@ -17,18 +17,18 @@ ROOMS = {
     "lib/frame": ["lib/frame"] + LIB_BASE,
     "lib/gate": ["lib/gate"] + LIB_BASE,
     "app/options": ["app/options"],
-    "app/terminal": ["app/terminal", "app/options/values.h"],
+    "app/terminal": ["app/terminal", "app/clock.h", "app/options/values.h"],
     "app/clients": ["app/clients"],
     "app/desk": ["app/desk", "app/clients", "app/terminal"],
     "app/check": ["app/check", "app/clients", "app/journal", "app/options", "app/terminal", "app/status.h", "app/ack.h",
-                  "app/keep.h"],
+                  "app/clock.h", "app/keep.h"],
     "app/documents": ["app/documents", "app/options"],
-    "app/bench": ["app/bench", "app/client/again.h", "app/client/verdict.h", "app/clients/framing.h",
+    "app/bench": ["app/bench", "app/client/again.h", "app/client/verdict.h", "app/clients/framing.h", "app/clock.h",
                   "app/descriptors.h", "app/options", "app/status.h", "app/terminal"],
-    "app/verify": ["app/verify", "app/bench/clock.h", "app/bench/timetable.h", "app/client/again.h",
+    "app/verify": ["app/verify", "app/clock.h", "app/bench/timetable.h", "app/client/again.h",
                    "app/client/verdict.h", "app/clients/framing.h", "app/descriptors.h", "app/journal/reader.h",
                    "app/journal/record.h", "app/options", "app/status.h", "app/terminal"],
-    "app/client": ["app/client", "app/options", "app/terminal", "app/status.h"],
+    "app/client": ["app/client", "app/clock.h", "app/options", "app/terminal", "app/status.h"],
 }
 
 # What a folder may not include of others, and why.

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * app/clock.h: what time it is. Monotonic, so that what one part notes another can subtract; or as people tell it. */
+#ifndef APP_CLOCK_H
+#define APP_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* Monotonic, in nanoseconds. */
+static inline int64_t clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* The same in milliseconds. */
+static inline int64_t clock_ms(void)
+{
+    return clock_ns() / 1000000;
+}
+
+/* Since 1970, UTC, in microseconds. */
+static inline int64_t clock_wall_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+}
+
+#endif
