@@ -261,21 +261,6 @@ static size_t write_literal(const struct template *template, const struct part *
     return part->len;
 }
 
-size_t template_write(const struct template *template, const struct template_values *values, unsigned char *ret)
-{
-    size_t len = 0;
-
-    for (size_t i = 0; i < template->part_count; i++) {
-        const struct part *const part = &template->parts[i];
-
-        if (part->field == FIELD_NONE)
-            len += write_literal(template, part, ret + len);
-        else
-            len += write_field(part, values, ret + len);
-    }
-    return len;
-}
-
 static size_t write_field_sample(const struct part *part, unsigned digit, unsigned char *ret)
 {
     static const char time[] = "0000-00-00T00:00:00.000000Z";
@@ -294,7 +279,9 @@ static size_t write_field_sample(const struct part *part, unsigned digit, unsign
     return part->field == FIELD_CRC32 ? 8 : 1;
 }
 
-size_t template_write_sample(const struct template *template, unsigned digit, unsigned char *ret)
+/* All parts; without values the fields are samples made of that digit. */
+static size_t write_parts(const struct template *template, const struct template_values *values, unsigned digit,
+                          unsigned char *ret)
 {
     size_t len = 0;
 
@@ -304,7 +291,17 @@ size_t template_write_sample(const struct template *template, unsigned digit, un
         if (part->field == FIELD_NONE)
             len += write_literal(template, part, ret + len);
         else
-            len += write_field_sample(part, digit, ret + len);
+            len += values ? write_field(part, values, ret + len) : write_field_sample(part, digit, ret + len);
     }
     return len;
+}
+
+size_t template_write(const struct template *template, const struct template_values *values, unsigned char *ret)
+{
+    return write_parts(template, values, 0, ret);
+}
+
+size_t template_write_sample(const struct template *template, unsigned digit, unsigned char *ret)
+{
+    return write_parts(template, NULL, digit, ret);
 }
