@@ -18,13 +18,13 @@
 #include "history/locate.h"
 #include "history/selection.h"
 #include "history/when.h"
-#include "journal/crc32c.h"
 #include "journal/newest.h"
 #include "journal/store.h"
+#include "records.h"
 #include "scratch.h"
 #include "terminal/utf8.h"
 
-enum { BATCH_BYTES = 4 * 1024 * 1024, FIRST_SECOND = 1763856000 };
+enum { BATCH_BYTES = 4 * 1024 * 1024 };
 
 static const int64_t now_us = (int64_t)FIRST_SECOND * 1000000 + 250000;
 
@@ -175,26 +175,9 @@ static const uint64_t senders[] = { 1, 2, 1, 4, 2, 1, 4, 1 };
 static const char *const peers[] = { "127.0.0.1:5001", "127.0.0.1:5002", "10.0.0.1:5001", "[::1]:5001" };
 enum { CONNECTIONS = 4, MESSAGES = sizeof(senders) / sizeof(senders[0]), HEADS_UNTIL = 5 };
 
-static struct record *add_record(struct head *head, enum record_kind kind, const void *bytes, size_t len)
-{
-    struct record *const record = batch_add(batch, len);
-
-    *record = (struct record){ .head = head, .kind = (uint8_t)kind, .original_len = len, .len = (uint32_t)len };
-    record->time_us = (int64_t)FIRST_SECOND * 1000000;
-    memcpy(record->bytes, bytes, len);
-    record->crc32c = crc32c(record->bytes, len);
-    return record;
-}
-
-/* In a batch of its own. */
 static void store_one(struct record *record)
 {
-    struct batch *const own = batch_new(0, record_bytes(record->len));
-
-    assert_non_null(own);
-    memcpy(batch_add(own, record->len), record, sizeof(*record) + record->len);
-    assert_int_equal(store_add(store, own), STORE_STORED);
-    free(own);
+    assert_int_equal(record_store(store, record), STORE_STORED);
 }
 
 static void fill_store(void)
@@ -207,10 +190,10 @@ static void fill_store(void)
         const int len = snprintf(bytes, sizeof(bytes), "tcp://:8000%cline%c%s", 0, 0, peers[i - 1]);
 
         heads[i].connection = i;
-        store_one(add_record(&heads[i], RECORD_OPEN, bytes, (size_t)len + 1));
+        store_one(record_add(batch, &heads[i], RECORD_OPEN, bytes, (size_t)len + 1));
     }
     for (uint64_t i = 0; i < MESSAGES; i++) {
-        struct record *const record = add_record(&heads[senders[i]], RECORD_MESSAGE, "m", 1);
+        struct record *const record = record_add(batch, &heads[senders[i]], RECORD_MESSAGE, "m", 1);
 
         record->time_us += (int64_t)i * 1000000;
         store_one(record);
@@ -302,8 +285,8 @@ static void a_head_that_is_ahead_is_no_second_finding(void **state)
 
     (void)state;
     assert_int_equal(store_begin(store), STORE_STORED);
-    store_one(add_record(&head, RECORD_MESSAGE, "m", 1));
-    store_one(add_record(&head, RECORD_CLOSE, "peer closed", 11));
+    store_one(record_add(batch, &head, RECORD_MESSAGE, "m", 1));
+    store_one(record_add(batch, &head, RECORD_CLOSE, "peer closed", 11));
     assert_int_equal(store_commit(store), STORE_STORED);
     expect_newest("2", 0, 9, 16, "9 5 2");
     expect_newest("127.0.0.1", 0, 9, 3, "9 8 6");

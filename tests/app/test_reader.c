@@ -15,13 +15,13 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "journal/crc32c.h"
 #include "journal/folder.h"
 #include "journal/reader.h"
 #include "journal/store.h"
+#include "records.h"
 #include "scratch.h"
 
-enum { BATCH_BYTES = 4 * 1024 * 1024, FIRST_SECOND = 1763856000 };
+enum { BATCH_BYTES = 4 * 1024 * 1024 };
 
 static char path[SCRATCH_BYTES_MAX];
 static struct batch *batch; /* of the records that a test adds */
@@ -47,43 +47,17 @@ static int teardown(void **state)
 
 /* ---- What is stored ---- */
 
-static struct record *make_record(struct head *head, enum record_kind kind, const void *bytes, size_t len)
-{
-    struct record *const record = batch_add(batch, len);
-
-    assert_non_null(record);
-    *record = (struct record){
-        .head = head,
-        .time_us = (int64_t)FIRST_SECOND * 1000000,
-        .original_len = len,
-        .len = (uint32_t)len,
-        .kind = (uint8_t)kind,
-    };
-    memcpy(record->bytes, bytes, len);
-    record->crc32c = crc32c(record->bytes, len);
-    return record;
-}
-
 static struct record *make_message(struct head *head, uint64_t seq, const char *text)
 {
-    struct record *const record = make_record(head, RECORD_MESSAGE, text, strlen(text));
+    struct record *const record = record_add(batch, head, RECORD_MESSAGE, text, strlen(text));
 
     record->seq = seq;
     return record;
 }
 
-/* In a batch of its own. */
 static void store_one(struct record *record)
 {
-    struct batch *const own = batch_new(0, record_bytes(record->len));
-    struct record *copy = NULL;
-
-    assert_non_null(own);
-    copy = batch_add(own, record->len);
-    memcpy(copy, record, sizeof(*record) + record->len);
-    assert_int_equal(store_add(store, own), STORE_STORED);
-    record->id = copy->id;
-    free(own);
+    assert_int_equal(record_store(store, record), STORE_STORED);
 }
 
 /* A connection with messages "1", "2" and so on, in a transaction of its own. */
@@ -93,7 +67,7 @@ static void store_messages(struct head *head, unsigned count)
                                   "127.0.0.1:9";
 
     assert_int_equal(store_begin(store), STORE_STORED);
-    store_one(make_record(head, RECORD_OPEN, opening, sizeof(opening)));
+    store_one(record_add(batch, head, RECORD_OPEN, opening, sizeof(opening)));
     for (unsigned seq = 1; seq <= count; seq++) {
         char text[16];
 
@@ -213,7 +187,7 @@ static void every_column_is_read(void **state)
     record->flags = RECORD_TRUNCATED | RECORD_TEXT;
     record->time_us += 42;
     store_one(record);
-    store_one(make_record(&head, RECORD_SENT, "\0\xff", 2));
+    store_one(record_add(batch, &head, RECORD_SENT, "\0\xff", 2));
     assert_int_equal(store_commit(store), STORE_STORED);
     change_by_hand("INSERT INTO client VALUES (3, 'pump'); UPDATE connection SET client = 3");
     reader = open_reader();
@@ -319,7 +293,7 @@ static void long_messages_bound_a_page(void **state)
     memset(bytes, 'x', sizeof(bytes));
     assert_int_equal(store_begin(store), STORE_STORED);
     for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
-        store_one(make_record(&head, RECORD_MESSAGE, bytes, lens[i]));
+        store_one(record_add(batch, &head, RECORD_MESSAGE, bytes, lens[i]));
     assert_int_equal(store_commit(store), STORE_STORED);
     reader = open_reader();
     for (size_t next = 0; next < sizeof(lens) / sizeof(lens[0]); next += page.count) {

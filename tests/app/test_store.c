@@ -13,13 +13,13 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "journal/crc32c.h"
 #include "journal/folder.h"
 #include "journal/schema.h"
 #include "journal/store.h"
+#include "records.h"
 #include "scratch.h"
 
-enum { BATCH_BYTES = 4096, FIRST_SECOND = 1763856000 };
+enum { BATCH_BYTES = 4096 };
 
 static char path[SCRATCH_BYTES_MAX];
 static struct batch *batch; /* of the records that a test adds */
@@ -86,53 +86,19 @@ static struct store *open_store(void)
     return store;
 }
 
-static struct record *make_record(struct head *head, enum record_kind kind, const void *bytes, size_t len)
-{
-    struct record *const record = batch_add(batch, len);
-
-    assert_non_null(record);
-    *record = (struct record){
-        .head = head,
-        .time_us = (int64_t)FIRST_SECOND * 1000000,
-        .original_len = len,
-        .len = (uint32_t)len,
-        .kind = (uint8_t)kind,
-    };
-    memcpy(record->bytes, bytes, len);
-    record->crc32c = crc32c(record->bytes, len);
-    return record;
-}
-
 static struct record *make_open(struct head *head)
 {
     static const char bytes[] = "tcp://127.0.0.1:8000\0line\0tcp://127.0.0.1:9";
 
-    return make_record(head, RECORD_OPEN, bytes, sizeof(bytes));
+    return record_add(batch, head, RECORD_OPEN, bytes, sizeof(bytes));
 }
 
 static struct record *make_message(struct head *head, uint64_t seq, const char *text)
 {
-    struct record *const record = make_record(head, RECORD_MESSAGE, text, strlen(text));
+    struct record *const record = record_add(batch, head, RECORD_MESSAGE, text, strlen(text));
 
     record->seq = seq;
     return record;
-}
-
-/* Adds a record, in a batch of its own. */
-static enum store_outcome add(struct store *store, struct record *record)
-{
-    struct batch *const own = batch_new(0, record_bytes(record->len));
-    enum store_outcome outcome = STORE_STORED;
-    struct record *copy = NULL;
-
-    assert_non_null(own);
-    copy = batch_add(own, record->len);
-    memcpy(copy, record, sizeof(*record) + record->len);
-    outcome = store_add(store, own);
-    record->id = copy->id;
-    record->previous = copy->previous;
-    free(own);
-    return outcome;
 }
 
 /* One transaction of these records, up to NULL. */
@@ -140,7 +106,7 @@ static void store_all(struct store *store, struct record *const *records)
 {
     assert_int_equal(store_begin(store), STORE_STORED);
     for (; *records; records++)
-        assert_int_equal(add(store, *records), STORE_STORED);
+        assert_int_equal(record_store(store, *records), STORE_STORED);
     assert_int_equal(store_commit(store), STORE_STORED);
 }
 
@@ -229,8 +195,8 @@ static void every_column_is_what_was_given(void **state)
     struct store *const store = open_store();
     struct head head = { .connection = 1 };
     struct record *const cut = make_message(&head, 9, "abc");
-    struct record *const sent = make_record(&head, RECORD_SENT, "\0\xff", 2);
-    struct record *const closed = make_record(&head, RECORD_CLOSE, "peer closed", 11);
+    struct record *const sent = record_add(batch, &head, RECORD_SENT, "\0\xff", 2);
+    struct record *const closed = record_add(batch, &head, RECORD_CLOSE, "peer closed", 11);
 
     (void)state;
     cut->original_len = 500;
@@ -348,7 +314,7 @@ static void numbers_that_were_not_taken_are_taken_again(void **state)
 
     (void)state;
     assert_int_equal(store_begin(store), STORE_STORED);
-    assert_int_equal(add(store, record), STORE_STORED);
+    assert_int_equal(record_store(store, record), STORE_STORED);
     store_rollback(store);
     STORE_ALL(store, record);
     store_close(store);
@@ -366,7 +332,7 @@ static void what_is_not_committed_is_not_stored(void **state)
     (void)state;
     STORE_ALL(store, make_open(&head));
     assert_int_equal(store_begin(store), STORE_STORED);
-    assert_int_equal(add(store, first), STORE_STORED);
+    assert_int_equal(record_store(store, first), STORE_STORED);
     store_rollback(store);
     assert_false(store_has(store, first));
     assert_int_equal(store_last_message(store), 0);
@@ -375,7 +341,7 @@ static void what_is_not_committed_is_not_stored(void **state)
     STORE_ALL(store, make_message(&head, 1, "b"));
     assert_false(store_has(store, first)); /* another message has its id */
     assert_int_equal(store_begin(store), STORE_STORED);
-    assert_int_equal(add(store, make_message(&head, 2, "c")), STORE_STORED);
+    assert_int_equal(record_store(store, make_message(&head, 2, "c")), STORE_STORED);
     store_close(store);
     expect_row("SELECT group_concat(id || bytes, ' ') FROM message", "1b");
     expect_row("SELECT group_concat(first_message, ' ') FROM second", "1");
@@ -487,7 +453,7 @@ static void store_closing(struct store *store, struct head *head, unsigned secon
     struct record *record = NULL;
 
     batch->len = 0;
-    record = make_record(head, RECORD_CLOSE, "peer closed", 11);
+    record = record_add(batch, head, RECORD_CLOSE, "peer closed", 11);
     record->time_us += (int64_t)second * 1000000;
     STORE_ALL(store, record);
 }

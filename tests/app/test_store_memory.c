@@ -17,9 +17,9 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "journal/crc32c.h"
 #include "journal/folder.h"
 #include "journal/writer.h"
+#include "records.h"
 #include "scratch.h"
 
 enum { BATCHES = 3, MESSAGES = 4, BATCH_BYTES = 2048, MESSAGE_BYTES = 300, DEADLINE_S = 60 };
@@ -127,19 +127,6 @@ static void wait_for_batches(unsigned count)
 
 /* ---- A life ---- */
 
-static struct record *add(struct batch *batch, struct head *head, enum record_kind kind, const void *bytes, size_t len)
-{
-    struct record *const record = batch_add(batch, len);
-
-    assert_non_null(record);
-    *record = (struct record){
-        .head = head, .time_us = 1763856000000000, .original_len = len, .len = (uint32_t)len, .kind = (uint8_t)kind
-    };
-    memcpy(record->bytes, bytes, len);
-    record->crc32c = crc32c(record->bytes, len);
-    return record;
-}
-
 /* The first opens the connection, the last closes it. */
 static struct batch *make_batch(struct head *head, unsigned number)
 {
@@ -151,10 +138,10 @@ static struct batch *make_batch(struct head *head, unsigned number)
     batch = batch_new(0, BATCH_BYTES);
     is_exempt = false;
     assert_non_null(batch);
-    if (number == 0) add(batch, head, RECORD_OPEN, opening, sizeof(opening));
+    if (number == 0) record_add(batch, head, RECORD_OPEN, opening, sizeof(opening));
     for (unsigned i = 0; i < MESSAGES; i++)
-        add(batch, head, RECORD_MESSAGE, message, sizeof(message))->seq = number * MESSAGES + i + 1;
-    if (number == BATCHES - 1) add(batch, head, RECORD_CLOSE, "reset", 5);
+        record_add(batch, head, RECORD_MESSAGE, message, sizeof(message))->seq = number * MESSAGES + i + 1;
+    if (number == BATCHES - 1) record_add(batch, head, RECORD_CLOSE, "reset", 5);
     return batch;
 }
 
@@ -170,31 +157,16 @@ static void use(struct writer *writer)
     writer_stop(writer);
 }
 
-static int64_t read_number(const char *sql)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    int64_t number = 0;
-
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    number = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-    return number;
-}
-
 /* A commit that was not said to have come about may still have. */
 static void check_store(void)
 {
-    const int64_t rows = read_number("SELECT count(*) FROM message");
+    const int64_t rows = read_number(path, "SELECT count(*) FROM message");
 
     if (rows < (int64_t)seen.batches * MESSAGES || rows > BATCHES * MESSAGES || rows % MESSAGES != 0)
         fail_msg("allocation %lu: %u batches are stored, and %d messages are there", memory.fail_at, seen.batches,
                  (int)rows);
-    assert_int_equal(read_number("SELECT coalesce(max(seq), 0) FROM message"), rows);
-    assert_int_equal(read_number("SELECT count(DISTINCT seq) FROM message"), rows);
+    assert_int_equal(read_number(path, "SELECT coalesce(max(seq), 0) FROM message"), rows);
+    assert_int_equal(read_number(path, "SELECT count(DISTINCT seq) FROM message"), rows);
     if (!memory.is_for_ever) assert_int_equal(rows, BATCHES * MESSAGES);
 }
 
@@ -288,7 +260,7 @@ static void an_old_store_is_opened_without_memory(void **state)
     } while (memory.has_failed);
     memory.fail_at = 0;
     is_exempt = true;
-    assert_int_equal(read_number("SELECT count(*) FROM message"), BATCHES * MESSAGES);
+    assert_int_equal(read_number(path, "SELECT count(*) FROM message"), BATCHES * MESSAGES);
     is_exempt = false;
 }
 

@@ -15,9 +15,9 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "journal/crc32c.h"
 #include "journal/folder.h"
 #include "journal/writer.h"
+#include "records.h"
 #include "scratch.h"
 
 enum {
@@ -184,24 +184,11 @@ static struct batch *make_batch(unsigned worker)
     return batch;
 }
 
-static struct record *add(struct batch *batch, struct head *head, enum record_kind kind, const void *bytes, size_t len)
-{
-    struct record *const record = batch_add(batch, len);
-
-    assert_non_null(record);
-    *record = (struct record){
-        .head = head, .time_us = 1763856000000000, .original_len = len, .len = (uint32_t)len, .kind = (uint8_t)kind
-    };
-    memcpy(record->bytes, bytes, len);
-    record->crc32c = crc32c(record->bytes, len);
-    return record;
-}
-
 static void add_open(struct batch *batch, struct head *head)
 {
     static const char bytes[] = "tcp://127.0.0.1:8000\0line\0tcp://127.0.0.1:9";
 
-    add(batch, head, RECORD_OPEN, bytes, sizeof(bytes));
+    record_add(batch, head, RECORD_OPEN, bytes, sizeof(bytes));
 }
 
 static void add_message(struct batch *batch, struct head *head, uint64_t seq)
@@ -209,7 +196,7 @@ static void add_message(struct batch *batch, struct head *head, uint64_t seq)
     char text[32];
     const int len = snprintf(text, sizeof(text), "%llu", (unsigned long long)seq);
 
-    add(batch, head, RECORD_MESSAGE, text, (size_t)len)->seq = seq;
+    record_add(batch, head, RECORD_MESSAGE, text, (size_t)len)->seq = seq;
 }
 
 struct producer {
@@ -236,31 +223,16 @@ static void *produce(void *user)
 
 /* ---- What is in the store ---- */
 
-static int64_t read_number(const char *sql)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    int64_t number = 0;
-
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    number = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-    return number;
-}
-
 /* Each connection has its messages 1 to this, in order and chained, and nothing is there twice. */
 static void expect_rows(int64_t connections, int64_t messages)
 {
-    assert_int_equal(read_number("SELECT count(*) FROM connection"), connections);
-    assert_int_equal(read_number("SELECT count(*) FROM message"), connections * messages);
-    assert_int_equal(read_number("SELECT count(*) FROM"
-                                 " (SELECT seq, previous, CAST(CAST(bytes AS TEXT) AS INTEGER) AS text,"
-                                 "   row_number() OVER mine AS row, coalesce(lag(id) OVER mine, 0) AS before"
-                                 "  FROM message WINDOW mine AS (PARTITION BY connection ORDER BY id))"
-                                 " WHERE seq = row AND previous = before AND text = seq"),
+    assert_int_equal(read_number(path, "SELECT count(*) FROM connection"), connections);
+    assert_int_equal(read_number(path, "SELECT count(*) FROM message"), connections * messages);
+    assert_int_equal(read_number(path, "SELECT count(*) FROM"
+                                       " (SELECT seq, previous, CAST(CAST(bytes AS TEXT) AS INTEGER) AS text,"
+                                       "   row_number() OVER mine AS row, coalesce(lag(id) OVER mine, 0) AS before"
+                                       "  FROM message WINDOW mine AS (PARTITION BY connection ORDER BY id))"
+                                       " WHERE seq = row AND previous = before AND text = seq"),
                      connections * messages);
 }
 
@@ -301,7 +273,7 @@ static void the_log_stays_short_however_much_waits(void **state)
         struct batch *const batch = batch_new(0, record_bytes(MIB));
 
         assert_non_null(batch);
-        add(batch, &head, RECORD_SENT, bytes, MIB);
+        record_add(batch, &head, RECORD_SENT, bytes, MIB);
         writer_put(writer, batch);
     }
     assert_int_equal(writer_start(writer), 0);
@@ -323,7 +295,7 @@ static void the_heads_are_written_at_the_end(void **state)
     add_open(batch, &closed);
     add_open(batch, &open);
     add_message(batch, &closed, 1);
-    add(batch, &closed, RECORD_CLOSE, "reset", 5);
+    record_add(batch, &closed, RECORD_CLOSE, "reset", 5);
     add_message(batch, &open, 2);
     writer_put(writer, batch);
     wait_for(is_first_back); /* and the heads are written before more is taken */
@@ -332,8 +304,8 @@ static void the_heads_are_written_at_the_end(void **state)
     writer_put(writer, batch);
     end_writer();
     assert_int_equal(seen.batches[0], 2);
-    assert_int_equal(read_number("SELECT last_message FROM connection WHERE id = 1"), 1);
-    assert_int_equal(read_number("SELECT last_message FROM connection WHERE id = 2"), 3);
+    assert_int_equal(read_number(path, "SELECT last_message FROM connection WHERE id = 1"), 1);
+    assert_int_equal(read_number(path, "SELECT last_message FROM connection WHERE id = 2"), 3);
 }
 
 static void no_number_comes_again(void **state)
@@ -355,7 +327,7 @@ static void no_number_comes_again(void **state)
         writer_put(writer, batch);
         end_writer();
     }
-    assert_int_equal(read_number("SELECT count(*) FROM connection"), 12);
+    assert_int_equal(read_number(path, "SELECT count(*) FROM connection"), 12);
 }
 
 static sqlite3 *open_other(const char *sql)
