@@ -31,14 +31,16 @@ enum {
     ROOM_PART = 8,               /* of the queue: what may be sent to one client when others wait for the disk, too */
     OWED_MAX = 4096,             /* acknowledgements for one client */
     BATCH_BYTES = 256 * 1024,
-    SPARE_BATCHES_MAX = 8,
     AHEAD_MAX = 16, /* batches of a worker on their way, of which one need not be full */
-    ACK_BYTES_USUAL = 256
+    SPARE_BATCHES_MAX = AHEAD_MAX + 1,
+    ACK_BYTES_USUAL = 256,
+    CACHE_LINE_BYTES = 64
 };
 
+/* What the writer writes to has a cache line of its own: the worker uses the rest for each message. */
 struct journal_client {
-    struct head head;       /* the writer's while records are on their way */
-    struct weir_conn *conn; /* NULL: it has gone */
+    struct head head;                                  /* the writer's while records are on their way */
+    _Alignas(CACHE_LINE_BYTES) struct weir_conn *conn; /* NULL: it has gone */
     struct journal *journal;
     const struct journal_listener *listener;
     unsigned worker;
@@ -65,6 +67,7 @@ struct outbox {
 
     pthread_mutex_t lock;
     struct batch *returned, **returned_last; /* stored, and not gone through; locked */
+    bool is_waiting;                         /* for any of them; locked */
 };
 
 struct journal {
@@ -88,11 +91,6 @@ static size_t share_of(const struct journal *journal)
     const size_t share = journal->queue_bytes_max / (clients ? clients : 1);
 
     return share < SHARE_BYTES_MIN ? SHARE_BYTES_MIN : share;
-}
-
-static size_t queue_bytes(const struct journal *journal)
-{
-    return atomic_load_explicit(&journal->queue_bytes, memory_order_relaxed);
 }
 
 static bool has_more_than_its_share(const struct journal_client *client)
@@ -149,16 +147,18 @@ static void set_input(struct journal *journal, atomic_bool *why, bool is_stopped
 
 /* ---- Records ---- */
 
+/* The queue is full before the writer has the batch that fills it: when it comes back the writer looks again. A batch
+ * of an unusual size is awaited for its memory. */
 static void hand_over(struct journal *journal, struct outbox *outbox)
 {
-    const size_t bytes = outbox->filling->len;
+    struct batch *const batch = outbox->filling;
+    const size_t bytes_before = atomic_fetch_add(&journal->queue_bytes, batch->len);
 
-    writer_put(journal->writer, outbox->filling);
+    if (bytes_before + batch->len > journal->queue_bytes_max) set_input(journal, &journal->is_full, true);
+    batch->is_awaited |= !TAILQ_EMPTY(&outbox->paused) || batch->room != BATCH_BYTES;
     outbox->filling = NULL;
     outbox->ahead++;
-    if (atomic_fetch_add_explicit(&journal->queue_bytes, bytes, memory_order_relaxed) + bytes >
-        journal->queue_bytes_max)
-        set_input(journal, &journal->is_full, true);
+    writer_put(journal->writer, batch);
 }
 
 static struct batch *empty_batch(struct outbox *outbox, unsigned worker, size_t room)
@@ -170,6 +170,7 @@ static struct batch *empty_batch(struct outbox *outbox, unsigned worker, size_t 
     outbox->spare_count--;
     batch->len = 0;
     batch->count = 0;
+    batch->is_awaited = false;
     return batch;
 }
 
@@ -309,6 +310,8 @@ static void go_through(struct batch *batch)
     }
 }
 
+/* Turns share a batch while the disk takes its time: a thousand batches with a message each take a thousand times the
+ * memory of one. So a worker with many on their way has to hear of the next one that comes back, awaited or not. */
 static struct batch *take_returned(struct outbox *outbox)
 {
     struct batch *batch = NULL;
@@ -317,34 +320,30 @@ static struct batch *take_returned(struct outbox *outbox)
     batch = outbox->returned;
     outbox->returned = NULL;
     outbox->returned_last = &outbox->returned;
+    outbox->is_waiting = outbox->ahead >= AHEAD_MAX;
     pthread_mutex_unlock(&outbox->lock);
     return batch;
 }
 
-static void go_through_returned(struct journal *journal, struct outbox *outbox)
+static void go_through_returned(struct outbox *outbox)
 {
     struct batch *batch = take_returned(outbox);
 
-    if (!batch) return;
     while (batch) {
         struct batch *const next = batch->next;
 
         outbox->ahead--;
-        atomic_fetch_sub_explicit(&journal->queue_bytes, batch->len, memory_order_relaxed);
         go_through(batch);
         keep_spare(outbox, batch);
-        batch = next;
+        batch = next ? next : take_returned(outbox);
     }
-    if (queue_bytes(journal) <= journal->queue_bytes_max / 2) set_input(journal, &journal->is_full, false);
 }
 
 /* The end of the way for whatever has come back, also when its mail could not be sent. */
 static void on_mail(struct weir *weir, void *user)
 {
-    struct outbox *const outbox = user;
-
     (void)weir;
-    go_through_returned(outbox->journal, outbox);
+    go_through_returned(user);
 }
 
 /* ---- On the writer's thread ---- */
@@ -355,14 +354,20 @@ static void on_stored(struct batch *batch, void *user)
     const unsigned worker = batch->worker; /* it is not ours once it is in the list */
     struct outbox *const outbox = &journal->outboxes[worker];
     const struct timespec breath = { .tv_nsec = 10 * 1000000 };
+    const size_t bytes_left = atomic_fetch_sub(&journal->queue_bytes, batch->len) - batch->len;
+    bool is_awaited = batch->is_awaited;
 
+    if (bytes_left <= journal->queue_bytes_max / 2) set_input(journal, &journal->is_full, false);
     batch->next = NULL;
     pthread_mutex_lock(&outbox->lock);
     *outbox->returned_last = batch;
     outbox->returned_last = &batch->next;
+    is_awaited |= outbox->is_waiting;
+    outbox->is_waiting = false;
     pthread_mutex_unlock(&outbox->lock);
-    /* A full mailbox has a turn to come, which looks too, and a worker that has ended has journal_stop. */
-    while (weir_post(journal->weir, worker, on_mail, outbox) == -ENOMEM)
+    /* The worker looks at the end of each turn, and is given one when somebody waits. A full mailbox has a turn to
+     * come, and a worker that has ended has journal_stop. */
+    while (is_awaited && weir_post(journal->weir, worker, on_mail, outbox) == -ENOMEM)
         nanosleep(&breath, NULL);
 }
 
@@ -410,7 +415,7 @@ static struct record *add_opening(struct journal_client *client)
 struct journal_client *journal_open(struct journal *journal, struct weir_conn *conn,
                                     const struct journal_listener *listener)
 {
-    struct journal_client *const client = calloc(1, sizeof(*client));
+    struct journal_client *const client = aligned_alloc(CACHE_LINE_BYTES, sizeof(*client));
 
     if (!client) return NULL;
     *client = (struct journal_client){ .head.connection = weir_conn_id(conn),
@@ -437,6 +442,7 @@ static void owe(struct journal_client *client, struct record *record)
         return;
     }
     record->is_owed = true;
+    client->journal->outboxes[client->worker].filling->is_awaited = true;
     client->owed++;
     weir_conn_hold(client->conn);
 }
@@ -473,10 +479,12 @@ void journal_sent(struct journal_client *client, struct weir_bytes message, bool
 
     if (is_answer && !client->listener->store_replies) return;
     record = add_bytes(client, RECORD_SENT, message);
-    if (!record)
+    if (!record) {
         give_up(client);
-    else if (is_answer)
-        record->flags |= RECORD_ANSWER;
+        return;
+    }
+    if (is_answer) record->flags |= RECORD_ANSWER;
+    client->journal->outboxes[client->worker].filling->is_awaited |= !is_answer;
 }
 
 void *journal_client_user(const struct journal_client *client)
@@ -519,10 +527,8 @@ void journal_turn(struct journal *journal, unsigned worker)
     struct outbox *const outbox = &journal->outboxes[worker];
 
     outbox->time_us = 0;
-    go_through_returned(journal, outbox);
+    go_through_returned(outbox);
     close_unclosed(outbox);
-    /* While the disk takes its time, turns share a batch: a thousand batches with a message each take a thousand times
-     * the memory of a batch. The next one that comes back brings the turn that hands it over. */
     if (outbox->filling && outbox->ahead < AHEAD_MAX) hand_over(journal, outbox);
     if (!TAILQ_EMPTY(&outbox->paused)) resume_clients(journal, outbox);
 }
@@ -602,7 +608,7 @@ uint64_t journal_stop(struct journal *journal)
     }
     count = writer_stop(journal->writer);
     for (unsigned i = 0; i < journal->config.workers; i++)
-        go_through_returned(journal, &journal->outboxes[i]);
+        go_through_returned(&journal->outboxes[i]);
     left = writer_take_left(journal->writer);
     for (struct batch *batch = left; batch; batch = batch->next)
         go_through(batch); /* all connections have gone, so nothing is acknowledged */

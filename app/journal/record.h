@@ -54,6 +54,7 @@ struct record {
 struct batch {
     struct batch *next; /* in whatever list it is */
     unsigned worker;
+    bool is_awaited; /* somebody waits for it to be stored: it is not kept for company */
     uint32_t count; /* records */
     size_t len;     /* bytes used */
     size_t room;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * app/journal/writer.c: takes all that waits, stores it in transactions of a bounded size, and says so. While one
- * transaction is synced the next one gathers, so the more comes, the more share a sync: nothing waits for company.
+ * transaction is synced the next one gathers, so the more comes, the more share a sync: what somebody waits for never
+ * waits for company. The rest does, for 10 ms or until a transaction is full.
  * Must never hold its lock while it uses the store, and never call a batch stored that may not be. */
 #include "writer.h"
 
@@ -20,6 +21,7 @@
 
 enum {
     TRANSACTION_RECORDS_MAX = 32768,
+    GATHER_MS = 10,
     HEADS_EVERY_MS = 1000,
     RETRY_MS = 1000,
     LOOK_MS = 500,                /* between two looks at the files' names, when no commit looks */
@@ -37,8 +39,10 @@ struct writer {
 
     pthread_mutex_t lock;
     pthread_cond_t wakes;
-    struct batch *first, **last; /* put and not taken; locked */
-    bool is_stopping;            /* locked */
+    struct batch *first, **last; /* put and not taken; locked, as are the next three */
+    size_t put_bytes;            /* of them */
+    bool is_awaited;             /* one of them is */
+    bool is_stopping;
 
     /* The thread's own. */
     struct batch *taken, **taken_last;
@@ -73,6 +77,21 @@ static int64_t next_tidy_ms(const struct writer *writer)
     return heads_ms < next_ms ? heads_ms : next_ms;
 }
 
+/* Under the lock. */
+static bool is_worth_a_commit(const struct writer *writer)
+{
+    return writer->is_awaited || writer->put_bytes >= (size_t)writer->trim.config.limits.transaction_bytes_max;
+}
+
+/* Under the lock, which is given up meanwhile. */
+static void gather(struct writer *writer)
+{
+    const int64_t due_ms = clock_ms() + GATHER_MS;
+
+    while (!is_worth_a_commit(writer) && !writer->is_stopping && clock_ms() < due_ms)
+        wait_until(writer, due_ms);
+}
+
 /* Takes all that was put, behind what was taken before. Waits for it, but not longer than until tidy is due. Returns
  * whether to go on: no, once all is done and we are to stop. */
 static bool take(struct writer *writer)
@@ -85,11 +104,14 @@ static bool take(struct writer *writer)
         wait_until(writer, due_ms);
         if (clock_ms() >= due_ms) break;
     }
+    if (writer->first && !writer->taken) gather(writer);
     if (writer->first) {
         *writer->taken_last = writer->first;
         writer->taken_last = writer->last;
         writer->first = NULL;
         writer->last = &writer->first;
+        writer->put_bytes = 0;
+        writer->is_awaited = false;
     }
     goes_on = writer->taken || !writer->is_stopping;
     pthread_mutex_unlock(&writer->lock);
@@ -108,15 +130,19 @@ static bool is_anything_put(struct writer *writer)
 
 void writer_put(struct writer *writer, struct batch *batch)
 {
-    bool was_empty = false;
+    bool was_empty = false, was_worth_it = false, is_worth_it = false;
 
     batch->next = NULL;
     pthread_mutex_lock(&writer->lock);
     was_empty = !writer->first;
+    was_worth_it = is_worth_a_commit(writer);
     *writer->last = batch;
     writer->last = &batch->next;
+    writer->put_bytes += batch->len;
+    writer->is_awaited |= batch->is_awaited;
+    is_worth_it = is_worth_a_commit(writer);
     pthread_mutex_unlock(&writer->lock);
-    if (was_empty) pthread_cond_signal(&writer->wakes);
+    if (was_empty || is_worth_it != was_worth_it) pthread_cond_signal(&writer->wakes);
 }
 
 /* ---- Trouble ---- */

@@ -43,7 +43,8 @@ uint64_t writer_next_connection(const struct writer *writer);
 
 int writer_start(struct writer *writer);
 
-/* Any thread. The batch is the writer's until on_stored. */
+/* Any thread. The batch is the writer's until on_stored. One that nobody waits for (is_awaited) may be kept for some
+ * milliseconds, so that more share its sync. */
 void writer_put(struct writer *writer, struct batch *batch);
 
 /* Waits until all that was put is stored, and closes the store. While the store is failing it tries once more and gives
