@@ -30,6 +30,8 @@ enum {
     SHARE_BYTES_MIN = 64 * 1024, /* that may always wait for one client */
     ROOM_PART = 8,               /* of the queue: what may be sent to one client when others wait for the disk, too */
     OWED_MAX = 4096,             /* acknowledgements for one client */
+    HOLD_MS = 20,                /* whoever had more than its share waits at least so long, for the sake of others */
+    OTHERS_MS = 1000,            /* others that have sent nothing for so long need no sparing */
     BATCH_BYTES = 256 * 1024,
     AHEAD_MAX = 16, /* batches of a worker on their way, of which one need not be full */
     SPARE_BATCHES_MAX = AHEAD_MAX + 1,
@@ -51,6 +53,9 @@ struct journal_client {
     uint32_t owed;                      /* acknowledgements; the connection is held for each */
     uint32_t records;                   /* on their way */
     size_t bytes;                       /* of them */
+    int64_t flooded_ms;                 /* when it was paused for more than its share; 0: for something else */
+    uint64_t switches;                  /* of senders, at that time */
+    int64_t others_ms;                  /* the last such time before which others had sent something, too */
     TAILQ_ENTRY(journal_client) paused; /* or unclosed */
 };
 
@@ -60,8 +65,11 @@ struct outbox {
     struct batch *filling; /* NULL: nothing yet this turn */
     struct batch *spares;  /* to fill */
     unsigned spare_count;
-    unsigned ahead;  /* batches handed to the writer, and not back */
-    int64_t time_us; /* of this turn; 0: nobody has asked yet */
+    unsigned ahead;                      /* batches handed to the writer, and not back */
+    int64_t time_us;                     /* of this turn; 0: nobody has asked yet */
+    const struct journal_client *sender; /* of the last message; only compared */
+    uint64_t switches;                   /* messages that came from another client than the one before */
+    bool has_timer;                      /* for the end of a hold */
     TAILQ_HEAD(journal_clients, journal_client) paused;
     struct journal_clients unclosed;
 
@@ -98,16 +106,25 @@ static bool has_more_than_its_share(const struct journal_client *client)
     return client->bytes > SHARE_BYTES_MIN && client->bytes > share_of(client->journal);
 }
 
+static void note_flood(const struct outbox *outbox, struct journal_client *client)
+{
+    client->flooded_ms = clock_ms();
+    if (client->switches != outbox->switches) client->others_ms = client->flooded_ms;
+    client->switches = outbox->switches;
+}
+
 /* What one client has waiting is looked at, at each of its messages, and what all have when a batch is handed over. */
 static void pause_if_over(struct journal_client *client)
 {
-    struct journal *const journal = client->journal;
+    struct outbox *const outbox = &client->journal->outboxes[client->worker];
 
     if (client->is_paused || !client->conn) return;
     if (client->owed < OWED_MAX && !has_more_than_its_share(client)) return;
     client->is_paused = true;
+    client->flooded_ms = 0;
+    if (has_more_than_its_share(client)) note_flood(outbox, client);
     weir_conn_pause(client->conn);
-    TAILQ_INSERT_TAIL(&journal->outboxes[client->worker].paused, client, paused);
+    TAILQ_INSERT_TAIL(&outbox->paused, client, paused);
 }
 
 static void unlist_paused(struct journal_client *client)
@@ -117,15 +134,39 @@ static void unlist_paused(struct journal_client *client)
     TAILQ_REMOVE(&client->journal->outboxes[client->worker].paused, client, paused);
 }
 
+static void on_hold_over(struct weir_timer *timer, void *user)
+{
+    struct outbox *const outbox = user;
+
+    (void)timer;
+    outbox->has_timer = false; /* the turn's end looks */
+}
+
+/* Whoever sends more than its share in each round has the disk to itself as often as the disk is free: each round is a
+ * large commit that others wait for, and brings the log sooner to where it has to be moved. So its rounds keep a
+ * distance while there are others. Without memory for a timer there is none. */
+static bool is_held(struct journal *journal, struct journal_client *client, int64_t now_ms)
+{
+    struct outbox *const outbox = &journal->outboxes[client->worker];
+    const int64_t left_ms = client->flooded_ms + HOLD_MS - now_ms;
+
+    if (left_ms <= 0 || now_ms >= client->others_ms + OTHERS_MS) return false;
+    if (!outbox->has_timer)
+        outbox->has_timer =
+            weir_timer_start(journal->weir, client->worker, left_ms, 0, on_hold_over, outbox, NULL) == 0;
+    return outbox->has_timer;
+}
+
 static void resume_clients(struct journal *journal, struct outbox *outbox)
 {
     const size_t share = share_of(journal);
+    const int64_t now_ms = clock_ms();
     struct journal_client *client = TAILQ_FIRST(&outbox->paused);
 
     while (client) {
         struct journal_client *const next = TAILQ_NEXT(client, paused);
 
-        if (client->bytes <= share / 2 && client->owed <= OWED_MAX / 2) {
+        if (client->bytes <= share / 2 && client->owed <= OWED_MAX / 2 && !is_held(journal, client, now_ms)) {
             unlist_paused(client);
             weir_conn_resume(client->conn);
         }
@@ -449,6 +490,7 @@ static void owe(struct journal_client *client, struct record *record)
 
 void journal_message(struct journal_client *client, struct weir_bytes message)
 {
+    struct outbox *const outbox = &client->journal->outboxes[client->worker];
     struct record *const record = add_bytes(client, RECORD_MESSAGE, message);
     struct weir_message_info info;
 
@@ -456,6 +498,8 @@ void journal_message(struct journal_client *client, struct weir_bytes message)
         give_up(client);
         return;
     }
+    if (outbox->sender != client) outbox->switches++;
+    outbox->sender = client;
     weir_conn_message(client->conn, &info);
     record->seq = info.seq;
     record->original_len = info.flags & WEIR_MESSAGE_TRUNCATED ? info.original_len : message.len;
