@@ -47,16 +47,15 @@ struct journal_client {
     const struct journal_listener *listener;
     unsigned worker;
     bool is_paused;
-    bool is_unclosed;                   /* it has gone, and there was no memory for the record that says so */
-    enum weir_reason reason;            /* while is_unclosed: why */
+    enum weir_reason reason;            /* why it has gone */
     bool is_muted;                      /* an acknowledgement could not leave: no further one may */
     uint32_t owed;                      /* acknowledgements; the connection is held for each */
-    uint32_t records;                   /* on their way */
-    size_t bytes;                       /* of them */
+    size_t older_bytes, newer_bytes;    /* on their way, see waiting_bytes */
+    uint64_t older_batch, newer_batch;  /* the last with any of them */
     int64_t flooded_ms;                 /* when it was paused for more than its share; 0: for something else */
     uint64_t switches;                  /* of senders, at that time */
     int64_t others_ms;                  /* the last such time before which others had sent something, too */
-    TAILQ_ENTRY(journal_client) paused; /* or unclosed */
+    TAILQ_ENTRY(journal_client) listed; /* in the outbox: paused, unclosed or closed */
 };
 
 /* A worker's own, but for what comes back to it. */
@@ -65,13 +64,15 @@ struct outbox {
     struct batch *filling; /* NULL: nothing yet this turn */
     struct batch *spares;  /* to fill */
     unsigned spare_count;
-    unsigned ahead;                      /* batches handed to the writer, and not back */
+    uint64_t put;                        /* batches handed to the writer; their numbers count from 1 */
+    uint64_t back;                       /* of them have come back, in the same order */
     int64_t time_us;                     /* of this turn; 0: nobody has asked yet */
     const struct journal_client *sender; /* of the last message; only compared */
     uint64_t switches;                   /* messages that came from another client than the one before */
     bool has_timer;                      /* for the end of a hold */
     TAILQ_HEAD(journal_clients, journal_client) paused;
     struct journal_clients unclosed;
+    struct journal_clients closed; /* whose last record is on its way */
 
     pthread_mutex_t lock;
     struct batch *returned, **returned_last; /* stored, and not gone through; locked */
@@ -101,9 +102,33 @@ static size_t share_of(const struct journal *journal)
     return share < SHARE_BYTES_MIN ? SHARE_BYTES_MIN : share;
 }
 
+/* Nothing is counted down record by record when a batch comes back, since to read them all again costs the worker half
+ * of what it took to write them. A client's bytes are counted in two parts, up to a batch and behind it, and a part
+ * counts until its last batch is back. */
+static size_t waiting_bytes(const struct journal_client *client)
+{
+    const uint64_t back = client->journal->outboxes[client->worker].back;
+
+    return (client->older_batch > back ? client->older_bytes : 0) +
+           (client->newer_batch > back ? client->newer_bytes : 0);
+}
+
+static void count_bytes(struct journal_client *client, const struct outbox *outbox, size_t bytes)
+{
+    if (client->older_batch <= outbox->back) {
+        client->older_batch = client->newer_batch;
+        client->older_bytes = client->newer_bytes;
+        client->newer_bytes = 0;
+    }
+    client->newer_batch = outbox->put + 1;
+    client->newer_bytes += bytes;
+}
+
 static bool has_more_than_its_share(const struct journal_client *client)
 {
-    return client->bytes > SHARE_BYTES_MIN && client->bytes > share_of(client->journal);
+    const size_t bytes = waiting_bytes(client);
+
+    return bytes > SHARE_BYTES_MIN && bytes > share_of(client->journal);
 }
 
 static void note_flood(const struct outbox *outbox, struct journal_client *client)
@@ -124,14 +149,14 @@ static void pause_if_over(struct journal_client *client)
     client->flooded_ms = 0;
     if (has_more_than_its_share(client)) note_flood(outbox, client);
     weir_conn_pause(client->conn);
-    TAILQ_INSERT_TAIL(&outbox->paused, client, paused);
+    TAILQ_INSERT_TAIL(&outbox->paused, client, listed);
 }
 
 static void unlist_paused(struct journal_client *client)
 {
     if (!client->is_paused) return;
     client->is_paused = false;
-    TAILQ_REMOVE(&client->journal->outboxes[client->worker].paused, client, paused);
+    TAILQ_REMOVE(&client->journal->outboxes[client->worker].paused, client, listed);
 }
 
 static void on_hold_over(struct weir_timer *timer, void *user)
@@ -164,9 +189,9 @@ static void resume_clients(struct journal *journal, struct outbox *outbox)
     struct journal_client *client = TAILQ_FIRST(&outbox->paused);
 
     while (client) {
-        struct journal_client *const next = TAILQ_NEXT(client, paused);
+        struct journal_client *const next = TAILQ_NEXT(client, listed);
 
-        if (client->bytes <= share / 2 && client->owed <= OWED_MAX / 2 && !is_held(journal, client, now_ms)) {
+        if (waiting_bytes(client) <= share / 2 && client->owed <= OWED_MAX / 2 && !is_held(journal, client, now_ms)) {
             unlist_paused(client);
             weir_conn_resume(client->conn);
         }
@@ -198,7 +223,7 @@ static void hand_over(struct journal *journal, struct outbox *outbox)
     if (bytes_before + batch->len > journal->queue_bytes_max) set_input(journal, &journal->is_full, true);
     batch->is_awaited |= !TAILQ_EMPTY(&outbox->paused) || batch->room != BATCH_BYTES;
     outbox->filling = NULL;
-    outbox->ahead++;
+    outbox->put++;
     writer_put(journal->writer, batch);
 }
 
@@ -210,7 +235,7 @@ static struct batch *empty_batch(struct outbox *outbox, unsigned worker, size_t 
     outbox->spares = batch->next;
     outbox->spare_count--;
     batch->len = 0;
-    batch->count = 0;
+    batch->count = batch->owed = 0;
     batch->is_awaited = false;
     return batch;
 }
@@ -245,8 +270,7 @@ static struct record *add_record(struct journal_client *client, enum record_kind
                                .original_len = len,
                                .len = (uint32_t)len,
                                .kind = (uint8_t)kind };
-    client->records++;
-    client->bytes += record_bytes(len);
+    count_bytes(client, outbox, record_bytes(len));
     return record;
 }
 
@@ -339,16 +363,29 @@ static void pay(struct journal_client *client, const struct record *record)
     weir_conn_release(client->conn);
 }
 
-static void go_through(struct batch *batch)
+static void pay_all(struct batch *batch)
 {
-    for (struct record *record = batch_next(batch, NULL); record; record = batch_next(batch, record)) {
-        struct journal_client *const client = client_of(record->head);
-
-        client->records--;
-        client->bytes -= record_bytes(record->len);
-        if (record->is_owed) pay(client, record);
-        if (!client->conn && !client->is_unclosed && client->records == 0) free(client);
+    for (struct record *record = batch_next(batch, NULL); record && batch->owed > 0;
+         record = batch_next(batch, record)) {
+        if (!record->is_owed) continue;
+        batch->owed--;
+        pay(client_of(record->head), record);
     }
+}
+
+static void free_closed(struct outbox *outbox)
+{
+    struct journal_client *client = NULL;
+
+    while ((client = TAILQ_FIRST(&outbox->closed)) && client->newer_batch <= outbox->back) {
+        TAILQ_REMOVE(&outbox->closed, client, listed);
+        free(client);
+    }
+}
+
+static unsigned ahead(const struct outbox *outbox)
+{
+    return (unsigned)(outbox->put - outbox->back);
 }
 
 /* Turns share a batch while the disk takes its time: a thousand batches with a message each take a thousand times the
@@ -361,7 +398,7 @@ static struct batch *take_returned(struct outbox *outbox)
     batch = outbox->returned;
     outbox->returned = NULL;
     outbox->returned_last = &outbox->returned;
-    outbox->is_waiting = outbox->ahead >= AHEAD_MAX;
+    outbox->is_waiting = ahead(outbox) >= AHEAD_MAX;
     pthread_mutex_unlock(&outbox->lock);
     return batch;
 }
@@ -373,11 +410,12 @@ static void go_through_returned(struct outbox *outbox)
     while (batch) {
         struct batch *const next = batch->next;
 
-        outbox->ahead--;
-        go_through(batch);
+        outbox->back++;
+        pay_all(batch);
         keep_spare(outbox, batch);
         batch = next ? next : take_returned(outbox);
     }
+    free_closed(outbox);
 }
 
 /* The end of the way for whatever has come back, also when its mail could not be sent. */
@@ -475,6 +513,7 @@ struct journal_client *journal_open(struct journal *journal, struct weir_conn *c
 static void owe(struct journal_client *client, struct record *record)
 {
     const struct journal_listener *const listener = client->listener;
+    struct batch *const batch = client->journal->outboxes[client->worker].filling;
 
     if (!listener->ack || record->flags & RECORD_UNFINISHED) return;
     if (record->flags & RECORD_TRUNCATED && !listener->ack_truncated) return;
@@ -483,7 +522,8 @@ static void owe(struct journal_client *client, struct record *record)
         return;
     }
     record->is_owed = true;
-    client->journal->outboxes[client->worker].filling->is_awaited = true;
+    batch->is_awaited = true;
+    batch->owed++;
     client->owed++;
     weir_conn_hold(client->conn);
 }
@@ -514,7 +554,7 @@ bool journal_has_room(const struct journal_client *client)
     const struct journal *const journal = client->journal;
 
     return !atomic_load_explicit(&journal->is_full, memory_order_relaxed) &&
-           client->bytes <= journal->queue_bytes_max / ROOM_PART;
+           waiting_bytes(client) <= journal->queue_bytes_max / ROOM_PART;
 }
 
 void journal_sent(struct journal_client *client, struct weir_bytes message, bool is_answer)
@@ -536,23 +576,28 @@ void *journal_client_user(const struct journal_client *client)
     return client->listener->user;
 }
 
-/* The client lives on at least until this record has come back: before that the writer may have its head in a list. */
+/* The client lives on until this record has come back: before that the writer may have its head in a list. */
 static bool add_closing(struct journal_client *client)
 {
     const char *const text = weir_reason_text(client->reason);
     struct record *const record = add_record(client, RECORD_CLOSE, strlen(text));
 
-    if (record) memcpy(record->bytes, text, strlen(text));
-    client->is_unclosed = !record;
-    return record != NULL;
+    if (!record) return false;
+    memcpy(record->bytes, text, strlen(text));
+    TAILQ_INSERT_TAIL(&client->journal->outboxes[client->worker].closed, client, listed);
+    return true;
 }
 
 static void close_unclosed(struct outbox *outbox)
 {
     struct journal_client *client = NULL;
 
-    while ((client = TAILQ_FIRST(&outbox->unclosed)) && add_closing(client))
-        TAILQ_REMOVE(&outbox->unclosed, client, paused);
+    while ((client = TAILQ_FIRST(&outbox->unclosed))) {
+        TAILQ_REMOVE(&outbox->unclosed, client, listed);
+        if (add_closing(client)) continue;
+        TAILQ_INSERT_HEAD(&outbox->unclosed, client, listed);
+        return;
+    }
 }
 
 void journal_close(struct journal_client *client, enum weir_reason reason)
@@ -563,7 +608,7 @@ void journal_close(struct journal_client *client, enum weir_reason reason)
     atomic_fetch_sub_explicit(&journal->clients, 1, memory_order_relaxed);
     client->conn = NULL;
     client->reason = reason;
-    if (!add_closing(client)) TAILQ_INSERT_TAIL(&journal->outboxes[client->worker].unclosed, client, paused);
+    if (!add_closing(client)) TAILQ_INSERT_TAIL(&journal->outboxes[client->worker].unclosed, client, listed);
 }
 
 void journal_turn(struct journal *journal, unsigned worker)
@@ -573,7 +618,7 @@ void journal_turn(struct journal *journal, unsigned worker)
     outbox->time_us = 0;
     go_through_returned(outbox);
     close_unclosed(outbox);
-    if (outbox->filling && outbox->ahead < AHEAD_MAX) hand_over(journal, outbox);
+    if (outbox->filling && ahead(outbox) < AHEAD_MAX) hand_over(journal, outbox);
     if (!TAILQ_EMPTY(&outbox->paused)) resume_clients(journal, outbox);
 }
 
@@ -584,7 +629,7 @@ static void free_clients(struct journal_clients *clients)
     struct journal_client *client = NULL;
 
     while ((client = TAILQ_FIRST(clients))) {
-        TAILQ_REMOVE(clients, client, paused);
+        TAILQ_REMOVE(clients, client, listed);
         free(client);
     }
 }
@@ -619,6 +664,7 @@ int journal_new(const struct journal_config *config, struct journal **ret, char 
         outboxes[i].returned_last = &outboxes[i].returned;
         TAILQ_INIT(&outboxes[i].paused);
         TAILQ_INIT(&outboxes[i].unclosed);
+        TAILQ_INIT(&outboxes[i].closed);
         pthread_mutex_init(&outboxes[i].lock, NULL);
     }
     *ret = journal;
@@ -643,7 +689,6 @@ int journal_start(struct journal *journal, struct weir *weir)
 
 uint64_t journal_stop(struct journal *journal)
 {
-    struct batch *left = NULL;
     uint64_t count = 0;
 
     for (unsigned i = 0; i < journal->config.workers; i++) {
@@ -651,12 +696,7 @@ uint64_t journal_stop(struct journal *journal)
         if (journal->outboxes[i].filling) hand_over(journal, &journal->outboxes[i]);
     }
     count = writer_stop(journal->writer);
-    for (unsigned i = 0; i < journal->config.workers; i++)
-        go_through_returned(&journal->outboxes[i]);
-    left = writer_take_left(journal->writer);
-    for (struct batch *batch = left; batch; batch = batch->next)
-        go_through(batch); /* all connections have gone, so nothing is acknowledged */
-    batch_free_all(left);
+    batch_free_all(writer_take_left(journal->writer)); /* all connections have gone: nothing of it is acknowledged */
     return count;
 }
 
@@ -669,6 +709,7 @@ void journal_free(struct journal *journal)
         batch_free_all(journal->outboxes[i].spares);
         batch_free_all(journal->outboxes[i].returned);
         free_clients(&journal->outboxes[i].unclosed);
+        free_clients(&journal->outboxes[i].closed);
         pthread_mutex_destroy(&journal->outboxes[i].lock);
     }
     free(journal->outboxes);

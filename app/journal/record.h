@@ -55,8 +55,9 @@ struct batch {
     struct batch *next; /* in whatever list it is */
     unsigned worker;
     bool is_awaited; /* somebody waits for it to be stored: it is not kept for company */
-    uint32_t count; /* records */
-    size_t len;     /* bytes used */
+    uint32_t count;  /* records */
+    uint32_t owed;   /* of them, an acknowledgement each */
+    size_t len;      /* bytes used */
     size_t room;
     _Alignas(struct record) unsigned char bytes[];
 };

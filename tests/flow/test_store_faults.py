@@ -274,13 +274,13 @@ def test_log_that_cannot_be_moved_to_the_database():
 
 def test_log_is_walked_before_it_is_opened_again():
     """An I/O error, and while nothing could be written a bit has flipped: what is behind it would be dropped in silence,
-    acknowledged messages with it."""
+    acknowledged messages with it. Nothing can be opened either, so that it flips between two tries and not in one."""
     with a_store() as path:
         with Server("--store", path, *ACKED) as server, server.connect() as client:
             for seq in range(1, 21):  # so few that the log is not begun anew
                 send_numbers(client, seq, 1)
                 acks(client, seq, 1)
-            with Injection(server, "pwrite64:error=EIO"):
+            with Injection(server, "pwrite64:error=EIO", "openat:error=EIO"):
                 send_numbers(client, 21, 1)
                 server.wait_stderr(STOPS)
                 wait_for(lambda: path + "-wal" not in open_files(server), "the end of the store's connection")
