@@ -18,6 +18,7 @@ from harness import DEADLINE, FLAVOUR, PATIENCE, Process, Server, recv_exactly, 
 from test_store import ACKED, a_store, a_store_on_a_disk_of, acks, content_of, flip_bit, messages, read_to_the_end, refuse, rows
 
 STOPS = "nothing is read or acknowledged"
+FOR_EVER = 1000  # seconds that a call is held up: until the end of the injection lets it go
 
 
 def expect_no_ack(client):
@@ -292,8 +293,8 @@ def test_log_is_walked_before_it_is_opened_again():
 
 
 def test_stalled_sync_holds_up_its_acknowledgements_and_nobody_else():
-    """Answers keep their latency, memory its bounds, and the acknowledgements come afterwards."""
-    seconds = 2 * PATIENCE
+    """For 5 seconds: answers keep their latency, memory its bounds, and the acknowledgements come afterwards. The sync
+    would stall for longer: what is answered meanwhile has not waited for it."""
     with a_store() as path:
         with Server("--store", path, "--listen", "127.0.0.1:0", *ACKED,
                     "--listen", "127.0.0.1:0", "--frame", "line", "--reply", "echo") as server, \
@@ -302,18 +303,18 @@ def test_stalled_sync_holds_up_its_acknowledgements_and_nobody_else():
             send_numbers(client, 1, 10)
             acks(client, 1, 10)
             before = server.memory_bytes()
-            with Injection(server, "fdatasync:delay_enter=%ds" % seconds):
+            with Injection(server, "fdatasync:delay_enter=%ds" % FOR_EVER):
                 send_numbers(client, 11, 1000)
                 start = time.monotonic()
                 worst = count = 0
-                while time.monotonic() - start < seconds / 2:
+                while time.monotonic() - start < 5:
                     sent = time.monotonic()
                     other.sendall(b"x\n")
                     assert recv_exactly(other, 2) == b"x\n"
                     worst = max(worst, time.monotonic() - sent)
                     count += 1
-                assert not select.select([client], [], [], 0)[0], "acknowledged before the sync"
-                assert worst < 0.2 * seconds, worst
+                    assert not select.select([client], [], [], 0.001)[0], "acknowledged before the sync"
+                assert worst < 2 * PATIENCE, worst
                 grown = server.memory_bytes() - before
                 assert FLAVOUR != "release" or grown < (6 << 20) + 200 * count, (grown, count)
             acks(client, 11, 1000)
