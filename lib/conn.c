@@ -529,8 +529,10 @@ void weir__conn_bury_all(struct weir__worker *worker)
         struct weir__service *service = conn->service;
 
         worker->dead = conn->codec_state.next_dead;
-        if (conn->announced && service->on_close != NULL)
+        if (conn->announced && service->on_close != NULL) {
+            weir__worker_wakes(worker);
             service->on_close(conn, (enum weir_reason)conn->reason, conn->user);
+        }
         drop_dial(conn);
         weir__work_drop(conn);
         weir__conn_table_remove(&worker->conns, conn);
@@ -573,8 +575,10 @@ static void after_output(struct weir_conn *conn)
     if (conn->writable_due) {
         conn->writable_due = 0;
         restart_clocks(conn);
-        if (conn->state == WEIR__OPEN && conn->service->on_writable != NULL)
+        if (conn->state == WEIR__OPEN && conn->service->on_writable != NULL) {
+            weir__conn_worker(conn)->busy = 1; /* the end of a turn may be what has sent it */
             conn->service->on_writable(conn, conn->user);
+        }
     }
     if (conn->state == WEIR__OPEN && conn->end_asked && weir__conn_output_bytes(conn) == 0) end_output(conn);
     weir__conn_advance(conn);

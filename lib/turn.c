@@ -114,25 +114,33 @@ static void keep_time(struct weir__worker *worker)
     if (worker->sleepless) weir__timer_sleep_all(worker);
 }
 
+/* A callback that runs behind on_turn, on_close above all, makes the worker busy anew, and the next turn comes without
+ * an event: what the program gathers there would otherwise lie until there is one, which can be an hour. */
+static void tell_turn(struct weir__worker *worker)
+{
+    const struct weir_config *config = &worker->weir->config;
+
+    if (!worker->busy) return;
+    weir__count(&worker->counters.turns, 1);
+    if (config->on_turn != NULL) config->on_turn(worker->weir, worker->index, config->user);
+    worker->busy = 0;
+}
+
 static int owes_more(const struct weir__worker *worker)
 {
     return worker->runnable_count > 0 || worker->dirty_count > 0 || worker->sleepless ||
-           !weir__timeouts_will_wake(&worker->timeouts);
+           (worker->busy && worker->weir->config.on_turn != NULL) || !weir__timeouts_will_wake(&worker->timeouts);
 }
 
 int weir__turn_end(struct weir__worker *worker)
 {
-    const struct weir_config *config = &worker->weir->config;
-
     serve_runnable(worker);
-    if (worker->busy && config->on_turn != NULL) config->on_turn(worker->weir, worker->index, config->user);
+    tell_turn(worker);
     flush_dirty(worker);
     if (atomic_load_explicit(&worker->memory_over, memory_order_relaxed)) relieve_memory(worker);
     keep_time(worker);
     weir__conn_bury_all(worker);
-    if (worker->busy) weir__count(&worker->counters.turns, 1);
     worker->runnable_before = worker->runnable_count;
-    worker->busy = 0;
     worker->now_ms = 0;
     return owes_more(worker);
 }

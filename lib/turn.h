@@ -7,7 +7,8 @@
 struct weir__worker;
 
 /* Serves the runnable, lets the program have its turn, sends what is dirty, keeps the memory bound, buries the closed.
- * Returns not 0 when more is owed already, so that the next turn must not wait for an event. */
+ * Returns not 0 when more is owed already (an on_turn for what the program was told since, among others), so that the
+ * next turn must not wait for an event. */
 int weir__turn_end(struct weir__worker *worker);
 
 #endif

@@ -238,6 +238,7 @@ static void retire(struct weir__worker *worker)
 {
     run_mail(worker, weir__mailbox_retire(&worker->mailbox));
     weir__turn_end(worker);
+    if (worker->busy) weir__turn_end(worker); /* the last on_close has its on_turn */
     weir__log_finish(worker);
 }
 

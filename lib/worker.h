@@ -66,7 +66,7 @@ struct weir__worker {
     struct weir__timer_list timers;
     struct weir__log_limits log_limits;
     int64_t now_ms;                /* of this callback, once someone asked; 0: not asked yet */
-    int busy;                      /* a callback ran in this turn */
+    int busy;                      /* a callback ran, and on_turn has not been called since */
     _Atomic int memory_over;       /* the memory bound was passed, and this worker is to relieve it; set by any */
     _Atomic uint64_t memory_bytes; /* in this worker's buffers; written here, read by all */
     int sleepless;                 /* there was no memory to set a timer of the program's: the loop must not wait */
@@ -93,7 +93,8 @@ int weir__worker_run(struct weir__worker *worker);
  */
 void weir__worker_finish(struct weir__worker *worker);
 
-/* A callback of the loop begins: what is owed at the end of a turn is owed, and the time is to be asked anew. */
+/* A callback of the loop begins, or on_close: what is owed at the end of a turn is owed, and the time is to be asked
+ * anew. */
 static inline void weir__worker_wakes(struct weir__worker *worker)
 {
     worker->busy = 1;

@@ -117,7 +117,9 @@ struct weir_config {
 
     /* Once after each turn of a worker's loop in which anything ran, on that worker's thread. The place to hand a batch
      * of messages on. Answers to the connection whose message is being delivered have left by then; what was sent to
-     * others, and what is sent here, leaves right after it. */
+     * others, and what is sent here, leaves right after it. Each callback of a connection is followed by an on_turn of
+     * its worker: those that run behind it (on_close, and on_writable for what leaves right after it) by the next
+     * turn's, which then waits for no event. Only what runs inside weir_free is followed by none. */
     void (*on_turn)(struct weir *weir, unsigned worker, void *user);
     /* A line for the log, without a newline, safe to print: what came from clients is escaped. Any worker's thread,
      * also several at once; must not call into weir. Default: lines are dropped. */

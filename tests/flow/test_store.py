@@ -81,6 +81,15 @@ def test_what_comes_is_stored_in_order():
         assert all((seq == 1 and before is None) or (before == seq - 1 and same) for seq, before, same in chain), chain
 
 
+def test_close_is_stored_though_nothing_comes_after_it():
+    with a_store() as path, Server("--store", path, *ACKED) as server:
+        with server.connect() as client:
+            client.sendall(b"x\n")
+            acks(client, 1, 1)
+        wait_for(lambda: rows(path, "SELECT reason FROM connection WHERE closed IS NOT NULL") == [("peer closed",)],
+                 "the close in the store")
+
+
 def test_recent_is_readable_while_it_runs():
     with a_store() as path, Server("--store", path, *ACKED) as server, server.connect() as client:
         client.sendall("grün\n".encode() + b"\x1b[2J\n" + b"\xff\x00\n" + b"tab\there\n")
