@@ -349,7 +349,7 @@ def test_what_is_called_wrongly_is_noticed():
 def test_options_and_files_exist():
     """Those that are named beside the blocks too."""
     known = {"--help", "--version"}
-    for command in ("serve", "connect", "bench", "log"):
+    for command in ("serve", "connect", "bench", "verify", "log"):
         known |= set(re.findall(r"--[a-z][a-z-]+", run_weir(command, "--help")[1]))
     for name in READMES:
         text = read(name)
