@@ -137,7 +137,8 @@ static enum status fail_unreadable(const char *path, const char *reason)
     char sentence[SENTENCE_BYTES_MAX];
 
     snprintf(sentence, sizeof(sentence),
-             "%s. Nothing was changed. What can still be read: sqlite3 %.400s .recover; to go on serving, name another "
+             "%s. Nothing was changed. What can still be read: sqlite3 -readonly %.400s .dump; to go on serving, name "
+             "another "
              "store",
              reason, path);
     return status_error(COMMAND_CHECK, -EIO, sentence);

@@ -164,7 +164,7 @@ def test_broken_page_is_said_and_not_mended():
         before = {name: what for name, what in contents(path).items() if what}
         for options in (), ("--accept-loss",):
             status, out, error = check(path, *options)
-            assert status == 1 and "malformed" in error and ".recover" in error, (out, error)
+            assert status == 1 and "malformed" in error and ".dump" in error, (out, error)
         assert {name: what for name, what in contents(path).items() if what} == before
 
 
