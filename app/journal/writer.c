@@ -86,7 +86,7 @@ static bool is_worth_a_commit(const struct writer *writer)
 /* Under the lock, which is given up meanwhile. */
 static void gather(struct writer *writer)
 {
-    const int64_t due_ms = clock_ms() + GATHER_MS;
+    const int64_t due_ms = clock_ms() + writer->config.gather_ms;
 
     while (!is_worth_a_commit(writer) && !writer->is_stopping && clock_ms() < due_ms)
         wait_until(writer, due_ms);
@@ -570,6 +570,7 @@ int writer_new(const struct writer_config *config, struct writer **ret, char err
     }
     writer->config = *config;
     if (!config->retry_ms) writer->config.retry_ms = RETRY_MS;
+    if (!config->gather_ms) writer->config.gather_ms = GATHER_MS;
     if (!config->log_bytes_named) writer->config.log_bytes_named = LOG_BYTES_NAMED;
     writer->last = &writer->first;
     writer->taken_last = &writer->taken;

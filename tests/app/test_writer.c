@@ -31,6 +31,7 @@ enum {
 
 static char path[SCRATCH_BYTES_MAX];
 static struct writer *writer;
+static uint64_t batches_put;
 
 /* What the writer's thread has said. */
 static struct {
@@ -108,6 +109,11 @@ static bool is_first_back(void)
     return seen.batches[0] > 0;
 }
 
+static bool are_all_back(void)
+{
+    return seen.batches[0] == batches_put;
+}
+
 static bool is_mended(void)
 {
     return seen.mends > 0 && seen.batches[0] > 0;
@@ -127,16 +133,22 @@ static void wait_for(bool (*is_so)(void))
     assert_int_equal(err, 0);
 }
 
-static void open_writer(void)
+static void open_writer_that_gathers(int gather_ms)
 {
     const struct writer_config config = { .path = path,
                                           .on_stored = on_stored,
                                           .on_trouble = on_trouble,
                                           .on_notice = on_notice,
-                                          .log_bytes_named = LOG_BYTES_NAMED };
+                                          .log_bytes_named = LOG_BYTES_NAMED,
+                                          .gather_ms = gather_ms };
     char error[STORE_ERROR_BYTES_MAX] = "";
 
     if (writer_new(&config, &writer, error)) fail_msg("%s", error);
+}
+
+static void open_writer(void)
+{
+    open_writer_that_gathers(0);
 }
 
 static void start_writer(void)
@@ -256,6 +268,46 @@ static void every_batch_comes_back_once_and_in_order(void **state)
     assert_int_equal(seen.wrong, 0);
     assert_int_equal(seen.troubles, 0);
     expect_rows(PRODUCERS, BATCHES * RECORDS);
+}
+
+static void put_message(struct head *head, bool is_awaited)
+{
+    struct batch *const batch = make_batch(0);
+
+    add_message(batch, head, ++batches_put);
+    batch->is_awaited = is_awaited;
+    writer_put(writer, batch);
+}
+
+/* The gathering is so long here that a wait for it fails the test: what nobody waits for is stored with what somebody
+ * does, when it fills a transaction, and at the end. */
+static void what_is_awaited_or_enough_ends_the_gathering(void **state)
+{
+    enum { AN_HOUR_MS = 3600 * 1000, MIB = 1024 * 1024 };
+    unsigned char *const bytes = calloc(1, MIB);
+    struct batch *const large = batch_new(0, record_bytes(MIB));
+    struct head head = { .connection = 1 };
+
+    (void)state;
+    assert_true(bytes && large);
+    open_writer_that_gathers(AN_HOUR_MS);
+    assert_int_equal(writer_start(writer), 0);
+    batches_put = 0;
+    put_message(&head, false);
+    put_message(&head, true);
+    wait_for(are_all_back);
+
+    put_message(&head, false);
+    record_add(large, &head, RECORD_SENT, bytes, MIB);
+    writer_put(writer, large);
+    batches_put++;
+    wait_for(are_all_back);
+    free(bytes);
+
+    put_message(&head, false);
+    end_writer();
+    assert_true(are_all_back());
+    assert_int_equal(seen.troubles, 0);
 }
 
 /* A long log takes long to move, and acknowledgements wait for that; so it is moved between two transactions, also
@@ -442,13 +494,6 @@ static void end_reading(const struct reader *reader)
     assert_int_equal(status, 0);
 }
 
-static uint64_t batches_put;
-
-static bool are_all_back(void)
-{
-    return seen.batches[0] == batches_put;
-}
-
 static void who_holds_the_log_is_named(void **state)
 {
     const struct reader reader = make_reader();
@@ -464,6 +509,7 @@ static void who_holds_the_log_is_named(void **state)
 
         if (batches_put == 1) add_open(batch, &head);
         add_message(batch, &head, batches_put);
+        batch->is_awaited = true;
         writer_put(writer, batch);
         wait_for(are_all_back);
     }
@@ -515,6 +561,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WRITER_TEST(every_batch_comes_back_once_and_in_order),
+        WRITER_TEST(what_is_awaited_or_enough_ends_the_gathering),
         WRITER_TEST(the_log_stays_short_however_much_waits),
         WRITER_TEST(the_heads_are_written_at_the_end),
         WRITER_TEST(no_number_comes_again),
