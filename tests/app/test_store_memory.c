@@ -138,6 +138,7 @@ static struct batch *make_batch(struct head *head, unsigned number)
     batch = batch_new(0, BATCH_BYTES);
     is_exempt = false;
     assert_non_null(batch);
+    batch->is_awaited = true;
     if (number == 0) record_add(batch, head, RECORD_OPEN, opening, sizeof(opening));
     for (unsigned i = 0; i < MESSAGES; i++)
         record_add(batch, head, RECORD_MESSAGE, message, sizeof(message))->seq = number * MESSAGES + i + 1;

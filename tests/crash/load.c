@@ -86,6 +86,7 @@ static struct batch *make_batch(struct session *session)
     struct batch *const batch = batch_new(0, BATCH_BYTES);
 
     if (!batch) die("no memory");
+    batch->is_awaited = true;
     for (uint64_t left = 1 + dice_roll(dice, most); left > 0 && add_one(session, batch); left--)
         continue;
     session->batches_left--;
