@@ -22,6 +22,7 @@ struct audit {
     const struct verify_options *asked;
     struct proof *proof;
     struct reader *reader;
+    uint64_t first_row; /* with which the store begins; 0: it has none */
     struct live live;
     int64_t shown_ns;
 };
@@ -67,6 +68,7 @@ static int add_page(struct audit *audit, const struct reader_page *page, uint64_
 {
     int err = 0;
 
+    if (!audit->first_row && page->count > 0) audit->first_row = page->messages[0].id;
     for (size_t i = 0; i < page->count && !err; i++) {
         const struct stored_message *const message = &page->messages[i];
         const struct proof_row row = { .id = message->id,
@@ -127,7 +129,7 @@ static uint64_t add_faults(struct line *line, const struct proof_result *result)
     return total;
 }
 
-static void add_result(struct line *line, const struct proof_result *result)
+static void add_result(struct line *line, const struct proof_result *result, uint64_t first_row)
 {
     line_add_text(line, "sent          ");
     line_add_count(line, result->messages, "message");
@@ -142,15 +144,20 @@ static void add_result(struct line *line, const struct proof_result *result)
     line_addf(line, "missing %" PRIu64 ", altered %" PRIu64 ", out of order %" PRIu64 ", too often %" PRIu64 "\n",
               result->counts[PROOF_MISSING], result->counts[PROOF_ALTERED], result->counts[PROOF_DISORDERED],
               result->counts[PROOF_REPEATED]);
+    if (result->counts[PROOF_MISSING] > 0 && first_row > 1)
+        line_addf(line,
+                  "the store begins with message %" PRIu64 ": those before it have been deleted, by --keep-for and the "
+                  "like, and count as missing where they were acknowledged\n",
+                  first_row);
 }
 
-static enum status tell(const struct proof_result *result)
+static enum status tell(const struct proof_result *result, uint64_t first_row)
 {
     struct line line = { 0 };
     const uint64_t faults = add_faults(&line, result);
     enum status status = STATUS_DONE;
 
-    add_result(&line, result);
+    add_result(&line, result, first_row);
     if (line.failed) status = fail(-ENOMEM, weir_strerror(-ENOMEM));
     if (!line.failed) fwrite(line.bytes, 1, line.len, stdout);
     line_fini(&line);
@@ -175,7 +182,7 @@ enum status audit_run(const struct options *options)
     if (status == STATUS_DONE) status = read_ledger(&audit);
     if (status == STATUS_DONE) status = read_store(&audit, late_from);
     live_clear(&audit.live);
-    if (status == STATUS_DONE) status = tell(proof_end(audit.proof));
+    if (status == STATUS_DONE) status = tell(proof_end(audit.proof), audit.first_row);
     live_fini(&audit.live);
     proof_free(audit.proof);
     reader_close(audit.reader);

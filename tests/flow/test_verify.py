@@ -394,8 +394,20 @@ def test_check_of_many_losses_names_the_first():
             db.execute("DELETE FROM message WHERE seq > 100")
             db.commit()
         output = check(ledger, store, 7)
+        assert "the store begins" not in output, output
         assert [int(number) for number in re.findall("missing: message (\\d+)", output)] == [101, 102, 103, 104, 105]
         assert "missing: and 395 more" in output, output
+
+
+def test_check_says_where_a_store_begins_whose_oldest_messages_were_deleted():
+    with a_folder() as (store, ledger):
+        with Server("--store", store, *ACKED) as server:
+            verify(ledger, server.port, "-n", 50, "-c", 1)
+        with contextlib.closing(sqlite3.connect(store)) as db:
+            db.execute("DELETE FROM message WHERE seq <= 10")
+            db.commit()
+        output = check(ledger, store, 7)
+        assert "missing: and 5 more" in output and "the store begins with message 11: " in output, output
 
 
 def test_check_of_what_is_not_there():
