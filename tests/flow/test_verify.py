@@ -206,10 +206,10 @@ def test_wrong_number_is_told():
 def test_more_acknowledgements_than_messages_are_told():
     def serve(_, client):
         for _ in lines_of(client):
-            client.sendall(b"ok\nok\n")
+            client.sendall(b"ok\nok\n")  # in one piece, so that it comes with one message in flight
 
     with a_folder() as (_, ledger), Peer(serve) as peer:
-        _, error = verify(ledger, peer.port, "-n", 100, "-c", 1, "-p", 2, status=1)
+        _, error = verify(ledger, peer.port, "-n", 100, "-c", 1, "-p", 1, status=1)
         assert "one acknowledgement for each, and nothing else" in error, error
 
 
