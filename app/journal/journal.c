@@ -375,11 +375,14 @@ static void pay_all(struct batch *batch)
 
 static void free_closed(struct outbox *outbox)
 {
-    struct journal_client *client = NULL;
+    struct journal_client *client = TAILQ_FIRST(&outbox->closed);
 
-    while ((client = TAILQ_FIRST(&outbox->closed)) && client->newer_batch <= outbox->back) {
+    while (client && client->newer_batch <= outbox->back) {
+        struct journal_client *const next = TAILQ_NEXT(client, listed);
+
         TAILQ_REMOVE(&outbox->closed, client, listed);
         free(client);
+        client = next;
     }
 }
 
