@@ -102,9 +102,9 @@ static size_t share_of(const struct journal *journal)
     return share < SHARE_BYTES_MIN ? SHARE_BYTES_MIN : share;
 }
 
-/* Nothing is counted down record by record when a batch comes back, since to read them all again costs the worker half
- * of what it took to write them. A client's bytes are counted in two parts, up to a batch and behind it, and a part
- * counts until its last batch is back. */
+/* Nothing is counted down record by record when a batch comes back: its records are in the cache of the writer's core
+ * by then, and would have to be fetched one by one. A client's bytes are counted in two parts, up to a batch and behind
+ * it, and a part counts until its last batch is back. */
 static size_t waiting_bytes(const struct journal_client *client)
 {
     const uint64_t back = client->journal->outboxes[client->worker].back;
