@@ -92,6 +92,7 @@ struct store {
     uint64_t swept;            /* connections up to this one were looked at in this round */
     int64_t pages, free_pages;
     int log_pages;
+    int64_t log_sequence; /* of the log as of the last commit: how often it has begun anew; -1: not known */
     int page_bytes;
     bool can_shrink;
     bool is_full;
@@ -346,6 +347,7 @@ int store_open(const char *path, struct store **ret, char error[STORE_ERROR_BYTE
     int code = SQLITE_NOMEM;
 
     if (!store) goto failed;
+    store->log_sequence = -1;
     code = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) code = sqlite3_busy_timeout(store->db, OPEN_BUSY_MS);
     if (code == SQLITE_OK) code = prepare(store);
@@ -398,6 +400,31 @@ uint64_t store_last_message(const struct store *store)
 }
 
 /* ---- A transaction ---- */
+
+/* How often the log has begun anew, from its header (https://www.sqlite.org/fileformat2.html#the_write_ahead_log), by
+ * the descriptor that SQLite has of it; -1: it cannot be read. */
+static int64_t read_log_sequence(const struct store *store)
+{
+    sqlite3_file *log = NULL;
+    unsigned char bytes[4];
+
+    if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log) != SQLITE_OK) return -1;
+    if (!log || !log->pMethods || log->pMethods->xRead(log, bytes, sizeof(bytes), 12) != SQLITE_OK) return -1;
+    return (int64_t)bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
+}
+
+/* Behind a commit. When the log has begun anew though we had not moved all of it, somebody else has moved it, perhaps
+ * without a sync of the database, and what was stored before is in doubt until that is synced. */
+static enum store_outcome check_foreign_checkpoint(struct store *store, bool was_moved)
+{
+    const int64_t before = store->log_sequence;
+
+    store->log_sequence = read_log_sequence(store);
+    if (was_moved || before < 0 || store->log_sequence < 0 || store->log_sequence == before) return STORE_STORED;
+    fail(store, SQLITE_ERROR);
+    say(store, "another program has moved its log to the database");
+    return STORE_UNKNOWN;
+}
 
 /* Somebody else's commit since ours: what we know of the tables may be wrong. (Or his checkpoint that began the log
  * anew, which is as little his to do.) */
@@ -531,6 +558,7 @@ enum store_outcome store_set_heads_until(struct store *store)
 
 enum store_outcome store_commit(struct store *store)
 {
+    const bool was_log_moved = store->log_pages == 0;
     int64_t pages = 0, free_pages = 0;
     const int code = count_pages(store, &pages, &free_pages); /* while it costs nothing to look */
     const enum store_outcome outcome = code == SQLITE_OK ? run(store, COMMIT) : fail(store, code);
@@ -541,7 +569,7 @@ enum store_outcome store_commit(struct store *store)
     if (store->next_message > store->last_message + 1) store->newest_first = store->last_message + 1;
     store->last_message = store->next_message - 1;
     store->seconds_stored = store->last_second;
-    return outcome;
+    return check_foreign_checkpoint(store, was_log_moved);
 }
 
 enum store_outcome store_seal(struct store *store)

@@ -481,6 +481,24 @@ def test_foreign_checkpoint_is_noticed_and_named():
     expect_noticed("PRAGMA wal_checkpoint(TRUNCATE)", "INSERT OR IGNORE INTO meta VALUES ('somebody', 1)")
 
 
+def test_foreign_checkpoint_without_a_sync_is_noticed_with_the_next_commit():
+    """The log begins anew over what may be nowhere else on disk, so the database is synced before anything further is
+    acknowledged."""
+    for mode in "PASSIVE", "RESTART":
+        with a_store() as path:
+            with Server("--store", path, *ACKED) as server, server.connect() as client:
+                send_numbers(client, 1, 100)
+                acks(client, 1, 100)
+                said = run_sqlite(path, "PRAGMA synchronous = OFF", "PRAGMA wal_checkpoint(%s)" % mode)
+                assert "[(0, " in said, said
+                send_numbers(client, 101, 100)
+                acks(client, 101, 100)
+                server.wait_stderr("error: .*another program has moved its log.*" + STOPS)
+                server.wait_stderr("works again")
+                server.kill()
+            expect_stored(path, 200)
+
+
 def test_foreign_message_is_kept_and_does_not_take_a_number():
     """Its row has the id that ours would have had."""
     with a_store() as path:
