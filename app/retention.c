@@ -53,7 +53,7 @@ int retention_init(struct retention *ret, const struct options *options, const c
     const int err = folder_space(path, &disk_bytes, &disk_free_bytes);
 
     if (err) return err;
-    *ret = (struct retention){ .log = log, .path = path };
+    *ret = (struct retention){ .log = log, .path = path, .disk_bytes = disk_bytes };
     retain_limits_init(&ret->limits, &wish, disk_bytes);
     return 0;
 }
@@ -61,14 +61,17 @@ int retention_init(struct retention *ret, const struct options *options, const c
 void retention_describe(const struct retention *retention, char ret[RETENTION_TEXT_BYTES_MAX])
 {
     const struct retain_limits *const limits = &retention->limits;
-    char size[64] = "", age[64] = "", disk[64] = "", number[SIZE_BYTES_MAX];
+    char size[64] = "", age[64] = "", disk[64] = "", small[96] = "", number[SIZE_BYTES_MAX];
 
     if (limits->bytes_max) snprintf(size, sizeof(size), ", beyond %s", size_text(limits->bytes_max, number));
     if (limits->age_us_max) snprintf(age, sizeof(age), ", after %s", age_text(limits->age_us_max, number));
     if (limits->free_percent)
         snprintf(disk, sizeof(disk), ", when less than %d%% of the disk is free", (int)limits->free_percent);
+    if (limits->bytes_max > retention->disk_bytes / 2)
+        snprintf(small, sizeof(small), "; the disk has %s, and when it is full before that clients wait",
+                 size_text(retention->disk_bytes, number));
     if (size[0] || age[0] || disk[0])
-        snprintf(ret, RETENTION_TEXT_BYTES_MAX, "the oldest are deleted%s%s%s", size, age, disk);
+        snprintf(ret, RETENTION_TEXT_BYTES_MAX, "the oldest are deleted%s%s%s%s", size, age, disk, small);
     else
         snprintf(ret, RETENTION_TEXT_BYTES_MAX, "none is ever deleted");
 }

@@ -16,6 +16,7 @@ struct retention {
     struct log *log;
     const char *path;
     struct retain_limits limits;
+    int64_t disk_bytes;   /* of its file system */
     int64_t told_floor_s; /* when; 0: never */
     struct {
         uint64_t messages, told_messages; /* deleted, and of these told */

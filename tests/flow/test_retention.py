@@ -141,6 +141,15 @@ def test_connections_that_are_over_go_with_their_messages():
         assert rows(path, "SELECT count(*) FROM connection WHERE closed IS NULL") == [(0,)]
 
 
+def test_disk_that_is_too_small_for_the_bound_is_told_at_the_start():
+    with a_store_on_a_disk_of("20m") as path:
+        with Server("--store", path, "--keep-bytes", "1GiB") as server:
+            server.wait_stderr(r"beyond 1\.0 GiB, when less than 5% of the disk is free; the disk has 20 MiB, and when it "
+                               "is full before that clients wait")
+        with Server("--store", path, "--keep-bytes", "8MiB") as server:
+            server.wait_stderr("when less than 5% of the disk is free$")
+
+
 def test_full_disk_makes_room_for_what_is_new():
     """Somebody else takes the disk; the oldest go, down to half, so that the newest have room."""
     with a_store_on_a_disk_of("16m") as path:
