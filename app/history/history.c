@@ -367,32 +367,33 @@ static enum status run(struct history *history)
 }
 
 /* A damaged log of a store that nobody writes to: what SQLite will not find in it is not shown, and that is said. While
- * a server writes, the log changes under the walk, and the server has walked it itself. */
-static void warn_of_damage(const char *path)
+ * a server writes, the log changes under the walk, and the server has walked it itself. Returns whether it is so. */
+static bool warn_of_damage(const char *path)
 {
     char log[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
     struct wal_report report;
 
     snprintf(log, sizeof(log), "%s-wal", path);
-    if (wal_walk(log, &report) || !report.is_damaged || folder_is_locked(path)) return;
+    if (wal_walk(log, &report) || !report.is_damaged || folder_is_locked(path)) return false;
     fprintf(stderr,
             "weir: store %s: its log is damaged at byte %lld; what was stored behind that cannot be read and is not "
             "shown\n",
             path, (long long)report.bad_offset);
+    return true;
 }
 
 static enum status run_store(struct history *history)
 {
     char error[READER_ERROR_BYTES_MAX];
     enum status status = STATUS_DONE;
-    int err = 0;
+    const bool is_damaged = warn_of_damage(history->path);
+    const int err = open_store(history, error);
 
-    warn_of_damage(history->path);
-    err = open_store(history, error);
     if (err)
         status = fail(err, error);
     else
         status = run(history);
+    if (is_damaged && status == STATUS_DONE) status = STATUS_FAILED; /* the reason stands above */
     close_store(history);
     line_fini(&history->output);
     return status;
