@@ -368,12 +368,12 @@ static void show(struct sender *sender, int64_t now_ns)
     rate = (uint64_t)((double)(sender->acknowledged - sender->shown_acknowledged) * (double)SECOND_NS /
                       (double)(now_ns - sender->shown_ns));
     line = live_begin(&sender->live);
-    line_add_count(line, sender->acknowledged, "message");
-    line_add_text(line, " acknowledged of ");
-    line_add_count(line, sender->plan->messages, "message");
-    line_addf(line, "   %" PRIu64 "/s   ", rate);
-    line_add_count(line, sender->open, "connection");
-    line_addf(line, "   lost %" PRIu64 "   sent again %" PRIu64, sender->lost, sender->sent_again);
+    line_add_text(line, "acknowledged "); /* all of it fits into 80 columns */
+    line_add_number(line, sender->acknowledged);
+    line_add_text(line, " of ");
+    line_add_number(line, sender->plan->messages);
+    line_addf(line, "   %" PRIu64 "/s   %" PRIu32 " open   lost %" PRIu64 "   resent %" PRIu64, rate, sender->open,
+              sender->lost, sender->sent_again);
     live_show(&sender->live);
     sender->shown_ns = now_ns;
     sender->shown_acknowledged = sender->acknowledged;

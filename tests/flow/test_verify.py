@@ -359,8 +359,8 @@ def test_interrupt_ends_it_with_its_result():
 def test_progress_is_shown_on_a_terminal():
     with a_folder() as (store, ledger), Server("--store", store, *ACKED) as server, \
             weir("verify", "--ledger", ledger, "-n", "1000000", "--rate", "2000", str(server.port), terminal=True,
-                 columns=120) as sender:
-        sender.wait_stdout(r"[\d,]+ messages acknowledged of 1,000,000 messages   \d+/s   10 connections   lost 0")
+                 columns=80) as sender:
+        sender.wait_stdout(r"acknowledged [\d,]+ of 1,000,000   \d+/s   10 open   lost 0   resent 0")
         assert sender.stop(signal.SIGINT) == 0
         assert "\r\033[Krun " in sender.stdout.text()  # it is taken off before the result
 
