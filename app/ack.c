@@ -2,7 +2,7 @@
  *
  * app/ack.c: an acknowledgement must say what is so, and must be able to leave: acknowledging what is not stored, or
  * what is no message, is refused before the first client comes, and so is what the framing does not carry whatever
- * the fields hold. How that is found: with the least and the most digits, each byte that a field can hold is tried in
+ * the fields hold. How that is found: with each count of digits, each byte that a field can hold is tried in
  * it, and what ends a message at each place where fields can become it.
  */
 #include "ack.h"
@@ -87,7 +87,6 @@ static bool overlay(struct trial *trial, struct weir_bytes bytes, ptrdiff_t at)
 /* Each byte wherever it can be. */
 static int try_each_byte(struct trial *trial)
 {
-    bool is_tried = false;
     int err = 0;
 
     for (unsigned value = 0; value < 256 && !err; value++) {
@@ -99,9 +98,7 @@ static int try_each_byte(struct trial *trial)
             trial->bytes[i] = (unsigned char)value;
             is_written = true;
         }
-        if (!is_written && (is_tried || value < 255)) continue;
-        is_tried = true;
-        err = try_values(trial);
+        if (is_written) err = try_values(trial);
     }
     return err;
 }
@@ -133,6 +130,13 @@ static size_t find_marks(const struct weir_frame *frame, unsigned char ret[MARKS
     return 0;
 }
 
+/* Makes so much of nothing that it looks for no marks. Trying every byte would take long where each becomes a frame of
+ * a gigabyte. */
+static bool fills_up(const struct weir_frame *frame)
+{
+    return weir_frame_codec(frame)->encoded_bytes_max(weir_frame_config(frame), 0) > MARKS_BYTES_MAX;
+}
+
 static const char *find_length_fault(const struct trial *trial)
 {
     if (!trial->len) return "it is empty";
@@ -162,13 +166,14 @@ static int try_shape(struct trial *trial, const char **ret_reason)
     int err = 0;
 
     trial->good = trial->bad = 0;
-    begin(trial);
     if (!weir_frame_is_sendable(trial->frame)) {
         err = framing_try(trial->frame, (struct weir_bytes){ trial->bytes, trial->len }, &arrives_len);
         if (err == -EINVAL && trial->len) err = 0; /* bytes leave as they are, and make their header themselves */
     } else {
-        err = try_each_byte(trial);
-        if (!err) err = try_marks(trial, (struct weir_bytes){ marks, find_marks(trial->frame, marks) });
+        err = try_values(trial);
+        if (!err && !fills_up(trial->frame)) err = try_each_byte(trial);
+        if (!err && !fills_up(trial->frame))
+            err = try_marks(trial, (struct weir_bytes){ marks, find_marks(trial->frame, marks) });
     }
     if (err && err != -ENOMEM)
         *ret_reason = find_length_fault(trial);
@@ -177,16 +182,24 @@ static int try_shape(struct trial *trial, const char **ret_reason)
     return err == -ENOMEM ? err : *ret_reason ? -EINVAL : 0;
 }
 
+/* With each count of digits, as what is given before and behind them may make a mark of them. */
 static int try_shapes(struct trial *trial, const char **ret_reason)
 {
+    size_t len_before = SIZE_MAX;
     int err = 0;
 
-    trial->digits = 1;
-    if (trial->frame) {
+    for (trial->digits = 1; trial->digits <= TEMPLATE_DIGITS_MAX && !err; trial->digits++) {
+        begin(trial);
+        if (trial->len == len_before) break;
+        len_before = trial->len;
         err = try_shape(trial, ret_reason);
-        trial->digits = TEMPLATE_DIGITS_MAX;
-        return err ? err : try_shape(trial, ret_reason);
     }
+    return err;
+}
+
+static int try_raw(struct trial *trial, const char **ret_reason)
+{
+    trial->digits = 1;
     begin(trial);
     if (trial->len) return 0;
     *ret_reason = "it is empty";
@@ -201,8 +214,9 @@ static int check_framing(const struct template *template, const struct weir_serv
     struct weir_frame *const frame = framing_asked_for(service);
     struct trial trial = { .template = template, .frame = frame, .bytes = malloc(room), .kinds = malloc(room) };
     const char *reason = NULL;
-    const int err = trial.bytes && trial.kinds ? try_shapes(&trial, &reason) : -ENOMEM;
+    int err = -ENOMEM;
 
+    if (trial.bytes && trial.kinds) err = frame ? try_shapes(&trial, &reason) : try_raw(&trial, &reason);
     if (err == -ENOMEM)
         snprintf(error, error_size, "%s", weir_strerror(err));
     else if (err)

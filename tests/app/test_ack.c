@@ -87,6 +87,7 @@ static void what_is_too_long_is_refused(void **state)
     expect_refused("line", "fixed:7,pad=x", "{crc32}", "it is too long");
     expect_refused("line", "fixed:3,pad=x", "{seq:u32be}", "it is too long");
     expect_taken("line", "fixed:1048576,pad=x", "{seq:u32be}{id}");
+    expect_taken("line", "fixed:67108864,pad=x", "{seq:u32be}"); /* and is not tried with every byte */
     snprintf(text, sizeof(text), "%s%s%s{seq}", eighty, eighty, eighty);
     expect_refused("length:u8", NULL, text, "it is too long once its numbers are");
     snprintf(text, sizeof(text), "%s%s%.75s{seq}", eighty, eighty, eighty);
@@ -185,6 +186,8 @@ static void a_mark_of_several_bytes_is_found(void **state)
     expect_refused("between:ab,ab", NULL, "{seq:u16be}", field);
     expect_refused("between:xx,xx", NULL, "{seq:u16be}", field);
     expect_refused("delimiter:12", NULL, "{seq}", "a field can hold what ends");
+    expect_refused("delimiter:a123b", NULL, "a{seq}b", "a field can hold what ends"); /* with three digits only */
+    expect_refused("between:\\x02,a123b", NULL, "a{seq}b", "a field can hold what ends");
     expect_taken("delimiter:1x", NULL, "{seq}");
 }
 
