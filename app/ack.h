@@ -11,7 +11,7 @@
 #include "options/options.h"
 
 /* Reads --ack; *ret is the caller's, for template_free, or NULL when nothing is acknowledged. is_stored: whether
- * messages are stored at all. Refuses what can never be sent in the listener's framing, and only that: fields vary.
+ * messages are stored at all. Refuses what cannot be sent in the listener's framing with every value of its fields.
  * Returns 0, or -EINVAL or -ENOMEM with a sentence in error. */
 int ack_new(const struct endpoint_options *options, bool is_stored, struct template **ret, char *error,
             size_t error_size);

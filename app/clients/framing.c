@@ -31,63 +31,73 @@ struct weir_frame *framing_of_sent(const struct weir_service *service)
     return NULL;
 }
 
-/* Counts the messages in bytes that were framed, which it may change. Some framings leave an end behind that begins the
- * next one. */
-static size_t count_messages(const struct weir_frame *frame, unsigned char *bytes, size_t len)
+/* Whether what was framed, which this may change, is read as that one message. Some framings leave an end behind that
+ * begins the next one. */
+static bool arrives(const struct weir_frame *frame, unsigned char *bytes, size_t len, struct weir_bytes message,
+                    size_t *ret_len)
 {
     const struct weir_codec *const codec = weir_frame_codec(frame);
     _Alignas(max_align_t) unsigned char state[STATE_BYTES_MAX] = { 0 };
     enum weir_decoded found = WEIR_DECODED_MESSAGE;
+    bool is_same = true;
     size_t count = 0;
 
-    for (; len > 0 && found == WEIR_DECODED_MESSAGE; count += found == WEIR_DECODED_MESSAGE) {
+    while (len > 0 && found == WEIR_DECODED_MESSAGE) {
         struct weir_decode decode = { .bytes = bytes, .len = len, .message_bytes_max = len };
 
         found = codec->decode(weir_frame_config(frame), state, &decode);
+        if (found == WEIR_DECODED_MESSAGE && !count++) {
+            const size_t both = decode.message.len < message.len ? decode.message.len : message.len;
+
+            is_same = both == 0 || memcmp(decode.message.data, message.data, both) == 0;
+            *ret_len = decode.message.len;
+        }
         bytes += decode.consumed;
         len -= decode.consumed;
     }
-    return count;
+    return count == 1 && is_same;
 }
 
-/* Returns 0, or a code, for -EINVAL and -EMSGSIZE with the reason. */
-static int try_to_send(const struct weir_frame *frame, struct weir_bytes message, bool as_one, const char **ret_reason)
+/* The caller's; NULL with a code. */
+static unsigned char *encode(const struct weir_frame *frame, struct weir_bytes message, ssize_t *ret_len)
 {
     const struct weir_codec *const codec = weir_frame_codec(frame);
     const void *const config = weir_frame_config(frame);
     const size_t room = codec->encoded_bytes_max(config, message.len);
     unsigned char *const encoded = malloc(room + 1);
-    const ssize_t len = encoded ? codec->encode(config, message, encoded, room) : -ENOMEM;
-    int err = len < 0 ? (int)len : 0;
 
-    if (err == -EMSGSIZE)
-        *ret_reason = message.len ? "it is too long" : "it is empty";
-    else if (err)
-        *ret_reason = "it could not be read back";
-    if (!err && as_one && count_messages(frame, encoded, (size_t)len) != 1) {
-        *ret_reason = "it would not arrive as one message";
-        err = -EINVAL;
-    }
+    *ret_len = encoded ? codec->encode(config, message, encoded, room) : -ENOMEM;
+    if (*ret_len >= 0) return encoded;
     free(encoded);
-    return err;
+    return NULL;
 }
 
-int framing_check(const struct weir_service *service, struct weir_bytes message, bool as_one, char *error,
-                  size_t error_size)
+int framing_try(const struct weir_frame *frame, struct weir_bytes message, size_t *ret_arrives_len)
+{
+    ssize_t len = 0;
+    unsigned char *const encoded = encode(frame, message, &len);
+    const bool is_one = encoded && arrives(frame, encoded, (size_t)len, message, ret_arrives_len);
+
+    free(encoded);
+    if (len < 0) return (int)len;
+    return is_one ? 0 : -EBADMSG;
+}
+
+int framing_check(const struct weir_service *service, struct weir_bytes message, char *error, size_t error_size)
 {
     struct weir_frame *const frame = framing_of_sent(service);
-    const char *reason = "it is empty";
-    int err = 0;
+    ssize_t len = 0;
 
-    if (frame)
-        err = try_to_send(frame, message, as_one, &reason);
-    else if (as_one && !message.len)
-        err = -EINVAL;
-    if (err == -ENOMEM)
-        snprintf(error, error_size, "%s", weir_strerror(err));
-    else if (err)
-        snprintf(error, error_size, "cannot be sent in the framing %s: %s",
-                 frame ? weir_frame_codec(frame)->name : "raw", reason);
+    if (!frame) return 0;
+    free(encode(frame, message, &len));
+    if (len == -ENOMEM)
+        snprintf(error, error_size, "%s", weir_strerror(-ENOMEM));
+    else if (len < 0)
+        snprintf(error, error_size, "cannot be sent in the framing %s: %s", weir_frame_codec(frame)->name,
+                 len != -EMSGSIZE ? "it could not be read back"
+                 : message.len    ? "it is too long"
+                                  : "it is empty");
     weir_frame_free(frame);
-    return err && err != -ENOMEM ? -EINVAL : err;
+    if (len >= 0) return 0;
+    return len == -ENOMEM ? -ENOMEM : -EINVAL;
 }

@@ -17,10 +17,13 @@ struct weir_frame *framing_asked_for(const struct weir_service *service);
  * tell of. */
 struct weir_frame *framing_of_sent(const struct weir_service *service);
 
-/* Whether a listener with that service can send the message: better told now than by closing every client. With
- * as_one it has to be one message for whoever reads it: not nothing, nor more than one because it holds what ends them.
- * Returns 0, or -EINVAL or -ENOMEM with a sentence in error. */
-int framing_check(const struct weir_service *service, struct weir_bytes message, bool as_one, char *error,
-                  size_t error_size);
+/* Whether a listener with that service can send the message: better told now than by closing every client. Returns 0,
+ * or -EINVAL or -ENOMEM with a sentence in error. */
+int framing_check(const struct weir_service *service, struct weir_bytes message, char *error, size_t error_size);
+
+/* Sends the message in the frame to nobody and reads it back. Returns 0 when it arrives as one, and how long: a framing
+ * may fill it up, or take off a line end that it had; -EMSGSIZE and -EINVAL are the framing's, which does not send it,
+ * -EBADMSG when something else would arrive, and -ENOMEM. */
+int framing_try(const struct weir_frame *frame, struct weir_bytes message, size_t *ret_arrives_len);
 
 #endif

@@ -47,7 +47,7 @@ int reply_init(struct reply *reply, const char *spec, char *error, size_t error_
 int reply_check(const struct reply *reply, const struct weir_service *service, char *error, size_t error_size)
 {
     if (reply->kind != REPLY_TEXT) return 0;
-    return framing_check(service, (struct weir_bytes){ reply->bytes, reply->len }, false, error, error_size);
+    return framing_check(service, (struct weir_bytes){ reply->bytes, reply->len }, error, error_size);
 }
 
 void reply_fini(struct reply *reply)

@@ -261,47 +261,75 @@ static size_t write_literal(const struct template *template, const struct part *
     return part->len;
 }
 
-static size_t write_field_sample(const struct part *part, unsigned digit, unsigned char *ret)
-{
-    static const char time[] = "0000-00-00T00:00:00.000000Z";
-    const unsigned char character = (unsigned char)('0' + digit);
-
-    if (part->form->bytes) {
-        memset(ret, (int)digit, part->form->bytes);
-        return part->form->bytes;
-    }
-    if (part->field == FIELD_TIME) {
-        for (size_t i = 0; i < sizeof(time) - 1; i++)
-            ret[i] = time[i] == '0' ? character : (unsigned char)time[i];
-        return sizeof(time) - 1;
-    }
-    memset(ret, character, part->field == FIELD_CRC32 ? 8 : 1);
-    return part->field == FIELD_CRC32 ? 8 : 1;
-}
-
-/* All parts; without values the fields are samples made of that digit. */
-static size_t write_parts(const struct template *template, const struct template_values *values, unsigned digit,
-                          unsigned char *ret)
+size_t template_write(const struct template *template, const struct template_values *values, unsigned char *ret)
 {
     size_t len = 0;
 
     for (size_t i = 0; i < template->part_count; i++) {
         const struct part *const part = &template->parts[i];
 
-        if (part->field == FIELD_NONE)
-            len += write_literal(template, part, ret + len);
-        else
-            len += values ? write_field(part, values, ret + len) : write_field_sample(part, digit, ret + len);
+        len +=
+            part->field == FIELD_NONE ? write_literal(template, part, ret + len) : write_field(part, values, ret + len);
     }
     return len;
 }
 
-size_t template_write(const struct template *template, const struct template_values *values, unsigned char *ret)
+/* ---- Its shape ---- */
+
+bool template_byte_can_be(enum template_byte kind, unsigned char byte)
 {
-    return write_parts(template, values, 0, ret);
+    const bool is_digit = byte >= '0' && byte <= '9';
+
+    switch (kind) {
+    case TEMPLATE_BYTE_ANY:
+        return true;
+    case TEMPLATE_BYTE_HEX:
+        return is_digit || (byte >= 'a' && byte <= 'f');
+    case TEMPLATE_BYTE_DIGIT:
+        return is_digit;
+    case TEMPLATE_BYTE_GIVEN:
+        break;
+    }
+    return false;
 }
 
-size_t template_write_sample(const struct template *template, unsigned digit, unsigned char *ret)
+static size_t write_time_shape(unsigned char *ret, unsigned char *ret_kinds)
 {
-    return write_parts(template, NULL, digit, ret);
+    static const char time[] = "0000-00-00T00:00:00.000000Z";
+    const size_t len = sizeof(time) - 1;
+
+    memcpy(ret, time, len);
+    for (size_t i = 0; i < len; i++)
+        ret_kinds[i] = time[i] == '0' ? TEMPLATE_BYTE_DIGIT : TEMPLATE_BYTE_GIVEN;
+    return len;
+}
+
+static size_t write_field_shape(const struct part *part, unsigned digits, unsigned char *ret, unsigned char *ret_kinds)
+{
+    const bool is_binary = part->form->bytes > 0;
+    const bool is_hex = part->field == FIELD_CRC32;
+    const size_t len = is_binary ? part->form->bytes : is_hex ? 8 : digits;
+
+    if (!is_binary && part->field == FIELD_TIME) return write_time_shape(ret, ret_kinds);
+    memset(ret, is_binary ? 0 : '0', len);
+    memset(ret_kinds, is_binary ? TEMPLATE_BYTE_ANY : is_hex ? TEMPLATE_BYTE_HEX : TEMPLATE_BYTE_DIGIT, len);
+    return len;
+}
+
+size_t template_write_shape(const struct template *template, unsigned digits, unsigned char *ret,
+                            unsigned char *ret_kinds)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < template->part_count; i++) {
+        const struct part *const part = &template->parts[i];
+
+        if (part->field != FIELD_NONE) {
+            len += write_field_shape(part, digits, ret + len, ret_kinds + len);
+            continue;
+        }
+        memset(ret_kinds + len, TEMPLATE_BYTE_GIVEN, part->len);
+        len += write_literal(template, part, ret + len);
+    }
+    return len;
 }

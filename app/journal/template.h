@@ -39,8 +39,16 @@ size_t template_bytes_max(const struct template *template);
 /* Writes it to ret, which has room for template_bytes_max; returns the bytes written. */
 size_t template_write(const struct template *template, const struct template_values *values, unsigned char *ret);
 
-/* The same as short as it can become, for trying what it can be sent in: a number has one digit, this one (1 to 9), and
- * what always has more digits, or bytes, has this one in place of each. */
-size_t template_write_sample(const struct template *template, unsigned digit, unsigned char *ret);
+/* What a byte of a template's text can be, whatever the values are. */
+enum template_byte { TEMPLATE_BYTE_GIVEN, TEMPLATE_BYTE_DIGIT, TEMPLATE_BYTE_HEX, TEMPLATE_BYTE_ANY };
+
+bool template_byte_can_be(enum template_byte kind, unsigned char byte);
+
+/* Its shape when numbers that are written as text have that many digits (1 to TEMPLATE_DIGITS_MAX), for trying what it
+ * can be sent in: in ret what is given, with 0 for digits and bytes that vary, and in ret_kinds what each byte can be.
+ * Both have room for template_bytes_max; returns the bytes written. */
+enum { TEMPLATE_DIGITS_MAX = 20 };
+size_t template_write_shape(const struct template *template, unsigned digits, unsigned char *ret,
+                            unsigned char *ret_kinds);
 
 #endif

@@ -55,16 +55,23 @@ void line_addf(struct line *line, const char *format, ...)
     line_add_text(line, text);
 }
 
-size_t count_text(uint64_t count, const char *noun, char ret[COUNT_TEXT_BYTES_MAX])
+static size_t write_number(uint64_t number, char ret[COUNT_TEXT_BYTES_MAX])
 {
     char digits[24];
-    const size_t len = (size_t)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)count);
+    const size_t len = (size_t)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)number);
     size_t written = 0;
 
     for (size_t i = 0; i < len; i++) {
         if (i && (len - i) % 3 == 0) ret[written++] = ',';
         ret[written++] = digits[i];
     }
+    return written;
+}
+
+size_t count_text(uint64_t count, const char *noun, char ret[COUNT_TEXT_BYTES_MAX])
+{
+    const size_t written = write_number(count, ret);
+
     snprintf(ret + written, COUNT_TEXT_BYTES_MAX - written, " %s%s", noun, count == 1 ? "" : "s");
     return strlen(ret);
 }
@@ -74,6 +81,13 @@ void line_add_count(struct line *line, uint64_t count, const char *noun)
     char text[COUNT_TEXT_BYTES_MAX];
 
     line_add(line, text, count_text(count, noun, text));
+}
+
+void line_add_number(struct line *line, uint64_t number)
+{
+    char text[COUNT_TEXT_BYTES_MAX];
+
+    line_add(line, text, write_number(number, text));
 }
 
 void line_clear(struct line *line)

@@ -25,6 +25,8 @@ void line_add_text(struct line *line, const char *text);
 void line_addf(struct line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "1 message", "1,234 messages": the number and its noun, with an s when it is not one. */
 void line_add_count(struct line *line, uint64_t count, const char *noun);
+/* "1,234". */
+void line_add_number(struct line *line, uint64_t number);
 
 /* Empties it; keeps its memory for the next one, unless that is large. */
 void line_clear(struct line *line);

@@ -58,6 +58,9 @@ struct sender_client {
     uint64_t highest;       /* ever sent: those up to it are sent again */
     int64_t dial_ns;        /* not before then */
     int64_t wait_ms;        /* before the next dialling but one */
+    /* Whether its acknowledgements are text, which the first one on a connection tells: number 1 in binary is none in
+     * any form, and 48 in a byte is. Where they are not, a digit is a byte like others. */
+    bool has_text;
     bool is_touched;
     bool is_able;
     TAILQ_ENTRY(sender_client) in_touched; /* something was acknowledged, or it has opened */

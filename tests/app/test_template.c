@@ -238,19 +238,27 @@ static void only_the_id_needs_the_store(void **state)
     template_free(NULL);
 }
 
-static void a_sample_is_as_short_as_can_be(void **state)
+static void a_shape_says_what_each_byte_can_be(void **state)
 {
-    static const char expected[] = "a7b 7777-77-77T77:77:77.777777Z 77777777 \7\7\7\7\7\7\7\7{7}7";
+    static const char expected[] = "a000b 0000-00-00T00:00:00.000000Z 00000000 \0\0{000}000";
+    static const char kinds_expected[] = "gdddggddddgddgddgddgddgddgddddddgghhhhhhhhgaagdddgddd";
+    static const char kind_names[] = {
+        [TEMPLATE_BYTE_GIVEN] = 'g', [TEMPLATE_BYTE_DIGIT] = 'd', [TEMPLATE_BYTE_HEX] = 'h', [TEMPLATE_BYTE_ANY] = 'a'
+    };
     struct template *template = NULL;
     char error[200];
-    unsigned char bytes[512];
+    unsigned char bytes[512], kinds[512];
 
     (void)state;
-    assert_int_equal(template_new("a{seq}b {time} {crc32} {len:u64le}{{{id}}}{conn}", &template, error, sizeof(error)),
+    assert_int_equal(template_new("a{seq}b {time} {crc32} {len:u16le}{{{id}}}{conn}", &template, error, sizeof(error)),
                      0);
     assert_in_range(template_bytes_max(template), sizeof(expected) - 1, sizeof(bytes));
-    assert_int_equal(template_write_sample(template, 7, bytes), sizeof(expected) - 1);
+    assert_int_equal(template_write_shape(template, 3, bytes, kinds), sizeof(expected) - 1);
     assert_memory_equal(bytes, expected, sizeof(expected) - 1);
+    assert_int_equal(sizeof(kinds_expected), sizeof(expected));
+    for (size_t i = 0; i < sizeof(expected) - 1; i++)
+        assert_int_equal(kind_names[kinds[i]], kinds_expected[i]);
+    assert_int_equal(template_write_shape(template, 1, bytes, kinds), sizeof(expected) - 1 - 6);
     template_free(template);
 }
 
@@ -267,7 +275,7 @@ int main(void)
         cmocka_unit_test(unbalanced_braces_are_refused),
         cmocka_unit_test(random_templates_keep_within_their_room),
         cmocka_unit_test(only_the_id_needs_the_store),
-        cmocka_unit_test(a_sample_is_as_short_as_can_be),
+        cmocka_unit_test(a_shape_says_what_each_byte_can_be),
     };
     return cmocka_run_group_tests_name("template", tests, NULL, NULL);
 }

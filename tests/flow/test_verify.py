@@ -140,10 +140,35 @@ def test_messages_are_numbered_and_shared_out():
 
 
 def test_acknowledgement_without_text_is_counted():
-    with a_folder() as (store, ledger), \
-            Server("--store", store, "--frame", "length:u16be", "--ack", "{seq:u32be}") as server:
-        output, _ = verify(ledger, server.port, "--frame", "length:u16be", "-n", 1000, "-c", 1)
-        assert "acknowledged  1,000 messages" in output
+    """Also where its bytes happen to be digits: 48 is 0 as text, and 8,240 a blank and a 0. Numbers in 8 bits begin again."""
+    for ack, count in ("{seq:u32be}", 1000), ("{seq:u8}", 700), ("A{seq:u8}", 100), ("{seq:u16be}", 8300), ("{seq:u16le}", 8300):
+        with a_folder() as (store, ledger), Server("--store", store, "--frame", "length:u16be", "--ack", ack) as server:
+            output, _ = verify(ledger, server.port, "--frame", "length:u16be", "-n", count, "-c", 1)
+            assert f"acknowledged  {count:,} messages" in output, (ack, output)
+
+
+def test_acknowledgement_without_text_is_counted_anew_on_the_next_connection():
+    """Which has another first one."""
+    def serve(number, client):
+        for nth in range(1, 60):
+            if not client.recv(2, socket.MSG_WAITALL) or not client.recv(100, socket.MSG_WAITALL):
+                return
+            client.sendall(bytes([0, 1, nth]))
+
+    with a_folder() as (_, ledger), Peer(serve) as peer:
+        output, _ = verify(ledger, peer.port, "--frame", "length:u16be", "-s", 100, "-n", 150, "-c", 1)
+        assert "acknowledged  150 messages" in output and "0 lost" not in output, output
+
+
+def test_wrong_number_in_a_byte_that_could_be_one_is_told():
+    """50 is 2 in ASCII: a 2 in the text is no number in binary when the first acknowledgement was text."""
+    def serve(_, client):
+        for nth, _ in enumerate(lines_of(client), 1):
+            client.sendall(b"%d\n" % (nth if nth < 50 else nth + 2))
+
+    with a_folder() as (_, ledger), Peer(serve) as peer:
+        _, error = verify(ledger, peer.port, "-n", 100, "-c", 1, "-p", 1, status=1)
+        assert 'acknowledgement 50 of connection 1 has another number in it: "52"' in error, error
 
 
 def test_rate_is_kept():
@@ -334,8 +359,8 @@ def test_interrupt_ends_it_with_its_result():
 def test_progress_is_shown_on_a_terminal():
     with a_folder() as (store, ledger), Server("--store", store, *ACKED) as server, \
             weir("verify", "--ledger", ledger, "-n", "1000000", "--rate", "2000", str(server.port), terminal=True,
-                 columns=120) as sender:
-        sender.wait_stdout(r"[\d,]+ messages acknowledged of 1,000,000 messages   \d+/s   10 connections   lost 0")
+                 columns=80) as sender:
+        sender.wait_stdout(r"acknowledged [\d,]+ of 1,000,000   \d+/s   10 open   lost 0   resent 0")
         assert sender.stop(signal.SIGINT) == 0
         assert "\r\033[Krun " in sender.stdout.text()  # it is taken off before the result
 
