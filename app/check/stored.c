@@ -249,10 +249,12 @@ enum status check_stored(const char *path, bool accept_loss)
 {
     char error[FOLDER_ERROR_BYTES_MAX] = "";
     enum status status = STATUS_DONE;
-    int lock = -1;
+    int lock = -1, err = 0;
 
     if (strlen(path) >= FOLDER_PATH_BYTES_MAX) return fail(-ENAMETOOLONG, path, strerror(ENAMETOOLONG));
     if (access(path, F_OK) != 0 && size_of(path, "-wal") == 0) return fail(-errno, path, strerror(errno));
+    err = folder_check_file(path, error);
+    if (err) return status_error(COMMAND_CHECK, err, error);
     lock = folder_lock(path, error);
     if (lock == -EBUSY && !accept_loss) {
         printf("in use    by a server: its log is not looked at\n");

@@ -133,6 +133,21 @@ int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR
     return err;
 }
 
+int folder_check_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0) return 0;
+    if (status.st_nlink > 1) {
+        snprintf(error, FOLDER_ERROR_BYTES_MAX,
+                 "store %.300s: its file has %lu names, and each would have a log of its own, which loses messages; "
+                 "remove all but one, that with the -wal beside it; find -samefile lists them",
+                 path, (unsigned long)status.st_nlink);
+        return -EMLINK;
+    }
+    return 0;
+}
+
 int folder_sync_parent(const char *path)
 {
     char folder[FOLDER_PATH_BYTES_MAX];

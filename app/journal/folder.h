@@ -21,6 +21,11 @@ int folder_default(const char *name, char ret[FOLDER_PATH_BYTES_MAX], char error
  * syncs cannot be relied on, unless allow_network. Returns 0, or a negative code with a sentence. */
 int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR_BYTES_MAX]);
 
+/* Refuses a file that no store may be in, before anything is made beside it: one with several names, since SQLite names
+ * the log after the database, and two logs of one database lose what is in them. A file that is not there yet is right.
+ * Returns 0, or a negative code with a sentence. */
+int folder_check_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
+
 /* Makes the file of a store that is not there yet, empty and with mode 0600, which SQLite then gives the files beside
  * it too. One that is there is not touched. After folder_lock and before anything opens the store. Returns 0, or a
  * negative code with a sentence. */
