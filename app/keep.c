@@ -171,6 +171,7 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
     config.user = keep;
     weir_listener_address(first, 0, address);
     err = keep_find_path(options, address, keep->path, error);
+    if (!err) err = folder_follow(keep->path, error);
     if (!err) err = prepare_folder(keep, options, error);
     if (!err) err = folder_check_file(keep->path, error);
     if (!err) keep->lock = folder_lock(keep->path, error);

@@ -245,17 +245,12 @@ static enum status check_unused(const char *path, bool accept_loss)
     return status == STATUS_DONE && !accept_loss ? report(path, &damage) : status;
 }
 
-enum status check_stored(const char *path, bool accept_loss)
+static enum status check_found(const char *path, bool accept_loss)
 {
     char error[FOLDER_ERROR_BYTES_MAX] = "";
     enum status status = STATUS_DONE;
-    int lock = -1, err = 0;
+    const int lock = folder_lock(path, error);
 
-    if (strlen(path) >= FOLDER_PATH_BYTES_MAX) return fail(-ENAMETOOLONG, path, strerror(ENAMETOOLONG));
-    if (access(path, F_OK) != 0 && size_of(path, "-wal") == 0) return fail(-errno, path, strerror(errno));
-    err = folder_check_file(path, error);
-    if (err) return status_error(COMMAND_CHECK, err, error);
-    lock = folder_lock(path, error);
     if (lock == -EBUSY && !accept_loss) {
         printf("in use    by a server: its log is not looked at\n");
         status = check_messages(path, true);
@@ -263,5 +258,22 @@ enum status check_stored(const char *path, bool accept_loss)
         status = lock < 0 ? status_error(COMMAND_CHECK, lock, error) : check_unused(path, accept_loss);
     }
     folder_unlock(lock);
+    return status;
+}
+
+enum status check_stored(const char *wanted, bool accept_loss)
+{
+    char path[FOLDER_PATH_BYTES_MAX], error[FOLDER_ERROR_BYTES_MAX] = "";
+    enum status status = STATUS_DONE;
+    int err = 0;
+
+    if (snprintf(path, sizeof(path), "%s", wanted) >= (int)sizeof(path))
+        return fail(-ENAMETOOLONG, wanted, strerror(ENAMETOOLONG));
+    err = folder_follow(path, error);
+    if (err) return status_error(COMMAND_CHECK, err, error);
+    if (access(path, F_OK) != 0 && size_of(path, "-wal") == 0) return fail(-errno, path, strerror(errno));
+    err = folder_check_file(path, error);
+    if (err) return status_error(COMMAND_CHECK, err, error);
+    status = check_found(path, accept_loss);
     return status == STATUS_DONE ? status_stdout() : status;
 }

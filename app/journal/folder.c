@@ -133,6 +133,25 @@ int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR
     return err;
 }
 
+int folder_follow(char path[FOLDER_PATH_BYTES_MAX], char error[FOLDER_ERROR_BYTES_MAX])
+{
+    char *target = NULL;
+    struct stat status;
+    int err = 0;
+
+    if (lstat(path, &status) != 0 || !S_ISLNK(status.st_mode)) return 0;
+    target = realpath(path, NULL);
+    if (!target) err = -errno;
+    if (!err && strlen(target) >= FOLDER_PATH_BYTES_MAX) err = -ENAMETOOLONG;
+    if (err)
+        snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.300s: it is a link, and where it leads to is no file: %s",
+                 path, strerror(-err));
+    else
+        memcpy(path, target, strlen(target) + 1);
+    free(target);
+    return err;
+}
+
 int folder_check_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
 {
     struct stat status;

@@ -21,6 +21,11 @@ int folder_default(const char *name, char ret[FOLDER_PATH_BYTES_MAX], char error
  * syncs cannot be relied on, unless allow_network. Returns 0, or a negative code with a sentence. */
 int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR_BYTES_MAX]);
 
+/* Puts the file that a symbolic link leads to in its place, as SQLite does when it opens it: the lock and the log are
+ * those of that file. Before all else that is done with the path. Returns 0, or a negative code with a sentence when it
+ * leads nowhere. */
+int folder_follow(char path[FOLDER_PATH_BYTES_MAX], char error[FOLDER_ERROR_BYTES_MAX]);
+
 /* Refuses a file that no store may be in, before anything is made beside it: one with several names, since SQLite names
  * the log after the database, and two logs of one database lose what is in them. A file that is not there yet is right.
  * Returns 0, or a negative code with a sentence. */
