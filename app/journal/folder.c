@@ -152,11 +152,53 @@ int folder_follow(char path[FOLDER_PATH_BYTES_MAX], char error[FOLDER_ERROR_BYTE
     return err;
 }
 
+/* Whether a file begins as SQLite's do; an empty one will. Returns 0 or a code. */
+static int read_is_database(const char *path, bool *ret)
+{
+    static const char header[16] = "SQLite format 3";
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char found[sizeof(header)];
+    ssize_t len = 0;
+    int err = 0;
+
+    if (fd < 0) return -errno;
+    len = read(fd, found, sizeof(found));
+    if (len < 0) err = -errno;
+    close(fd);
+    *ret = len == 0 || (len == sizeof(header) && memcmp(found, header, sizeof(header)) == 0);
+    return err;
+}
+
+static bool has_content(const char *path, const char *end)
+{
+    char name[FOLDER_PATH_BYTES_MAX + sizeof("-journal")];
+    struct stat status;
+
+    snprintf(name, sizeof(name), "%s%s", path, end);
+    return stat(name, &status) == 0 && status.st_size > 0;
+}
+
+/* What SQLite may make good from a log beside it is left to SQLite: a power cut can leave zeros. */
+static int check_content(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    bool is_database = false;
+    const int err = read_is_database(path, &is_database);
+
+    if (!err && (is_database || has_content(path, "-wal") || has_content(path, "-journal"))) return 0;
+    snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.400s: %s", path, err ? strerror(-err) : "file is not a database");
+    return err ? err : -EINVAL;
+}
+
 int folder_check_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
 {
     struct stat status;
 
     if (stat(path, &status) != 0) return 0;
+    if (!S_ISREG(status.st_mode)) {
+        snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.400s: %s", path,
+                 S_ISDIR(status.st_mode) ? "this is a folder; name a file in it" : "this is not a regular file");
+        return -EINVAL;
+    }
     if (status.st_nlink > 1) {
         snprintf(error, FOLDER_ERROR_BYTES_MAX,
                  "store %.300s: its file has %lu names, and each would have a log of its own, which loses messages; "
@@ -164,7 +206,7 @@ int folder_check_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
                  path, (unsigned long)status.st_nlink);
         return -EMLINK;
     }
-    return 0;
+    return check_content(path, error);
 }
 
 int folder_sync_parent(const char *path)

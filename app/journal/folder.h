@@ -26,9 +26,10 @@ int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR
  * leads nowhere. */
 int folder_follow(char path[FOLDER_PATH_BYTES_MAX], char error[FOLDER_ERROR_BYTES_MAX]);
 
-/* Refuses a file that no store may be in, before anything is made beside it: one with several names, since SQLite names
- * the log after the database, and two logs of one database lose what is in them. A file that is not there yet is right.
- * Returns 0, or a negative code with a sentence. */
+/* Refuses a file that no store may be in, before anything is made beside it: what is not a regular file or not a
+ * database of SQLite, and what has several names, since SQLite names the log after the database, and two logs of one
+ * database lose what is in them. One that is empty or not there yet is right. Nothing of the process may have the store
+ * open, since the file is opened and closed. Returns 0, or a negative code with a sentence. */
 int folder_check_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
 
 /* Makes the file of a store that is not there yet, empty and with mode 0600, which SQLite then gives the files beside

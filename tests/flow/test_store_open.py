@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is opened as a store, and what is refused before anything is made beside it."""
+import contextlib
 import os
+import sqlite3
 
 from harness import Server, run_weir
 from test_store import ACKED, a_store, acks, flip_bit, refuse
@@ -93,3 +95,54 @@ def test_link_that_leads_nowhere_is_refused():
         status, _, error = run_weir("check", "--store", path)
         assert status == 1 and path in error and "a link" in error, error
         assert names_beside(path) == [os.path.basename(path)]
+
+
+# ---- What is no store ----
+
+def test_what_is_no_store_is_refused_and_nothing_is_left_beside_it():
+    with a_store() as path:
+        folder = os.path.dirname(path)
+        os.mkdir(os.path.join(folder, "folder"))
+        os.mkfifo(os.path.join(folder, "pipe"))
+        for name, content in ("some.py", b"print()\n"), ("short", b"SQLite"):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(content)
+        before = names_beside(path)
+        for name, words in (("folder", "a folder"), ("pipe", "not a regular file"), ("some.py", "not a database"),
+                            ("short", "not a database")):
+            name = os.path.join(folder, name)
+            error = refuse("--store", name, status=1)
+            assert name in error and words in error, error
+            for options in (), ("--accept-loss",):
+                status, _, error = run_weir("check", "--store", name, *options)
+                assert status == 1 and name in error and words in error, error
+            assert names_beside(path) == before
+        assert "not a regular file" in refuse("--store", "/dev/null", status=1)
+        assert not os.path.exists("/dev/null.lock")
+
+
+def test_other_programs_database_has_no_reserve():
+    with a_store() as path:
+        with contextlib.closing(sqlite3.connect(path)) as db, db:
+            db.execute("CREATE TABLE bookmark (address TEXT)")
+        assert path in refuse("--store", path, status=1)
+        assert not os.path.exists(path + ".reserve")
+
+
+def test_empty_file_becomes_a_store():
+    with a_store() as path:
+        open(path, "w", encoding="ascii").close()
+        fill(path)
+        expect_stored(path, 10)
+
+
+def test_beginning_that_the_log_has_as_well_is_no_reason_to_refuse():
+    """A page that is in the log is read from there, whatever the database has in its place."""
+    with a_store() as path:
+        fill(path, kill=True)
+        assert os.path.getsize(path + "-wal") > 0
+        with open(path, "r+b") as file:
+            file.write(bytes(16))
+        with Server("--store", path, *ACKED):
+            pass
+        expect_stored(path, 10)
