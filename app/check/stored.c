@@ -245,17 +245,27 @@ static enum status check_unused(const char *path, bool accept_loss)
     return status == STATUS_DONE && !accept_loss ? report(path, &damage) : status;
 }
 
+static enum status fail_locked(int err, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    const size_t len = strlen(error);
+
+    if (err == -EBUSY) snprintf(error + len, FOLDER_ERROR_BYTES_MAX - len, "; end that first. Nothing was changed");
+    return status_error(COMMAND_CHECK, err, error);
+}
+
 static enum status check_found(const char *path, bool accept_loss)
 {
     char error[FOLDER_ERROR_BYTES_MAX] = "";
     enum status status = STATUS_DONE;
-    const int lock = folder_lock(path, error);
+    const int lock = accept_loss ? folder_lock(path, error) : folder_lock_to_look(path, error);
 
     if (lock == -EBUSY && !accept_loss) {
         printf("in use    by a server: its log is not looked at\n");
         status = check_messages(path, true);
+    } else if (lock < 0 && (accept_loss || lock != -ENOENT)) {
+        status = fail_locked(lock, error);
     } else {
-        status = lock < 0 ? status_error(COMMAND_CHECK, lock, error) : check_unused(path, accept_loss);
+        status = check_unused(path, accept_loss);
     }
     folder_unlock(lock);
     return status;

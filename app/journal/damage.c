@@ -108,6 +108,7 @@ static int copy_file(const char *from_name, const char *to_name)
 
     if (from < 0) return -errno;
     to = open(to_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (to >= 0) folder_give_to_owner(to, from_name);
     err = to < 0 ? -errno : copy_bytes(from, to);
     close(from);
     if (to < 0) return err;

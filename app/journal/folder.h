@@ -47,7 +47,15 @@ int folder_space(const char *path, int64_t *ret_bytes, int64_t *ret_free_bytes);
 /* Takes the lock of the store at path, which is a file of its own beside it, until folder_unlock or the process's end.
  * Returns its descriptor; -EBUSY, with a sentence that names the process that has it; or another negative code. */
 int folder_lock(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
+
+/* The same for whoever changes nothing: keeps servers away, and nobody else that looks. It makes no lock: -ENOENT when
+ * there is none, and then no server has the store. */
+int folder_lock_to_look(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
 void folder_unlock(int lock);
+
+/* Gives a file that root has just made beside the store at path to the owner of the store, whose server could not open
+ * it else. */
+void folder_give_to_owner(int fd, const char *path);
 
 /* Whether somebody has the lock now. It is held for an instant to see, so this is for when there is a reason to ask. */
 bool folder_is_locked(const char *path);

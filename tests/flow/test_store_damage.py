@@ -185,7 +185,7 @@ def test_store_that_a_server_has():
         status, out, error = check(path)
         assert status == 0 and "in use" in out and "messages  10\n" in out, (out, error)
         status, _, error = check(path, "--accept-loss")
-        assert status == 1 and "in use by process %d" % server.pid in error, error
+        assert status == 1 and "in use by process %d; end that first" % server.pid in error, error
         send_numbers(client, 11, 10)
         acks(client, 11, 10)
 

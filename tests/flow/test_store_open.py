@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is opened as a store, and what is refused before anything is made beside it."""
 import contextlib
+import fcntl
 import os
 import sqlite3
 
-from harness import Server, run_weir
-from test_store import ACKED, a_store, acks, flip_bit, refuse
+from harness import Server, run_weir, skip
+from test_store import ACKED, a_store, acks, content_of, flip_bit, refuse
 from test_store_faults import expect_stored, send_numbers
 
 
@@ -146,3 +147,74 @@ def test_beginning_that_the_log_has_as_well_is_no_reason_to_refuse():
         with Server("--store", path, *ACKED):
             pass
         expect_stored(path, 10)
+
+
+# ---- A look that changes nothing ----
+
+NOBODY = 65534
+AS_NOBODY = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+
+
+def give_away(path):
+    """The store and its folder become somebody else's, who has no lock there yet."""
+    if os.geteuid() != 0:
+        skip("only root can have a file that is somebody else's")
+    folder = os.path.dirname(path)
+    os.chmod(folder, 0o755)
+    for name in os.listdir(folder):
+        os.chown(os.path.join(folder, name), NOBODY, NOBODY)
+    os.chown(folder, NOBODY, NOBODY)
+    os.remove(path + ".lock")
+
+
+def owners_beside(path):
+    return {name: os.stat(os.path.join(os.path.dirname(path), name)).st_uid for name in names_beside(path)}
+
+
+def test_check_makes_no_lock():
+    with a_store() as path:
+        fill(path)
+        os.remove(path + ".lock")
+        status, out, error = run_weir("check", "--store", path)
+        assert status == 0 and "messages  10\n" in out, (out, error)
+        assert not os.path.exists(path + ".lock")
+
+
+def test_check_leaves_the_lock_as_it_is():
+    with a_store() as path:
+        fill(path)
+        before = content_of(path + ".lock"), os.stat(path + ".lock").st_mtime_ns
+        assert run_weir("check", "--store", path)[0] == 0
+        assert (content_of(path + ".lock"), os.stat(path + ".lock").st_mtime_ns) == before
+
+
+def test_check_as_root_takes_nothing_from_the_owner():
+    with a_store() as path:
+        fill(path)
+        give_away(path)
+        for options in (), ("--accept-loss",):
+            status, _, error = run_weir("check", "--store", path, *options)
+            assert status == 0, error
+            assert set(owners_beside(path).values()) == {NOBODY}, owners_beside(path)
+        with Server("--store", path, *ACKED, wrap=AS_NOBODY):
+            pass
+
+
+def test_what_accept_loss_makes_is_the_owners():
+    with a_store() as path:
+        fill(path, kill=True)
+        give_away(path)
+        flip_bit(path + "-wal", os.path.getsize(path + "-wal") // 2)
+        status, out, error = run_weir("check", "--store", path, "--accept-loss")
+        assert status == 0 and "copied to" in out, (out, error)
+        assert set(owners_beside(path).values()) == {NOBODY}, owners_beside(path)
+        with Server("--store", path, *ACKED, wrap=AS_NOBODY):
+            pass
+
+
+def test_a_lock_that_only_a_look_has_names_nobody_who_is_gone():
+    with a_store() as path:
+        fill(path)
+        with open(path + ".lock", "r", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            assert "in use by another process" in refuse("--store", path, status=1)
