@@ -3,10 +3,12 @@
 import contextlib
 import fcntl
 import os
+import re
 import sqlite3
+import subprocess
 
 from harness import Server, run_weir, skip
-from test_store import ACKED, a_store, acks, content_of, flip_bit, refuse
+from test_store import ACKED, a_store, a_store_on_a_disk_of, acks, content_of, flip_bit, refuse
 from test_store_faults import expect_stored, send_numbers
 
 
@@ -218,3 +220,72 @@ def test_a_lock_that_only_a_look_has_names_nobody_who_is_gone():
         with open(path + ".lock", "r", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
             assert "in use by another process" in refuse("--store", path, status=1)
+
+
+# ---- Where nothing may be written ----
+
+def read_as(wrap, path):
+    """What weir log prints of it, and weir check: (status, output, error) of each."""
+    return [run_weir(*words, "--store", path, wrap=wrap) for words in (["log", "--format", "json"], ["check"])]
+
+
+def expect_readable(path, wrap=()):
+    before = names_beside(path)
+    for (status, out, error), words in zip(read_as(wrap, path), ("message 10\"", "messages  10\n")):
+        assert status == 0 and words in out, (out, error)
+    assert names_beside(path) == before
+
+
+def expect_advice(path, wrap=()):
+    for status, _, error in read_as(wrap, path):
+        assert status == 1 and re.search("its log .*copy .*%s and .*-wal" % re.escape(path), error), error
+
+
+def test_closed_store_is_read_on_a_file_system_that_is_read_only():
+    with a_store_on_a_disk_of("16m") as path:
+        folder = os.path.dirname(path)
+        fill(path)
+        subprocess.run(["mount", "-o", "remount,ro", folder], stdin=subprocess.DEVNULL, check=True)
+        expect_readable(path)
+        subprocess.run(["mount", "-o", "remount,rw", folder], stdin=subprocess.DEVNULL, check=True)
+        os.rename(path, os.path.join(folder, "50% of it?.db"))
+        subprocess.run(["mount", "-o", "remount,ro", folder], stdin=subprocess.DEVNULL, check=True)
+        expect_readable(os.path.join(folder, "50% of it?.db"))
+
+
+def test_closed_store_is_verified_on_a_file_system_that_is_read_only():
+    with a_store_on_a_disk_of("16m") as path, a_store() as other:
+        ledger = other + ".ledger"
+        with Server("--store", path, *ACKED) as server:
+            status, out, error = run_weir("verify", "--ledger", ledger, "-n", "10", str(server.port))
+            assert status == 0, (out, error)
+        subprocess.run(["mount", "-o", "remount,ro", os.path.dirname(path)], stdin=subprocess.DEVNULL, check=True)
+        status, out, error = run_weir("verify", "--check", "--store", path, "--ledger", ledger)
+        assert status == 0, (out, error)
+
+
+def test_log_of_a_kill_cannot_be_read_there_and_a_sentence_says_what_to_do():
+    with a_store_on_a_disk_of("16m") as path:
+        fill(path, kill=True)
+        os.remove(path + "-shm")
+        subprocess.run(["mount", "-o", "remount,ro", os.path.dirname(path)], stdin=subprocess.DEVNULL, check=True)
+        expect_advice(path)
+
+
+def test_closed_store_is_read_in_a_folder_without_write_permission():
+    with a_store() as path:
+        fill(path)
+        give_away(path)
+        os.chmod(os.path.dirname(path), 0o555)
+        expect_readable(path, wrap=AS_NOBODY)
+        os.chmod(os.path.dirname(path), 0o755)
+
+
+def test_log_without_write_permission():
+    with a_store() as path:
+        fill(path, kill=True)
+        os.remove(path + "-shm")
+        give_away(path)
+        os.chmod(os.path.dirname(path), 0o555)
+        expect_advice(path, wrap=AS_NOBODY)
+        os.chmod(os.path.dirname(path), 0o755)
