@@ -4,10 +4,11 @@ import contextlib
 import fcntl
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 
-from harness import Server, run_weir, skip
+from harness import Server, run_weir, skip, weir
 from test_store import ACKED, a_store, a_store_on_a_disk_of, acks, content_of, flip_bit, refuse
 from test_store_faults import expect_stored, send_numbers
 
@@ -288,4 +289,19 @@ def test_log_without_write_permission():
         give_away(path)
         os.chmod(os.path.dirname(path), 0o555)
         expect_advice(path, wrap=AS_NOBODY)
+        os.chmod(os.path.dirname(path), 0o755)
+
+
+def test_follower_goes_on_when_the_owner_begins_to_write():
+    with a_store() as path:
+        fill(path)
+        give_away(path)
+        os.chmod(os.path.dirname(path), 0o555)
+        with weir("log", "--store", path, "--follow", "--format", "json", wrap=AS_NOBODY) as shown:
+            shown.wait_events("message", 10)
+            with Server("--store", path, *ACKED) as server, server.connect() as client:  # root may
+                send_numbers(client, 11, 10)
+                acks(client, 1, 10)
+                shown.wait_events("message", 20)
+            assert shown.stop(signal.SIGINT) == 0
         os.chmod(os.path.dirname(path), 0o755)
