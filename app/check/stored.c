@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "history/locate.h"
 #include "journal/damage.h"
 #include "journal/reader.h"
 #include "journal/store.h"
@@ -273,13 +274,11 @@ static enum status check_found(const char *path, bool accept_loss)
 
 enum status check_stored(const char *wanted, bool accept_loss)
 {
-    char path[FOLDER_PATH_BYTES_MAX], error[FOLDER_ERROR_BYTES_MAX] = "";
+    char path[FOLDER_PATH_BYTES_MAX], error[LOCATE_ERROR_BYTES_MAX] = "";
     enum status status = STATUS_DONE;
-    int err = 0;
+    int err = locate_store(wanted, path, error);
 
-    if (snprintf(path, sizeof(path), "%s", wanted) >= (int)sizeof(path))
-        return fail(-ENAMETOOLONG, wanted, strerror(ENAMETOOLONG));
-    err = folder_follow(path, error);
+    if (!err) err = folder_follow(path, error);
     if (err) return status_error(COMMAND_CHECK, err, error);
     if (access(path, F_OK) != 0 && size_of(path, "-wal") == 0) return fail(-errno, path, strerror(errno));
     err = folder_check_file(path, error);

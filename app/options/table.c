@@ -296,7 +296,7 @@ const struct option_spec option_specs[] = {
       .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = VERIFIED(ledger) },
     { .name = "check", .help = "send nothing: prove that what the ledger says was acknowledged is in the store",
       .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = VERIFIED(check) },
-    { .name = "store", .argument = "PATH", .help = "with --check: the store, whether its server runs or not",
+    { .name = "store", .argument = "PATH", .help = "with --check: the store, a path or the port that its server listens on; the server may run meanwhile",
       .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = VERIFIED(store) },
     { .name = "connections", .letter = 'c', .argument = "N",
       .help = "connections held open; one that ends is dialled again", .default_text = "10", .commands = VERIFY,

@@ -7,6 +7,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import tempfile
 
 from harness import Server, run_weir, skip, weir
 from test_store import ACKED, a_store, a_store_on_a_disk_of, acks, content_of, flip_bit, refuse
@@ -305,3 +306,20 @@ def test_follower_goes_on_when_the_owner_begins_to_write():
                 shown.wait_events("message", 20)
             assert shown.stop(signal.SIGINT) == 0
         os.chmod(os.path.dirname(path), 0o755)
+
+
+# ---- Named by its port ----
+
+def test_check_and_verify_take_the_port_for_the_store_of_that_name():
+    with tempfile.TemporaryDirectory(prefix="weir-home-") as home:
+        where = {"env": {"STATE_DIRECTORY": home}}
+        path, ledger = os.path.join(home, "8000.db"), os.path.join(home, "ledger")
+        with Server("--store", path, *ACKED) as server:
+            status, out, error = run_weir("verify", "--ledger", ledger, "-n", "10", str(server.port))
+            assert status == 0, (out, error)
+        status, out, error = run_weir("check", "--store", "8000", **where)
+        assert status == 0 and "messages  10\n" in out, (out, error)
+        status, out, error = run_weir("verify", "--check", "--store", "8000", "--ledger", ledger, **where)
+        assert status == 0, (out, error)
+        status, _, error = run_weir("check", "--store", "8001", **where)
+        assert status == 1 and os.path.join(home, "8001.db") in error, error
