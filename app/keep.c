@@ -219,8 +219,8 @@ bool keep_stop(struct keep *keep)
 
     retention_sum_up(&keep->retention);
     if (!left) return true;
-    log_say(keep->log, WEIR_LOG_ERROR, "store", "store %s: %llu records could not be stored; none was acknowledged",
-            keep->path, (unsigned long long)left);
+    log_say(keep->log, WEIR_LOG_ERROR, "store", "store %s: %llu record%s could not be stored; none was acknowledged",
+            keep->path, (unsigned long long)left, left == 1 ? "" : "s");
     return false;
 }
 

@@ -126,10 +126,16 @@ static enum status say_what_is_wrong(const char *path, const struct walk *walk)
     char text[SENTENCE_BYTES_MAX / 2];
 
     if (walk->damaged == 0) return STATUS_DONE;
-    snprintf(text, sizeof(text),
-             "%" PRIu64 " messages are not what was stored: their checksums say so. The first is message %" PRIu64
-             ". They stay where they are, and weir log marks them",
-             walk->damaged, walk->first_damaged);
+    if (walk->damaged == 1)
+        snprintf(text, sizeof(text),
+                 "1 message is not what was stored: its checksum says so. It is message %" PRIu64
+                 ". It stays where it is, and weir log marks it",
+                 walk->first_damaged);
+    else
+        snprintf(text, sizeof(text),
+                 "%" PRIu64 " messages are not what was stored: their checksums say so. The first is message %" PRIu64
+                 ". They stay where they are, and weir log marks them",
+                 walk->damaged, walk->first_damaged);
     return fail(-EIO, path, text);
 }
 
