@@ -90,6 +90,17 @@ static int prepare_folder(const struct keep *keep, const struct options *options
     return err;
 }
 
+static int lock(struct keep *keep, char error[KEEP_ERROR_BYTES_MAX])
+{
+    size_t len = 0;
+
+    keep->lock = folder_lock(keep->path, error);
+    if (keep->lock >= 0) return 0;
+    len = strlen(error);
+    if (keep->lock == -EBUSY) snprintf(error + len, KEEP_ERROR_BYTES_MAX - len, "; name another with --store PATH");
+    return keep->lock;
+}
+
 /* A torn end is what a power cut leaves, and nothing that was confirmed is in it. Anything else is damage, and the
  * store stays as it is until somebody has decided. */
 static int check_files(const struct keep *keep, char error[KEEP_ERROR_BYTES_MAX])
@@ -171,9 +182,10 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
     config.user = keep;
     weir_listener_address(first, 0, address);
     err = keep_find_path(options, address, keep->path, error);
+    if (!err) err = folder_follow(keep->path, error);
     if (!err) err = prepare_folder(keep, options, error);
-    if (!err) keep->lock = folder_lock(keep->path, error);
-    if (!err && keep->lock < 0) err = keep->lock;
+    if (!err) err = folder_check_file(keep->path, error);
+    if (!err) err = lock(keep, error);
     if (!err) err = check_files(keep, error);
     if (!err) err = folder_make_file(keep->path, error);
     if (!err) err = decide_retention(keep, options, error);
@@ -207,8 +219,8 @@ bool keep_stop(struct keep *keep)
 
     retention_sum_up(&keep->retention);
     if (!left) return true;
-    log_say(keep->log, WEIR_LOG_ERROR, "store", "store %s: %llu records could not be stored; none was acknowledged",
-            keep->path, (unsigned long long)left);
+    log_say(keep->log, WEIR_LOG_ERROR, "store", "store %s: %llu record%s could not be stored; none was acknowledged",
+            keep->path, (unsigned long long)left, left == 1 ? "" : "s");
     return false;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "history/locate.h"
 #include "journal/damage.h"
 #include "journal/reader.h"
 #include "journal/store.h"
@@ -125,10 +126,16 @@ static enum status say_what_is_wrong(const char *path, const struct walk *walk)
     char text[SENTENCE_BYTES_MAX / 2];
 
     if (walk->damaged == 0) return STATUS_DONE;
-    snprintf(text, sizeof(text),
-             "%" PRIu64 " messages are not what was stored: their checksums say so. The first is message %" PRIu64
-             ". They stay where they are, and weir log marks them",
-             walk->damaged, walk->first_damaged);
+    if (walk->damaged == 1)
+        snprintf(text, sizeof(text),
+                 "1 message is not what was stored: its checksum says so. It is message %" PRIu64
+                 ". It stays where it is, and weir log marks it",
+                 walk->first_damaged);
+    else
+        snprintf(text, sizeof(text),
+                 "%" PRIu64 " messages are not what was stored: their checksums say so. The first is message %" PRIu64
+                 ". They stay where they are, and weir log marks them",
+                 walk->damaged, walk->first_damaged);
     return fail(-EIO, path, text);
 }
 
@@ -245,21 +252,43 @@ static enum status check_unused(const char *path, bool accept_loss)
     return status == STATUS_DONE && !accept_loss ? report(path, &damage) : status;
 }
 
-enum status check_stored(const char *path, bool accept_loss)
+static enum status fail_locked(int err, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    const size_t len = strlen(error);
+
+    if (err == -EBUSY) snprintf(error + len, FOLDER_ERROR_BYTES_MAX - len, "; end that first. Nothing was changed");
+    return status_error(COMMAND_CHECK, err, error);
+}
+
+static enum status check_found(const char *path, bool accept_loss)
 {
     char error[FOLDER_ERROR_BYTES_MAX] = "";
     enum status status = STATUS_DONE;
-    int lock = -1;
+    const int lock = accept_loss ? folder_lock(path, error) : folder_lock_to_look(path, error);
 
-    if (strlen(path) >= FOLDER_PATH_BYTES_MAX) return fail(-ENAMETOOLONG, path, strerror(ENAMETOOLONG));
-    if (access(path, F_OK) != 0 && size_of(path, "-wal") == 0) return fail(-errno, path, strerror(errno));
-    lock = folder_lock(path, error);
     if (lock == -EBUSY && !accept_loss) {
         printf("in use    by a server: its log is not looked at\n");
         status = check_messages(path, true);
+    } else if (lock < 0 && (accept_loss || lock != -ENOENT)) {
+        status = fail_locked(lock, error);
     } else {
-        status = lock < 0 ? status_error(COMMAND_CHECK, lock, error) : check_unused(path, accept_loss);
+        status = check_unused(path, accept_loss);
     }
     folder_unlock(lock);
+    return status;
+}
+
+enum status check_stored(const char *wanted, bool accept_loss)
+{
+    char path[FOLDER_PATH_BYTES_MAX], error[LOCATE_ERROR_BYTES_MAX] = "";
+    enum status status = STATUS_DONE;
+    int err = locate_store(wanted, path, error);
+
+    if (!err) err = folder_follow(path, error);
+    if (err) return status_error(COMMAND_CHECK, err, error);
+    if (access(path, F_OK) != 0 && size_of(path, "-wal") == 0) return fail(-errno, path, strerror(errno));
+    err = folder_check_file(path, error);
+    if (err) return status_error(COMMAND_CHECK, err, error);
+    status = check_found(path, accept_loss);
     return status == STATUS_DONE ? status_stdout() : status;
 }

@@ -13,7 +13,8 @@
 bool check_is_of_store(const struct options *options);
 
 /* Looks at the log, and at the checksum of each message; prints what is there. With accept_loss what cannot be read is
- * given up, after all files were copied aside. Returns STATUS_DONE when all is well, at the end. */
-enum status check_stored(const char *path, bool accept_loss);
+ * given up, after all files were copied aside. wanted: as locate_store takes it, and no word of its own. Returns
+ * STATUS_DONE when all is well, at the end. */
+enum status check_stored(const char *wanted, bool accept_loss);
 
 #endif

@@ -51,19 +51,20 @@ int damage_trim(const char *path, const struct damage *damage)
 
 void damage_describe(const struct damage *damage, char ret[DAMAGE_TEXT_BYTES_MAX])
 {
+    const unsigned long long lost = damage->log.lost_transactions;
+    const unsigned long long all = damage->log.transactions + lost;
     char count[32] = "";
 
     if (damage->kind == DAMAGE_DATABASE) {
         snprintf(ret, DAMAGE_TEXT_BYTES_MAX,
-                 "its file is gone or empty, and its log is there, with %llu commits that mean nothing without it",
-                 (unsigned long long)(damage->log.transactions + damage->log.lost_transactions));
+                 "its file is gone or empty, and its log is there, with %llu commit%s without it", all,
+                 all == 1 ? " that means nothing" : "s that mean nothing");
         return;
     }
-    if (damage->log.lost_transactions > 0) /* not known when it is the log's header that cannot be read */
-        snprintf(count, sizeof(count), "%llu ", (unsigned long long)damage->log.lost_transactions);
+    if (lost > 0) snprintf(count, sizeof(count), "%llu ", lost); /* not known when the log's header cannot be read */
     snprintf(ret, DAMAGE_TEXT_BYTES_MAX,
-             "its log is damaged at byte %lld: behind it lie %scommits that cannot be read any more",
-             (long long)damage->log.bad_offset, count);
+             "its log is damaged at byte %lld: behind it %s %scommit%s that cannot be read any more",
+             (long long)damage->log.bad_offset, lost == 1 ? "lies" : "lie", count, lost == 1 ? "" : "s");
 }
 
 /* ---- Copies ---- */
@@ -108,6 +109,7 @@ static int copy_file(const char *from_name, const char *to_name)
 
     if (from < 0) return -errno;
     to = open(to_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (to >= 0) folder_give_to_owner(to, from_name);
     err = to < 0 ? -errno : copy_bytes(from, to);
     close(from);
     if (to < 0) return err;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,82 @@ int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR
     return err;
 }
 
+int folder_follow(char path[FOLDER_PATH_BYTES_MAX], char error[FOLDER_ERROR_BYTES_MAX])
+{
+    char *target = NULL;
+    struct stat status;
+    int err = 0;
+
+    if (lstat(path, &status) != 0 || !S_ISLNK(status.st_mode)) return 0;
+    target = realpath(path, NULL);
+    if (!target) err = -errno;
+    if (!err && strlen(target) >= FOLDER_PATH_BYTES_MAX) err = -ENAMETOOLONG;
+    if (err)
+        snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.300s: it is a link, and where it leads to is no file: %s",
+                 path, strerror(-err));
+    else
+        memcpy(path, target, strlen(target) + 1);
+    free(target);
+    return err;
+}
+
+/* Whether a file begins as SQLite's do; an empty one will. Returns 0 or a code. */
+static int read_is_database(const char *path, bool *ret)
+{
+    static const char header[16] = "SQLite format 3";
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char found[sizeof(header)];
+    ssize_t len = 0;
+    int err = 0;
+
+    if (fd < 0) return -errno;
+    len = read(fd, found, sizeof(found));
+    if (len < 0) err = -errno;
+    close(fd);
+    *ret = len == 0 || (len == sizeof(header) && memcmp(found, header, sizeof(header)) == 0);
+    return err;
+}
+
+static bool has_content(const char *path, const char *end)
+{
+    char name[FOLDER_PATH_BYTES_MAX + sizeof("-journal")];
+    struct stat status;
+
+    snprintf(name, sizeof(name), "%s%s", path, end);
+    return stat(name, &status) == 0 && status.st_size > 0;
+}
+
+/* What SQLite may make good from a log beside it is left to SQLite: a power cut can leave zeros. */
+static int check_content(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    bool is_database = false;
+    const int err = read_is_database(path, &is_database);
+
+    if (!err && (is_database || has_content(path, "-wal") || has_content(path, "-journal"))) return 0;
+    snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.400s: %s", path, err ? strerror(-err) : "file is not a database");
+    return err ? err : -EINVAL;
+}
+
+int folder_check_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0) return 0;
+    if (!S_ISREG(status.st_mode)) {
+        snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.400s: %s", path,
+                 S_ISDIR(status.st_mode) ? "this is a folder; name a file in it" : "this is not a regular file");
+        return -EINVAL;
+    }
+    if (status.st_nlink > 1) {
+        snprintf(error, FOLDER_ERROR_BYTES_MAX,
+                 "store %.300s: its file has %lu names, and each would have a log of its own, which loses messages; "
+                 "remove all but one, that with the -wal beside it; find -samefile lists them",
+                 path, (unsigned long)status.st_nlink);
+        return -EMLINK;
+    }
+    return check_content(path, error);
+}
+
 int folder_sync_parent(const char *path)
 {
     char folder[FOLDER_PATH_BYTES_MAX];
@@ -165,12 +242,13 @@ int folder_space(const char *path, int64_t *ret_bytes, int64_t *ret_free_bytes)
     return 0;
 }
 
-/* Who has the lock, as he wrote it there: 0 when he has not yet. */
+/* Who has the lock, as he wrote it there: 0 when he has not, or is gone and whoever looks at the store has it. */
 static long read_holder(int lock)
 {
     char text[32] = "";
+    const long pid = pread(lock, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
 
-    return pread(lock, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+    return pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM) ? pid : 0;
 }
 
 static int write_holder(int lock)
@@ -181,27 +259,59 @@ static int write_holder(int lock)
     return ftruncate(lock, 0) == 0 && pwrite(lock, text, (size_t)len, 0) == len ? 0 : -errno;
 }
 
-int folder_lock(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+void folder_give_to_owner(int fd, const char *path)
 {
-    char name[FOLDER_PATH_BYTES_MAX + sizeof(".lock")];
-    int lock = -1, err = 0;
+    char log[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
+    struct stat owner;
 
-    snprintf(name, sizeof(name), "%s.lock", path);
-    lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (lock < 0) err = -errno;
-    if (!err && flock(lock, LOCK_EX | LOCK_NB) != 0) err = errno == EWOULDBLOCK ? -EBUSY : -errno;
-    if (!err) {
-        write_holder(lock); /* for people; on a full disk the lock holds all the same */
-        return lock;
-    }
+    if (geteuid() != 0) return;
+    snprintf(log, sizeof(log), "%s-wal", path);
+    if (stat(path, &owner) != 0 && stat(log, &owner) != 0) return;
+    if (fchown(fd, owner.st_uid, owner.st_gid) != 0) return; /* root has it then, as without this */
+}
+
+/* An old one keeps its owner, whatever somebody has put in its place. */
+static int open_lock(const char *name, const char *path)
+{
+    const int lock = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (lock >= 0) folder_give_to_owner(lock, path);
+    return lock < 0 && errno == EEXIST ? open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : lock;
+}
+
+/* Returns the descriptor, or closes it and returns a code with a sentence. */
+static int take_lock(int lock, int operation, const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    int err = lock < 0 ? -errno : 0;
+
+    if (!err && flock(lock, operation | LOCK_NB) != 0) err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+    if (!err) return lock;
     if (err == -EBUSY && read_holder(lock) > 0)
-        snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.400s: in use by process %ld; name another with --store PATH",
-                 path, read_holder(lock));
+        snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.400s: in use by process %ld", path, read_holder(lock));
     else
         snprintf(error, FOLDER_ERROR_BYTES_MAX, "%s %.400s: %s", err == -EBUSY ? "store" : "lock of store", path,
                  err == -EBUSY ? "in use by another process" : strerror(-err));
     if (lock >= 0) close(lock);
     return err;
+}
+
+int folder_lock(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    char name[FOLDER_PATH_BYTES_MAX + sizeof(".lock")];
+    int lock = -1;
+
+    snprintf(name, sizeof(name), "%s.lock", path);
+    lock = take_lock(open_lock(name, path), LOCK_EX, path, error);
+    if (lock >= 0) write_holder(lock); /* for people; on a full disk the lock holds all the same */
+    return lock;
+}
+
+int folder_lock_to_look(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
+{
+    char name[FOLDER_PATH_BYTES_MAX + sizeof(".lock")];
+
+    snprintf(name, sizeof(name), "%s.lock", path);
+    return take_lock(open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), LOCK_SH, path, error);
 }
 
 void folder_unlock(int lock)

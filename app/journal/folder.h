@@ -21,6 +21,17 @@ int folder_default(const char *name, char ret[FOLDER_PATH_BYTES_MAX], char error
  * syncs cannot be relied on, unless allow_network. Returns 0, or a negative code with a sentence. */
 int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR_BYTES_MAX]);
 
+/* Puts the file that a symbolic link leads to in its place, as SQLite does when it opens it: the lock and the log are
+ * those of that file. Before all else that is done with the path. Returns 0, or a negative code with a sentence when it
+ * leads nowhere. */
+int folder_follow(char path[FOLDER_PATH_BYTES_MAX], char error[FOLDER_ERROR_BYTES_MAX]);
+
+/* Refuses a file that no store may be in, before anything is made beside it: what is not a regular file or not a
+ * database of SQLite, and what has several names, since SQLite names the log after the database, and two logs of one
+ * database lose what is in them. One that is empty or not there yet is right. Nothing of the process may have the store
+ * open, since the file is opened and closed. Returns 0, or a negative code with a sentence. */
+int folder_check_file(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
+
 /* Makes the file of a store that is not there yet, empty and with mode 0600, which SQLite then gives the files beside
  * it too. One that is there is not touched. After folder_lock and before anything opens the store. Returns 0, or a
  * negative code with a sentence. */
@@ -36,7 +47,15 @@ int folder_space(const char *path, int64_t *ret_bytes, int64_t *ret_free_bytes);
 /* Takes the lock of the store at path, which is a file of its own beside it, until folder_unlock or the process's end.
  * Returns its descriptor; -EBUSY, with a sentence that names the process that has it; or another negative code. */
 int folder_lock(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
+
+/* The same for whoever changes nothing: keeps servers away, and nobody else that looks. It makes no lock: -ENOENT when
+ * there is none, and then no server has the store. */
+int folder_lock_to_look(const char *path, char error[FOLDER_ERROR_BYTES_MAX]);
 void folder_unlock(int lock);
+
+/* Gives a file that root has just made beside the store at path to the owner of the store, whose server could not open
+ * it else. */
+void folder_give_to_owner(int fd, const char *path);
 
 /* Whether somebody has the lock now. It is held for an instant to see, so this is for when there is a reason to ask. */
 bool folder_is_locked(const char *path);

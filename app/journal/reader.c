@@ -15,14 +15,16 @@
 #include <sqlite3.h>
 
 #include "journal/crc32c.h"
+#include "journal/folder.h"
 #include "journal/record.h"
 #include "journal/schema.h"
 
 enum {
-    BUSY_MS = 5000,              /* while a server opens or ends, or another reader puts its log in order */
-    PAGE_ROWS_MAX = 8192,        /* looked at in one transaction */
-    PAGE_MESSAGES_MAX = 1024,    /* of these, in the page */
-    PAGE_BYTES_MAX = 1024 * 1024 /* of theirs; a longer message is a page of its own */
+    BUSY_MS = 5000,               /* while a server opens or ends, or another reader puts its log in order */
+    PAGE_ROWS_MAX = 8192,         /* looked at in one transaction */
+    PAGE_MESSAGES_MAX = 1024,     /* of these, in the page */
+    PAGE_BYTES_MAX = 1024 * 1024, /* of theirs; a longer message is a page of its own */
+    URI_BYTES_MAX = 3 * FOLDER_PATH_BYTES_MAX + 32
 };
 
 #define MESSAGE_COLUMNS "id, connection, direction, seq, time, previous, flags, original_len, crc32c, bytes"
@@ -59,6 +61,7 @@ struct reader {
     const char *path; /* behind the struct */
     dev_t device;     /* of the file that is open */
     ino_t inode;
+    bool is_immutable; /* opened as what nobody writes to */
     char store_id[READER_STORE_ID_BYTES_MAX];
     char text[READER_ERROR_BYTES_MAX];
 
@@ -170,7 +173,7 @@ static int read_store_id(struct reader *reader)
 
 /* Read-only as the file is opened, SQLite still makes the log's index beside it when no server has: it could not read
  * the log else. */
-static int open_file(struct reader *reader)
+static int open_file(struct reader *reader, const char *name, int flags)
 {
     struct stat status;
     int code = SQLITE_OK;
@@ -179,8 +182,67 @@ static int open_file(struct reader *reader)
         return fail_with(reader, -errno, "%s", errno == ENOENT ? "there is none" : strerror(errno));
     reader->device = status.st_dev;
     reader->inode = status.st_ino;
-    code = sqlite3_open_v2(reader->path, &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    code = sqlite3_open_v2(name, &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | flags, NULL);
     return code == SQLITE_OK ? 0 : fail(reader, code);
+}
+
+static int open_and_prepare(struct reader *reader, const char *name, int flags)
+{
+    int err = open_file(reader, name, flags);
+
+    if (!err) err = prepare(reader);
+    if (!err) err = prepare_statements(reader);
+    return err ? err : read_store_id(reader);
+}
+
+static void close_file(struct reader *reader)
+{
+    for (int i = 0; i < STATEMENT_COUNT; i++) {
+        sqlite3_finalize(reader->statements[i]);
+        reader->statements[i] = NULL;
+    }
+    sqlite3_close(reader->db);
+    reader->db = NULL;
+}
+
+/* Of the file that a link leads to, beside which SQLite looks for it. */
+static int64_t log_bytes(const char *path)
+{
+    char error[FOLDER_ERROR_BYTES_MAX], name[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
+    struct stat status;
+
+    snprintf(name, FOLDER_PATH_BYTES_MAX, "%s", path);
+    if (folder_follow(name, error)) return 0;
+    snprintf(name + strlen(name), sizeof("-wal"), "-wal");
+    return stat(name, &status) == 0 ? (int64_t)status.st_size : 0;
+}
+
+/* A path as SQLite takes it with parameters behind it: https://www.sqlite.org/uri.html. */
+static void write_uri(const char *path, char ret[URI_BYTES_MAX])
+{
+    size_t len = (size_t)snprintf(ret, URI_BYTES_MAX, "file:%s", *path == '/' ? "//" : "");
+
+    for (; *path; path++)
+        len += (size_t)snprintf(ret + len, URI_BYTES_MAX - len, strchr("%?#", *path) ? "%%%02x" : "%c", *path);
+    snprintf(ret + len, URI_BYTES_MAX - len, "?immutable=1");
+}
+
+/* Where SQLite may not make its index, nobody who may not either is writing; and without a log all is in the file. */
+static int open_immutable(struct reader *reader)
+{
+    char path[FOLDER_PATH_BYTES_MAX], error[FOLDER_ERROR_BYTES_MAX], uri[URI_BYTES_MAX];
+
+    if (snprintf(path, sizeof(path), "%s", reader->path) >= (int)sizeof(path)) return -EACCES;
+    if (folder_follow(path, error) || folder_is_locked(path)) return -EACCES;
+    if (log_bytes(path) > 0)
+        return fail_with(reader, -EACCES,
+                         "its log (-wal) holds messages, and is read only where files may be written: copy %.200s and "
+                         "%.200s-wal to a folder of yours, and name that copy",
+                         path, path);
+    close_file(reader);
+    write_uri(path, uri);
+    reader->is_immutable = true;
+    return open_and_prepare(reader, uri, SQLITE_OPEN_URI);
 }
 
 int reader_open(const char *path, struct reader **ret, char error[READER_ERROR_BYTES_MAX])
@@ -194,10 +256,8 @@ int reader_open(const char *path, struct reader **ret, char error[READER_ERROR_B
         return -ENOMEM;
     }
     reader->path = memcpy(reader + 1, path, path_size);
-    err = open_file(reader);
-    if (!err) err = prepare(reader);
-    if (!err) err = prepare_statements(reader);
-    if (!err) err = read_store_id(reader);
+    err = open_and_prepare(reader, path, 0);
+    if (err == -EACCES) err = open_immutable(reader);
     if (err) {
         snprintf(error, READER_ERROR_BYTES_MAX, "%s", reader->text);
         reader_close(reader);
@@ -210,9 +270,7 @@ int reader_open(const char *path, struct reader **ret, char error[READER_ERROR_B
 void reader_close(struct reader *reader)
 {
     if (!reader) return;
-    for (int i = 0; i < STATEMENT_COUNT; i++)
-        sqlite3_finalize(reader->statements[i]);
-    sqlite3_close(reader->db);
+    close_file(reader);
     free(reader->bytes);
     free(reader);
 }
@@ -231,6 +289,7 @@ bool reader_is_replaced(const struct reader *reader)
 {
     struct stat status;
 
+    if (reader->is_immutable && log_bytes(reader->path) > 0) return true; /* its owner has begun to write after all */
     return stat(reader->path, &status) != 0 || status.st_dev != reader->device || status.st_ino != reader->inode;
 }
 

@@ -38,8 +38,9 @@ struct stored_connection {
     char peer[WEIR_ADDRESS_BYTES_MAX];
 };
 
-/* Opens the store at path. Returns 0, and *ret is the caller's, for reader_close; or with a sentence in error -ENOENT
- * when there is none, -ENODATA when it is empty yet, -EINVAL when it is no store or a newer one, or another code. */
+/* Opens the store at path; where nothing may be made beside it, as a file that nobody writes to, if it has no log and
+ * no server. Returns 0, and *ret is the caller's, for reader_close; or with a sentence in error -ENOENT when there is
+ * none, -ENODATA when it is empty yet, -EINVAL when it is no store or a newer one, or another code. */
 int reader_open(const char *path, struct reader **ret, char error[READER_ERROR_BYTES_MAX]);
 
 /* NULL is accepted. */
@@ -51,7 +52,7 @@ const char *reader_text(const struct reader *reader);
 /* Which store it is: another one at the same path has another. */
 const char *reader_store_id(const struct reader *reader);
 
-/* Whether the file at the path is not the one that was opened any more. */
+/* Whether the file at the path is not the one that was opened any more, or has to be opened in another way. */
 bool reader_is_replaced(const struct reader *reader);
 
 /* Each of these returns 0, or a negative code with a sentence, and writes its results only on success. */

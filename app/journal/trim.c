@@ -73,13 +73,18 @@ static bool give_up_reserve(struct trim *trim)
 void trim_init(struct trim *trim, const struct trim_config *config)
 {
     const struct retain_wish everything = { WEIR_OFF, WEIR_OFF, WEIR_OFF };
-    struct retain_numbers numbers = { 0 };
-    struct retain_verdict verdict;
 
     *trim = (struct trim){ .config = *config, .looked_ms = clock_ms() };
     if (!config->limits.log_bytes_max) retain_limits_init(&trim->config.limits, &everything, INT64_MAX);
+}
+
+void trim_begin(struct trim *trim)
+{
+    struct retain_numbers numbers = { 0 };
+    struct retain_verdict verdict;
+
     if (keeps_everything(&trim->config.limits)) return;
-    if (folder_space(config->path, &numbers.disk_bytes, &numbers.disk_free_bytes)) return;
+    if (folder_space(trim->config.path, &numbers.disk_bytes, &numbers.disk_free_bytes)) return;
     retain_judge(&trim->config.limits, &numbers, false, &verdict);
     if (verdict.has_reserve_room) make_reserve(trim);
 }

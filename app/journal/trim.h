@@ -40,8 +40,12 @@ struct trim {
     int64_t looked_ms;       /* for what is too old, and whether a reserve can be made again */
 };
 
-/* Before the store is opened: takes the reserve, if there is room for one. */
+/* Before the store is opened: its limits count from the beginning. */
 void trim_init(struct trim *trim, const struct trim_config *config);
+
+/* Once it is open: takes the reserve, if there is room for one. Not before, since a file that turns out to be no store
+ * is left without one. */
+void trim_begin(struct trim *trim);
 
 /* A transaction was stored. */
 void trim_note_stored(struct trim *trim, uint64_t records, int64_t bytes);

@@ -581,6 +581,7 @@ int writer_new(const struct writer_config *config, struct writer **ret, char err
         writer_free(writer);
         return err;
     }
+    trim_begin(&writer->trim);
     writer->trim.config.first_connection = store_next_connection(writer->store);
     *ret = writer;
     return 0;

@@ -296,7 +296,7 @@ const struct option_spec option_specs[] = {
       .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = VERIFIED(ledger) },
     { .name = "check", .help = "send nothing: prove that what the ledger says was acknowledged is in the store",
       .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_FLAG, .target = VERIFIED(check) },
-    { .name = "store", .argument = "PATH", .help = "with --check: the store, whether its server runs or not",
+    { .name = "store", .argument = "PATH", .help = "with --check: the store, a path or the port that its server listens on; the server may run meanwhile",
       .commands = VERIFY, .scope = OPTION_GLOBAL, .type = OPTION_TEXT, .target = VERIFIED(store) },
     { .name = "connections", .letter = 'c', .argument = "N",
       .help = "connections held open; one that ends is dialled again", .default_text = "10", .commands = VERIFY,
@@ -468,8 +468,9 @@ const struct command_spec command_specs[COMMAND_COUNT] = {
                  "listener and for the server, one line each: whose, the option, where its value comes from, the value.\n"
                  "With --hex or --file it cuts bytes into messages and prints these, and what is left over.\n"
                  "With --store PATH and nothing else it reads all of a store and compares checksums; nothing is\n"
-                 "changed. With --accept-loss what cannot be read of a damaged one is given up, after its files were\n"
-                 "copied to PATH.damaged-TIME beside it; no server may have it then.\n"
+                 "changed. PATH may be a port, for the store that its server keeps by itself. With --accept-loss\n"
+                 "what cannot be read of a damaged one is given up, after its files were copied to\n"
+                 "PATH.damaged-TIME beside it; no server may have it then.\n"
                  "\n"
                  "Exit status: 0 all is well, 1 the file cannot be read, the bytes are malformed or the store is\n"
                  "damaged, 2 something in the configuration is wrong.",

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "history/locate.h"
 #include "journal/reader.h"
 #include "journal/record.h"
 #include "terminal/live.h"
@@ -168,11 +169,12 @@ static enum status tell(const struct proof_result *result, uint64_t first_row)
 enum status audit_run(const struct options *options)
 {
     struct audit audit = { .asked = &options->verify };
-    char error[READER_ERROR_BYTES_MAX];
+    char path[FOLDER_PATH_BYTES_MAX], error[LOCATE_ERROR_BYTES_MAX];
     enum status status = STATUS_DONE;
     uint64_t late_from = 0;
-    int err = reader_open(audit.asked->store, &audit.reader, error);
+    int err = locate_store(audit.asked->store, path, error);
 
+    if (!err) err = reader_open(path, &audit.reader, error);
     if (err) return fail(err, error);
     live_init(&audit.live);
     err = proof_new(&audit.proof);

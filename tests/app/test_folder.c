@@ -240,7 +240,7 @@ static void one_process_has_the_lock_and_is_named(void **state)
     struct holder holder = start_holder(scratch_path("locked.db", path));
 
     (void)state;
-    snprintf(name, sizeof(name), "by process %ld;", (long)holder.pid);
+    snprintf(name, sizeof(name), "by process %ld", (long)holder.pid);
     assert_int_equal(folder_lock(path, error), -EBUSY);
     assert_non_null(strstr(error, name));
     assert_non_null(strstr(error, path));
@@ -283,6 +283,28 @@ static void the_lock_is_given_back_and_its_file_stays(void **state)
 }
 
 /* A link that somebody has laid there would have another file written to. */
+static void a_look_makes_no_lock_and_keeps_servers_away(void **state)
+{
+    char path[SCRATCH_BYTES_MAX], lock_path[SCRATCH_BYTES_MAX], error[FOLDER_ERROR_BYTES_MAX] = "";
+    int first = -1, second = -1;
+
+    (void)state;
+    scratch_path("look.db", path);
+    assert_int_equal(folder_lock_to_look(path, error), -ENOENT);
+    assert_int_equal(access(scratch_path("look.db.lock", lock_path), F_OK), -1);
+    folder_unlock(folder_lock(path, error));
+    first = folder_lock_to_look(path, error);
+    second = folder_lock_to_look(path, error);
+    assert_true(first >= 0 && second >= 0);
+    assert_int_equal(folder_lock(path, error), -EBUSY);
+    folder_unlock(first);
+    folder_unlock(second);
+    first = folder_lock(path, error);
+    assert_true(first >= 0);
+    assert_int_equal(folder_lock_to_look(path, error), -EBUSY);
+    folder_unlock(first);
+}
+
 static void a_link_is_no_lock(void **state)
 {
     char path[SCRATCH_BYTES_MAX], target[SCRATCH_BYTES_MAX], error[FOLDER_ERROR_BYTES_MAX] = "";
@@ -310,6 +332,7 @@ int main(void)
         cmocka_unit_test(one_process_has_the_lock_and_is_named),
         cmocka_unit_test(the_lock_goes_with_its_process_however_that_ends),
         cmocka_unit_test(the_lock_is_given_back_and_its_file_stays),
+        cmocka_unit_test(a_look_makes_no_lock_and_keeps_servers_away),
         cmocka_unit_test(a_link_is_no_lock),
     };
     return cmocka_run_group_tests_name("folder", tests, scratch_make, scratch_remove);

@@ -105,6 +105,20 @@ def test_log_without_a_database_is_put_aside():
         expect_stored(path, 0)
 
 
+def test_one_commit_is_said_as_one():
+    with a_store() as path:
+        with Server("--store", path, *ACKED):
+            pass
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA wal_autocheckpoint = 0")
+            db.execute("INSERT INTO meta VALUES ('one', 1)")
+            shutil.copy(path + "-wal", path + ".kept")
+        os.rename(path + ".kept", path + "-wal")
+        os.remove(path)
+        for error in check(path)[2], refuse("--store", path, *ACKED, status=1):
+            assert "with 1 commit that means nothing without it" in error, error
+
+
 def test_store_that_is_whole():
     with a_store() as path:
         fill(path, kill=False)
@@ -136,13 +150,16 @@ def test_flipped_bit_in_a_message():
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         for _ in range(2):
             status, out, error = check(path)
-            assert status == 1 and re.search("1 messages are not what was stored.*The first is message 42", error), error
+            assert status == 1 and re.search("1 message is not what was stored.*It is message 42", error), error
             assert "messages  %d\n" % COUNT in out, out
             with Server("--store", path, *ACKED) as server, server.connect() as client:
                 send_numbers(client, 1, 1)
                 acks(client, 1, 1)
             with contextlib.closing(sqlite3.connect(path)) as db, db:
                 db.execute("DELETE FROM message WHERE id > ?", (COUNT,))
+        flip_in(path, b"message 43")
+        status, _, error = check(path)
+        assert status == 1 and re.search("2 messages are not what was stored.*The first is message 42", error), error
 
 
 def break_page(path):
@@ -185,7 +202,7 @@ def test_store_that_a_server_has():
         status, out, error = check(path)
         assert status == 0 and "in use" in out and "messages  10\n" in out, (out, error)
         status, _, error = check(path, "--accept-loss")
-        assert status == 1 and "in use by process %d" % server.pid in error, error
+        assert status == 1 and "in use by process %d; end that first" % server.pid in error, error
         send_numbers(client, 11, 10)
         acks(client, 11, 10)
 
