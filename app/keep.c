@@ -24,6 +24,7 @@ struct keep {
     struct journal *journal;
     int lock; /* -1: not taken */
     struct retention retention;
+    bool acks_unstored; /* some listener acknowledges what is not stored yet */
     char path[FOLDER_PATH_BYTES_MAX];
 };
 
@@ -158,6 +159,16 @@ static int decide_retention(struct keep *keep, const struct options *options, ch
     return err;
 }
 
+static bool acks_unstored(const struct options *options)
+{
+    const size_t count = options->endpoint_count ? options->endpoint_count : 1;
+    const struct endpoint_options *const endpoints = options->endpoint_count ? options->endpoints : &options->common;
+
+    for (size_t i = 0; i < count; i++)
+        if (endpoints[i].ack && endpoints[i].ack_when == ACK_WHEN_RECEIVED) return true;
+    return false;
+}
+
 int keep_open(const struct options *options, const struct weir_listener *first, unsigned workers, struct log *log,
               struct keep **ret, char error[KEEP_ERROR_BYTES_MAX])
 {
@@ -177,7 +188,7 @@ int keep_open(const struct options *options, const struct weir_listener *first, 
         snprintf(error, KEEP_ERROR_BYTES_MAX, "%s", strerror(ENOMEM));
         return -ENOMEM;
     }
-    *keep = (struct keep){ .log = log, .lock = -1 };
+    *keep = (struct keep){ .log = log, .lock = -1, .acks_unstored = acks_unstored(options) };
     config.path = keep->path;
     config.user = keep;
     weir_listener_address(first, 0, address);
@@ -219,8 +230,10 @@ bool keep_stop(struct keep *keep)
 
     retention_sum_up(&keep->retention);
     if (!left) return true;
-    log_say(keep->log, WEIR_LOG_ERROR, "store", "store %s: %llu record%s could not be stored; none was acknowledged",
-            keep->path, (unsigned long long)left, left == 1 ? "" : "s");
+    log_say(keep->log, WEIR_LOG_ERROR, "store", "store %s: %llu record%s could not be stored; %s", keep->path,
+            (unsigned long long)left, left == 1 ? "" : "s",
+            keep->acks_unstored ? "messages among them may have been acknowledged, with --ack-when received"
+                                : "none was acknowledged");
     return false;
 }
 

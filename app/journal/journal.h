@@ -85,7 +85,7 @@ void journal_turn(struct journal *journal, unsigned worker);
 /* ---- */
 
 /* After weir_run has returned and before weir_free: stores what is left, and closes the store. Returns how many records
- * could not be stored; none of them was acknowledged. */
+ * could not be stored; none of them was acknowledged, but with ACK_WHEN_RECEIVED. */
 uint64_t journal_stop(struct journal *journal);
 
 /* After weir_free. NULL is accepted. */

@@ -185,6 +185,21 @@ def test_acknowledged_when_received():
         assert len(messages(path)) == 3000
 
 
+def test_acknowledged_when_received_and_not_stored_is_said_so():
+    with a_store() as path:
+        with Server("--store", path, *ACKED, "--ack-when", "received", "--drain-timeout", "1s") as server, \
+                server.connect() as client, contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            client.sendall(b"x\n")
+            acks(client, 1, 1)
+            server.wait_stderr("nothing is read or acknowledged until it works")
+            client.sendall(b"y\n")
+            assert server.stop() == 1
+            assert not read_to_the_end(client), "it is read meanwhile"
+            server.wait_stderr(r"\d+ records? could not be stored; messages among them may have been acknowledged, with "
+                               "--ack-when received")
+
+
 def test_fields_of_an_acknowledgement():
     with a_store() as path, Server("--store", path, "--frame", "line", "--ack", "{{{seq} {id} {conn} {len} {crc32} {time}}}") \
             as server, server.connect() as client:
