@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "journal/folder.h"
+#include "terminal/line.h"
 
 enum { TELL_EVERY_S = 3600, TELL_OF_DISK_EVERY_S = 60, SIZE_BYTES_MAX = 32 };
 
@@ -121,12 +122,12 @@ static void tell_floor(struct retention *retention)
 
 static void tell_sum(struct retention *retention, enum retain_reason why)
 {
-    char reason[RETENTION_TEXT_BYTES_MAX], size[SIZE_BYTES_MAX];
+    char reason[RETENTION_TEXT_BYTES_MAX], size[SIZE_BYTES_MAX], count[COUNT_TEXT_BYTES_MAX];
 
     reason_text(retention, why, reason);
-    log_say(retention->log, level_of(why), "store",
-            "store %s: %s: the oldest %llu messages (%s) were deleted since the start", retention->path, reason,
-            (unsigned long long)retention->sums[why].messages, size_text(retention->sums[why].bytes, size));
+    count_text(retention->sums[why].messages, "message", count);
+    log_say(retention->log, level_of(why), "store", "store %s: %s: deleted since the start: the oldest %s (%s)",
+            retention->path, reason, count, size_text(retention->sums[why].bytes, size));
     retention->sums[why].told_messages = retention->sums[why].messages;
     retention->sums[why].told_s = now_s();
 }

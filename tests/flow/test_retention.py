@@ -91,7 +91,7 @@ def test_flood_keeps_to_its_bytes_and_what_is_newest_is_there():
         assert rows(path, "SELECT seq FROM message WHERE id = ?", newest) == [(total,)]
         assert rows(path, "SELECT last_message FROM connection") == [(newest,)]
         assert rows(path, "PRAGMA integrity_check") == [("ok",)]
-        assert re.search(r"the oldest %d messages .* were deleted since the start" % (oldest - 1),
+        assert re.search(r"deleted since the start: the oldest %s messages" % format(oldest - 1, ","),
                          server.stderr.text()), server.stderr.text()
 
 
