@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "history/locate.h"
+#include "journal/locate.h"
 #include "journal/damage.h"
 #include "journal/reader.h"
 #include "journal/store.h"

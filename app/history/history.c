@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "format.h"
+#include "journal/locate.h"
 #include "journal/newest.h"
 #include "journal/wal.h"
-#include "locate.h"
 #include "progress.h"
 #include "selection.h"
 #include "terminal/encoding.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "clock.h"
-#include "history/locate.h"
+#include "journal/locate.h"
 #include "journal/reader.h"
 #include "journal/record.h"
 #include "terminal/live.h"

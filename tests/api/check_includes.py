@@ -26,8 +26,8 @@ ROOMS = {
     "app/bench": ["app/bench", "app/client/again.h", "app/client/verdict.h", "app/clients/framing.h", "app/clock.h",
                   "app/descriptors.h", "app/options", "app/status.h", "app/terminal"],
     "app/verify": ["app/verify", "app/clock.h", "app/bench/timetable.h", "app/client/again.h",
-                   "app/client/verdict.h", "app/clients/framing.h", "app/descriptors.h", "app/journal/reader.h",
-                   "app/journal/record.h", "app/options", "app/status.h", "app/terminal"],
+                   "app/client/verdict.h", "app/clients/framing.h", "app/descriptors.h", "app/journal/locate.h",
+                   "app/journal/reader.h", "app/journal/record.h", "app/options", "app/status.h", "app/terminal"],
     "app/client": ["app/client", "app/clock.h", "app/options", "app/terminal", "app/status.h"],
 }
 

@@ -15,7 +15,7 @@
 #include <sqlite3.h>
 
 #include "history/format.h"
-#include "history/locate.h"
+#include "journal/locate.h"
 #include "history/selection.h"
 #include "history/when.h"
 #include "journal/newest.h"

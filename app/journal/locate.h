@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/history/locate.h: which store is meant. */
-#ifndef APP_HISTORY_LOCATE_H
-#define APP_HISTORY_LOCATE_H
+ * app/journal/locate.h: which store is meant. */
+#ifndef APP_JOURNAL_LOCATE_H
+#define APP_JOURNAL_LOCATE_H
 
 #include "journal/folder.h"
 

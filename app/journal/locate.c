@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/history/locate.c: looks for stores by their names. Must never open one. */
+ * app/journal/locate.c: looks for stores by their names. Must never open one. */
 #include "locate.h"
 
 #include <dirent.h>
