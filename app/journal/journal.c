@@ -274,17 +274,14 @@ static struct record *add_record(struct journal_client *client, enum record_kind
     return record;
 }
 
-/* Most messages are ASCII, and seen to be in a loop without a branch, which compilers do for many bytes at once. */
+/* Most messages are printable ASCII, and seen to be in a loop without a branch, which compilers do for many bytes at
+ * once: as a signed number a byte of 128 and more is less than a space, too. */
 static bool is_plain(struct weir_bytes bytes)
 {
     unsigned char odd = 0;
 
-    for (size_t i = 0; i < bytes.len; i++) {
-        const unsigned char byte = bytes.data[i];
-        const bool is_visible = (unsigned char)(byte - ' ') <= '~' - ' ';
-
-        odd |= (unsigned char)!(is_visible | (byte == '\t') | (byte == '\n') | (byte == '\r'));
-    }
+    for (size_t i = 0; i < bytes.len; i++)
+        odd |= (unsigned char)(((signed char)bytes.data[i] < ' ') | (bytes.data[i] == 0x7f));
     return !odd;
 }
 
@@ -293,11 +290,12 @@ static bool is_text(struct weir_bytes bytes)
 {
     if (is_plain(bytes)) return true;
     while (bytes.len > 0) {
-        uint32_t character = 0;
-        const int len = utf8_decode(bytes, &character);
+        const unsigned char byte = bytes.data[0];
+        const bool is_ascii = byte < 0x7f && (byte >= ' ' || byte == '\t' || byte == '\n' || byte == '\r');
+        uint32_t character = byte;
+        const int len = is_ascii ? 1 : utf8_decode(bytes, &character);
 
-        if (len < 0) return false;
-        if (character != '\t' && character != '\n' && character != '\r' && utf8_columns(character) < 0) return false;
+        if (len < 0 || (!is_ascii && utf8_columns(character) < 0)) return false;
         bytes.data += len;
         bytes.len -= (size_t)len;
     }
