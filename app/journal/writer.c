@@ -2,7 +2,7 @@
  *
  * app/journal/writer.c: takes all that waits, stores it in transactions of a bounded size, and says so. While one
  * transaction is synced the next one gathers, so the more comes, the more share a sync: what somebody waits for never
- * waits for company. The rest does, for 50 ms or until a transaction is full.
+ * waits for company. The rest does, for 25 ms or until a transaction is full.
  * Must never hold its lock while it uses the store, and never call a batch stored that may not be. */
 #include "writer.h"
 
@@ -21,7 +21,7 @@
 
 enum {
     TRANSACTION_RECORDS_MAX = 32768,
-    GATHER_MS = 50,
+    GATHER_MS = 25,
     HEADS_EVERY_MS = 1000,
     RETRY_MS = 1000,
     LOOK_MS = 500,                /* between two looks at the files' names, when no commit looks */

@@ -33,7 +33,7 @@ struct writer_config {
     /* For tests. */
     int64_t log_bytes_named; /* who keeps a log of this length from beginning anew is named; 0: 256 MiB */
     int retry_ms;            /* 0: a second */
-    int gather_ms;           /* how long what nobody waits for may be kept for company; 0: 50 */
+    int gather_ms;           /* how long what nobody waits for may be kept for company; 0: 25 */
 };
 
 /* Opens the store (store_open's codes and sentences), and starts nothing yet. */
