@@ -28,6 +28,7 @@ POLL_SECONDS = 0.01
 STORED_SECONDS_MAX = 120
 HISTORY_CONNECTIONS = 10000
 LOG_BYTES = 64 << 20  # of the log that a killed server leaves
+REST_US = 200  # of a load at a fixed rate: the server has its core, too
 
 
 # ---- The folder ----
@@ -182,8 +183,8 @@ def measure_ingest(bench, store, settings):
 
 def acked_load(bench, server, store, settings):
     return Load(bench.build, server.port, ["--answers", store.answers, "-c", settings["connections"], "-s",
-                                           settings["message_bytes"], "-p", settings.get("in_flight", 1)],
-                ALL_CORES)
+                                           settings["message_bytes"], "-p", settings.get("in_flight", 1),
+                                           "--rest", REST_US], ALL_CORES)
 
 
 def measure_acked(bench, store, settings):
@@ -259,6 +260,13 @@ def history_seconds(store, folder, connection):
     return time.monotonic() - start
 
 
+def wait_for_heads(folder):
+    """Until the server has written where each connection's newest message is, which it does once a second."""
+    query = "SELECT (SELECT value FROM meta WHERE key = 'heads_until') >= (SELECT max(id) FROM message)"
+    with contextlib.closing(sqlite3.connect("file:%s/weir.db?mode=ro" % folder, uri=True)) as store:
+        wait_for(lambda: store.execute(query).fetchone()[0], "the heads")
+
+
 def measure_growth(bench, store, settings):
     """The history is of a connection in the middle of many; in a store that is empty at first, of one that filled it."""
     stored = settings["stored_messages"]
@@ -266,6 +274,7 @@ def measure_growth(bench, store, settings):
         fill(bench, folder, stored, HISTORY_CONNECTIONS)
         with store.start(folder) as server:
             seconds = ingest(bench, server, store, folder, settings, stored)
+            wait_for_heads(folder)
             history = statistics.median(history_seconds(store, folder, HISTORY_CONNECTIONS // 2 if stored else 5)
                                         for _ in range(5))
     return {"per_second": settings["messages"] / seconds, "history_ms": history * 1e3}

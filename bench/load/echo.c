@@ -105,13 +105,14 @@ static void on_paced_event(struct connection *connection, uint32_t events)
 }
 
 /* How long it may sleep. While messages follow closely not at all: it asks again and again, since waking up would take
- * longer than what is measured. */
+ * longer than what is measured; but where the server needs the core too it rests, and what was due meanwhile is late.
+ */
 static int64_t idle_us(void)
 {
     const uint64_t now = now_ns();
     const uint64_t next = paced.started < paced.messages ? due_ns(paced.started) : now + STALLED_US * UINT64_C(1000);
 
-    return next > now + LONG_NS ? (int64_t)((next - now - WAKE_UP_NS) / 1000) : 0;
+    return next > now + LONG_NS ? (int64_t)((next - now - WAKE_UP_NS) / 1000) : (int64_t)options.rest_us;
 }
 
 void run_paced(double seconds, double rate, struct result *ret)

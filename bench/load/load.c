@@ -95,7 +95,7 @@ static void serve_control(void)
 
 static const char usage[] =
     "usage: load [-c CONNECTIONS] [-p IN_FLIGHT] [-s BYTES] [-d SECONDS | -n MESSAGES] [--rate N]\n"
-    "            [--one-way | --fanout | --churn | --answers KIND] [--control] PORT\n"
+    "            [--rest US] [--one-way | --fanout | --churn | --answers KIND] [--control] PORT\n"
     "\n"
     "The server answers each message with the same bytes, unless:\n"
     "  --one-way  it answers nothing, and closes a connection once it has read it to the end\n"
@@ -106,6 +106,9 @@ static const char usage[] =
     "  --answers nats      it is NATS; a message goes to the subject `weir`, which a JetStream stream acknowledges\n"
     "\n"
     "  --rate N   N messages a second at fixed times, and their latency from then; without: as fast as they return\n"
+    "  --rest US  at a rate, sleep so long when nothing has come back, and leave the core to the server; without: "
+    "look\n"
+    "             again at once while messages follow closely\n"
     "  --control  connect, print `ready`, then run once for each line of standard input, which says how many seconds\n"
     "             (0: one message a connection and place in flight) and may say a rate; hold the connections until it\n"
     "             ends\n";
@@ -124,16 +127,13 @@ static unsigned long number(const char *text, unsigned long max)
     return value;
 }
 
-enum { OPTION_CONTROL = 256, OPTION_RATE, OPTION_ONE_WAY, OPTION_FANOUT, OPTION_CHURN, OPTION_ANSWERS };
+enum { OPTION_CONTROL = 256, OPTION_RATE, OPTION_ONE_WAY, OPTION_FANOUT, OPTION_CHURN, OPTION_ANSWERS, OPTION_REST };
 
 static const struct option long_options[] = {
-    { "control", no_argument, NULL, OPTION_CONTROL },
-    { "rate", required_argument, NULL, OPTION_RATE },
-    { "one-way", no_argument, NULL, OPTION_ONE_WAY },
-    { "fanout", no_argument, NULL, OPTION_FANOUT },
-    { "churn", no_argument, NULL, OPTION_CHURN },
-    { "answers", required_argument, NULL, OPTION_ANSWERS },
-    { NULL, 0, NULL, 0 },
+    { "control", no_argument, NULL, OPTION_CONTROL }, { "rate", required_argument, NULL, OPTION_RATE },
+    { "one-way", no_argument, NULL, OPTION_ONE_WAY }, { "fanout", no_argument, NULL, OPTION_FANOUT },
+    { "churn", no_argument, NULL, OPTION_CHURN },     { "answers", required_argument, NULL, OPTION_ANSWERS },
+    { "rest", required_argument, NULL, OPTION_REST }, { NULL, 0, NULL, 0 },
 };
 
 static enum answers answers_named(const char *name)
@@ -164,6 +164,9 @@ static void read_option(int option)
         break;
     case OPTION_RATE:
         options.rate = (double)number(optarg, 100000000);
+        break;
+    case OPTION_REST:
+        options.rest_us = number(optarg, 100000);
         break;
     case OPTION_ONE_WAY:
         options.mode = MODE_ONE_WAY;

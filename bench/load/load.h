@@ -33,7 +33,8 @@ struct options {
     size_t pattern_bytes; /* of a connection's pattern */
     uint64_t messages;    /* 0: as long as `seconds` say */
     double seconds;
-    double rate; /* messages a second; 0: as fast as they return */
+    double rate;           /* messages a second; 0: as fast as they return */
+    unsigned long rest_us; /* at a rate, while nothing has come back and messages follow closely */
     bool control;
     in_port_t port;
 };
