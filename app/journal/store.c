@@ -89,6 +89,7 @@ struct store {
     int64_t data_version;      /* changes when somebody else has written */
     uint64_t newest_first;     /* the first message of the last transaction that had one */
     uint64_t deleted_until;    /* the last message that was deleted */
+    uint64_t heads_until;      /* up to which every connection's last message is written, as the store says */
     uint64_t swept;            /* connections up to this one were looked at in this round */
     int64_t pages, free_pages;
     int log_pages;
@@ -263,7 +264,7 @@ static int count_pages(const struct store *store, int64_t *ret_pages, int64_t *r
 static int read_state(struct store *store)
 {
     int64_t deleted = 0, auto_vacuum = 0;
-    int64_t message = 0, second = 0, connection = 0, taken = 0, page_bytes = 0;
+    int64_t message = 0, second = 0, connection = 0, taken = 0, heads = 0, page_bytes = 0;
     /* First: whoever writes between these readings is noticed later. */
     int code = read_number(store, "PRAGMA data_version", &store->data_version);
 
@@ -272,12 +273,15 @@ static int read_state(struct store *store)
     if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(max(id), 0) FROM connection", &connection);
     if (code == SQLITE_OK)
         code = read_number(store, "SELECT coalesce((SELECT value FROM meta WHERE key = 'numbers_taken'), 1)", &taken);
+    if (code == SQLITE_OK)
+        code = read_number(store, "SELECT coalesce((SELECT value FROM meta WHERE key = 'heads_until'), 0)", &heads);
     if (code == SQLITE_OK) code = read_number(store, "PRAGMA page_size", &page_bytes);
     if (code == SQLITE_OK) code = read_number(store, "SELECT coalesce(min(id), 1) - 1 FROM message", &deleted);
     if (code == SQLITE_OK) code = read_number(store, "PRAGMA auto_vacuum", &auto_vacuum);
     if (code != SQLITE_OK) return code;
     store->deleted_until = (uint64_t)deleted;
     store->can_shrink = auto_vacuum == 2;
+    store->heads_until = (uint64_t)heads;
     store->last_message = (uint64_t)message;
     store->newest_first = store->last_message;
     store->next_message = store->last_message + 1;
@@ -553,7 +557,16 @@ enum store_outcome store_set_head(struct store *store, const struct head *head)
 
 enum store_outcome store_set_heads_until(struct store *store)
 {
-    return set_meta(store, "heads_until", (int64_t)store->next_message - 1);
+    const uint64_t until = store->next_message - 1;
+    const enum store_outcome outcome = set_meta(store, "heads_until", (int64_t)until);
+
+    if (outcome == STORE_STORED) store->heads_until = until;
+    return outcome;
+}
+
+bool store_heads_are_behind(const struct store *store)
+{
+    return store->heads_until < store->last_message;
 }
 
 enum store_outcome store_commit(struct store *store)

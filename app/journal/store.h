@@ -55,6 +55,9 @@ void store_rollback(struct store *store);
 enum store_outcome store_set_head(struct store *store, const struct head *head);
 enum store_outcome store_set_heads_until(struct store *store);
 
+/* Whether messages have come since. */
+bool store_heads_are_behind(const struct store *store);
+
 /* A transaction of its own: the last one, with all heads written. */
 enum store_outcome store_seal(struct store *store);
 

@@ -64,12 +64,18 @@ static void wait_until(struct writer *writer, int64_t deadline_ms)
     pthread_cond_timedwait(&writer->wakes, &writer->lock, &time);
 }
 
+/* Also when all connections have closed, whose heads were written with that: how far they are is not. */
+static bool has_old_heads(const struct writer *writer)
+{
+    return !TAILQ_EMPTY(&writer->stale) || (writer->store && store_heads_are_behind(writer->store));
+}
+
 /* When there is something to do though nothing comes: in trouble another try, without which what has stopped coming
  * would never come again; else a look at what others do to the store. */
 static int64_t next_tidy_ms(const struct writer *writer)
 {
     const int64_t trim_ms = trim_next_ms(&writer->trim);
-    const int64_t heads_ms = TAILQ_EMPTY(&writer->stale) ? INT64_MAX : writer->heads_written_ms + HEADS_EVERY_MS;
+    const int64_t heads_ms = has_old_heads(writer) ? writer->heads_written_ms + HEADS_EVERY_MS : INT64_MAX;
     int64_t next_ms = writer->looked_ms + LOOK_MS;
 
     if (writer->is_in_trouble) return writer->tidied_ms + writer->config.retry_ms;
@@ -480,7 +486,7 @@ static enum store_outcome trim_at_leisure(struct writer *writer)
 
 static enum store_outcome tidy_store(struct writer *writer)
 {
-    const bool are_heads_due = !TAILQ_EMPTY(&writer->stale) && clock_ms() >= writer->heads_written_ms + HEADS_EVERY_MS;
+    const bool are_heads_due = has_old_heads(writer) && clock_ms() >= writer->heads_written_ms + HEADS_EVERY_MS;
     const int64_t log_bytes_max = writer->trim.config.limits.log_bytes_max;
     const int64_t log_bytes_idle = log_bytes_max < LOG_BYTES_IDLE ? log_bytes_max : LOG_BYTES_IDLE;
     enum store_outcome outcome = are_heads_due ? write_heads(writer) : STORE_STORED;

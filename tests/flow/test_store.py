@@ -177,6 +177,19 @@ def test_what_was_read_is_acknowledged_in_a_drain():
         assert rows(path, "SELECT count(*) FROM connection WHERE closed IS NULL") == [(0,)]
 
 
+def test_what_clients_that_have_gone_sent_need_not_be_looked_through_again():
+    """Readers and the next start look at each message behind `heads_until` for those that it is the newest of."""
+    with a_store() as path, Server("--store", path, *ACKED) as server:
+        with server.connect() as client:
+            client.sendall(b"x\n")
+            acks(client, 1, 1)
+            client.sendall(b"x\n" * 99)
+            acks(client, 2, 99)
+        with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % path, uri=True)) as store:
+            wait_for(lambda: store.execute("SELECT value FROM meta WHERE key = 'heads_until'").fetchall() == [(100,)],
+                     "the heads")
+
+
 def test_acknowledged_when_received():
     with a_store() as path:
         with Server("--store", path, *ACKED, "--ack-when", "received") as server, server.connect() as client:
