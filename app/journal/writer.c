@@ -491,6 +491,8 @@ static enum store_outcome tidy_store(struct writer *writer)
     const int64_t log_bytes_idle = log_bytes_max < LOG_BYTES_IDLE ? log_bytes_max : LOG_BYTES_IDLE;
     enum store_outcome outcome = are_heads_due ? write_heads(writer) : STORE_STORED;
 
+    /* Reading stops for it, so no message will come whose transaction makes room. */
+    if (outcome == STORE_REFUSED && store_is_full(writer->store) && make_room(writer)) outcome = write_heads(writer);
     if (outcome == STORE_STORED) outcome = trim_at_leisure(writer);
     if (outcome != STORE_STORED) return outcome;
     return move_log(writer, is_anything_put(writer) ? log_bytes_max : log_bytes_idle);
@@ -524,6 +526,7 @@ static void tidy(struct writer *writer)
         outcome = store_check_foreign_writer(writer->store);
     }
     if (outcome == STORE_STORED) outcome = tidy_store(writer);
+    if (!writer->store) return; /* it has to be opened */
     if (outcome == STORE_STORED) name_who_holds_log(writer);
     if (outcome == STORE_STORED) end_trouble(writer);
     note_tidied(writer, outcome);
