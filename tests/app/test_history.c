@@ -15,9 +15,9 @@
 #include <sqlite3.h>
 
 #include "history/format.h"
-#include "journal/locate.h"
 #include "history/selection.h"
 #include "history/when.h"
+#include "journal/locate.h"
 #include "journal/newest.h"
 #include "journal/store.h"
 #include "records.h"
