@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "journal/locate.h"
 #include "journal/damage.h"
+#include "journal/locate.h"
 #include "journal/reader.h"
 #include "journal/store.h"
 
