@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -100,15 +99,6 @@ static int walk_messages(struct walk *walk)
 
 /* ---- What is said of it ---- */
 
-static int64_t size_of(const char *path, const char *end)
-{
-    char name[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
-    struct stat status;
-
-    snprintf(name, sizeof(name), "%s%s", path, end);
-    return stat(name, &status) == 0 ? (int64_t)status.st_size : 0;
-}
-
 static void print_summary(const char *path, const struct walk *walk)
 {
     const time_t seconds = (time_t)(walk->newest_time_us / 1000000);
@@ -118,7 +108,8 @@ static void print_summary(const char *path, const struct walk *walk)
     strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
     printf("messages  %" PRIu64 "\n", walk->messages);
     if (walk->messages) printf("newest    %" PRIu64 " of %s\n", walk->newest, time);
-    printf("size      %" PRId64 " bytes, and %" PRId64 " of log\n", size_of(path, ""), size_of(path, "-wal"));
+    printf("size      %" PRId64 " bytes, and %" PRId64 " of log\n", folder_bytes_beside(path, ""),
+           folder_bytes_beside(path, "-wal"));
 }
 
 static enum status say_what_is_wrong(const char *path, const struct walk *walk)
@@ -145,8 +136,7 @@ static enum status fail_unreadable(const char *path, const char *reason)
 
     snprintf(sentence, sizeof(sentence),
              "%s. Nothing was changed. What can still be read: sqlite3 -readonly %.400s .dump; to go on serving, name "
-             "another "
-             "store",
+             "another store",
              reason, path);
     return status_error(COMMAND_CHECK, -EIO, sentence);
 }
@@ -248,7 +238,7 @@ static enum status check_unused(const char *path, bool accept_loss)
         return status;
     }
     if (accept_loss) status = accept(path, &damage);
-    if (status == STATUS_DONE && size_of(path, "") > 0) status = check_messages(path, false);
+    if (status == STATUS_DONE && folder_bytes_beside(path, "") > 0) status = check_messages(path, false);
     return status == STATUS_DONE && !accept_loss ? report(path, &damage) : status;
 }
 
@@ -286,7 +276,7 @@ enum status check_stored(const char *wanted, bool accept_loss)
 
     if (!err) err = folder_follow(path, error);
     if (err) return status_error(COMMAND_CHECK, err, error);
-    if (access(path, F_OK) != 0 && size_of(path, "-wal") == 0) return fail(-errno, path, strerror(errno));
+    if (access(path, F_OK) != 0 && folder_bytes_beside(path, "-wal") == 0) return fail(-errno, path, strerror(errno));
     err = folder_check_file(path, error);
     if (err) return status_error(COMMAND_CHECK, err, error);
     status = check_found(path, accept_loss);

@@ -170,13 +170,13 @@ static int read_is_database(const char *path, bool *ret)
     return err;
 }
 
-static bool has_content(const char *path, const char *end)
+int64_t folder_bytes_beside(const char *path, const char *end)
 {
-    char name[FOLDER_PATH_BYTES_MAX + sizeof("-journal")];
+    char name[FOLDER_PATH_BYTES_MAX + FOLDER_END_BYTES_MAX];
     struct stat status;
 
     snprintf(name, sizeof(name), "%s%s", path, end);
-    return stat(name, &status) == 0 && status.st_size > 0;
+    return stat(name, &status) == 0 ? (int64_t)status.st_size : 0;
 }
 
 /* What SQLite may make good from a log beside it is left to SQLite: a power cut can leave zeros. */
@@ -185,7 +185,8 @@ static int check_content(const char *path, char error[FOLDER_ERROR_BYTES_MAX])
     bool is_database = false;
     const int err = read_is_database(path, &is_database);
 
-    if (!err && (is_database || has_content(path, "-wal") || has_content(path, "-journal"))) return 0;
+    if (!err && (is_database || folder_bytes_beside(path, "-wal") > 0 || folder_bytes_beside(path, "-journal") > 0))
+        return 0;
     snprintf(error, FOLDER_ERROR_BYTES_MAX, "store %.400s: %s", path, err ? strerror(-err) : "file is not a database");
     return err ? err : -EINVAL;
 }

@@ -26,6 +26,10 @@ int folder_prepare(const char *path, bool allow_network, char error[FOLDER_ERROR
  * leads nowhere. */
 int folder_follow(char path[FOLDER_PATH_BYTES_MAX], char error[FOLDER_ERROR_BYTES_MAX]);
 
+/* How long the file is whose name has this end behind the store's, as "-wal", or "" for the store; 0: there is none. */
+enum { FOLDER_END_BYTES_MAX = 16 };
+int64_t folder_bytes_beside(const char *path, const char *end);
+
 /* Refuses a file that no store may be in, before anything is made beside it: what is not a regular file or not a
  * database of SQLite, and what has several names, since SQLite names the log after the database, and two logs of one
  * database lose what is in them. One that is empty or not there yet is right. Nothing of the process may have the store

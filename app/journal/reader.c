@@ -208,13 +208,10 @@ static void close_file(struct reader *reader)
 /* Of the file that a link leads to, beside which SQLite looks for it. */
 static int64_t log_bytes(const char *path)
 {
-    char error[FOLDER_ERROR_BYTES_MAX], name[FOLDER_PATH_BYTES_MAX + sizeof("-wal")];
-    struct stat status;
+    char error[FOLDER_ERROR_BYTES_MAX], name[FOLDER_PATH_BYTES_MAX];
 
-    snprintf(name, FOLDER_PATH_BYTES_MAX, "%s", path);
-    if (folder_follow(name, error)) return 0;
-    snprintf(name + strlen(name), sizeof("-wal"), "-wal");
-    return stat(name, &status) == 0 ? (int64_t)status.st_size : 0;
+    snprintf(name, sizeof(name), "%s", path);
+    return folder_follow(name, error) ? 0 : folder_bytes_beside(name, "-wal");
 }
 
 /* A path as SQLite takes it with parameters behind it: https://www.sqlite.org/uri.html. */

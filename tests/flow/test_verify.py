@@ -411,13 +411,17 @@ def test_check_finds_what_was_done_to_the_store():
         assert "missing 0, altered 0, out of order 0, too often 1" in output
 
 
+def delete(store, which):
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        db.execute("DELETE FROM message WHERE " + which)
+        db.commit()
+
+
 def test_check_of_many_losses_names_the_first():
     with a_folder() as (store, ledger):
         with Server("--store", store, *ACKED) as server:
             verify(ledger, server.port, "-n", 500, "-c", 1)
-        with contextlib.closing(sqlite3.connect(store)) as db:
-            db.execute("DELETE FROM message WHERE seq > 100")
-            db.commit()
+        delete(store, "seq > 100")
         output = check(ledger, store, 7)
         assert "the store begins" not in output, output
         assert [int(number) for number in re.findall("missing: message (\\d+)", output)] == [101, 102, 103, 104, 105]
@@ -428,9 +432,7 @@ def test_check_says_where_a_store_begins_whose_oldest_messages_were_deleted():
     with a_folder() as (store, ledger):
         with Server("--store", store, *ACKED) as server:
             verify(ledger, server.port, "-n", 50, "-c", 1)
-        with contextlib.closing(sqlite3.connect(store)) as db:
-            db.execute("DELETE FROM message WHERE seq <= 10")
-            db.commit()
+        delete(store, "seq <= 10")
         output = check(ledger, store, 7)
         assert "missing: and 5 more" in output and "the store begins with message 11: " in output, output
 
