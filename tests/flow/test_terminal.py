@@ -139,6 +139,7 @@ def test_hostile_messages_do_nothing():
         for env in ({}, {"NO_COLOR": "1"}, {"LC_ALL": "C"}, {"LC_ALL": "en_US.ISO-8859-1"}):
             with Server("--frame", "line", "--print", mode, terminal=True, columns=100, env=env) as server, \
                     server.connect() as client:
+                server.wait_stdout("/help says more\r\n")  # the last that it says of itself
                 for message in messages:
                     client.sendall(message + b"\n")
                 wait_for(lambda server=server: len(messages_shown(server)) == 1 + len(messages), "all messages")
