@@ -3,10 +3,12 @@
  * The store: what is in it after each call, read back over a connection of its own. */
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -686,6 +688,44 @@ static void what_goes_leaves_room_and_can_be_given_back(void **state)
     store_close(store);
 }
 
+/* Else a full disk could not be emptied: what is deleted needs the log, and that stands there until it is moved. */
+static void what_could_not_be_moved_to_the_database_is_refused(void **state)
+{
+    static char large[3000];
+    struct store *const store = open_store();
+    struct head head = { .connection = 1 };
+    enum store_outcome outcome = STORE_STORED;
+    struct rlimit before, little;
+    int64_t left = -1;
+    unsigned stored = 0;
+
+    (void)state;
+    memset(large, 'x', sizeof(large) - 1);
+    store_opening(store, &head);
+    assert_int_equal(store_checkpoint(store, &left), STORE_STORED);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    little = before;
+    little.rlim_cur = 300 * 1024;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    while (outcome == STORE_STORED && stored < 200) {
+        batch->len = 0;
+        assert_int_equal(store_begin(store), STORE_STORED);
+        assert_int_equal(record_store(store, make_message(&head, stored + 1, large)), STORE_STORED);
+        outcome = store_commit(store);
+        if (outcome == STORE_STORED) stored++;
+        assert_int_equal(store_checkpoint(store, &left), STORE_STORED);
+        assert_int_equal(left, 0);
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_not_equal(outcome, STORE_STORED);
+    assert_non_null(strstr(store_text(store), "File too large"));
+    assert_in_range(stored, 50, 100);
+    expect_row("SELECT count(*) BETWEEN 50 AND 100 FROM message", "1");
+    expect_row("PRAGMA integrity_check", "ok");
+    store_close(store);
+}
+
 /* As stores were made once. It lives on, but its file stays as long as it is. */
 static void a_store_that_cannot_shrink_is_known(void **state)
 {
@@ -788,6 +828,7 @@ int main(void)
         STORE_TEST(connections_of_an_earlier_run_are_over),
         STORE_TEST(connections_alone_can_be_what_is_too_much),
         STORE_TEST(what_goes_leaves_room_and_can_be_given_back),
+        STORE_TEST(what_could_not_be_moved_to_the_database_is_refused),
         STORE_TEST(a_store_that_cannot_shrink_is_known),
         STORE_TEST(a_database_of_another_program_is_refused_and_left_alone),
         STORE_TEST(a_file_that_is_no_database_is_refused_and_left_alone),

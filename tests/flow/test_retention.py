@@ -165,6 +165,19 @@ def test_full_disk_makes_room_for_what_is_new():
         assert rows(path, "PRAGMA integrity_check") == [("ok",)]
 
 
+def test_full_disk_makes_room_without_its_reserve():
+    """What is in the log must find room in the database even then, or nothing could ever be deleted."""
+    with a_store_on_a_disk_of("16m") as path:
+        with Server("--store", path, *ACKED, "--keep-bytes", "6MiB") as server, server.connect() as client:
+            send_acknowledged(client, LINE, 1, 4000)
+            os.remove(path + ".reserve")
+            eat(path)
+            send_acknowledged(client, LINE, 4001, 8000)
+        oldest, newest = ids(path)
+        assert newest == 12000 and count(path) == newest - oldest + 1 >= 2000
+        assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
 def test_disk_that_others_fill_takes_half_and_says_so():
     with a_store_on_a_disk_of("32m") as path:
         with Server("--store", path, *ACKED, "--keep-bytes", "8MiB") as server, server.connect() as client:

@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 
-from harness import DEADLINE, FLAVOUR, PATIENCE, Process, Server, recv_all, recv_exactly, recv_until, run_weir, skip, \
-    wait_for
+from harness import DEADLINE, FLAVOUR, PATIENCE, WEIR, Process, Server, recv_all, recv_exactly, recv_until, run_weir, \
+    skip, wait_for
 from test_store import ACKED, a_store, a_store_on_a_disk_of, acks, content_of, flip_bit, messages, read_to_the_end, refuse, rows
 
 STOPS = "nothing is read or acknowledged"
@@ -414,7 +414,7 @@ def test_start_without_permission():
             pass
         folder = os.path.dirname(path)
         os.chmod(folder, 0o755)
-        done = subprocess.run([os.environ["WEIR"], "serve", "--listen", "127.0.0.1:0", "--store", path],
+        done = subprocess.run([WEIR, "serve", "--listen", "127.0.0.1:0", "--store", path],
                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
                               user=65534, group=65534, extra_groups=[], timeout=DEADLINE)
         assert done.returncode == 1 and path in done.stderr and "ermission denied" in done.stderr, done.stderr
