@@ -462,7 +462,8 @@ int load_end_sending(struct load *load)
 
 struct load_sight load_look(struct load *load)
 {
-    struct load_sight sight = { .is_quiet = true };
+    const uint64_t max = load->plan->messages_max;
+    struct load_sight sight = { .is_quiet = true, .is_all_begun = max && atomic_load(&load->begun) >= max };
 
     for (unsigned i = 0; i < load->worker_count; i++) {
         struct load_worker *const worker = &load->workers[i];

@@ -138,6 +138,7 @@ struct load_sight {
     uint64_t sent;
     uint64_t progress; /* messages answered, or sent where no answer is awaited */
     uint64_t open;     /* connections */
+    bool is_all_begun; /* of a bounded number of messages none is left to send */
     bool is_quiet;     /* nothing is sent any more, and no answer is missing */
 };
 struct load_sight load_look(struct load *load);
