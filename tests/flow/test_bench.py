@@ -166,7 +166,8 @@ def test_one_way_counts_what_was_sent():
             wait_for(lambda: sum(received) == got["sent"] * size, "all that was sent")
             assert got["sent"] == options[1] and got["bytes_out"] == got["sent"] * size, (options, got)
             assert got["answered"] == 0 and got["errors"]["total"] == 0 and got["latency_us"]["p50"] is None, got
-            wait_for(lambda: len(received) == got["connects"], "the end of each connection")
+            # some more when the end came while those that had ended were being dialled again
+            wait_for(lambda: len(received) >= got["connects"], "the end of each connection")
 
 
 def test_one_way_does_not_count_what_did_not_leave():
