@@ -21,23 +21,51 @@ enum {
 
 /* ---- Messages ---- */
 
-/* How many of those wanted may be begun: all, unless their number is bounded. */
+/* How many of those wanted may be begun: all, unless their number is bounded. Must be asked for no more than is sent
+ * right away: whom nothing is left for does not ask again. */
 static uint64_t grant(struct load *load, uint64_t wanted)
 {
     const uint64_t max = load->plan->messages_max;
-    uint64_t begun = atomic_load_explicit(&load->begun, memory_order_relaxed);
+    uint64_t before = atomic_load_explicit(&load->granted, memory_order_relaxed);
     uint64_t granted = wanted;
 
     if (!max) return wanted;
     do
-        granted = max - begun < wanted ? max - begun : wanted;
-    while (granted && !atomic_compare_exchange_weak(&load->begun, &begun, begun + granted));
+        granted = max - before < wanted ? max - before : wanted;
+    while (granted && !atomic_compare_exchange_weak(&load->granted, &before, before + granted));
     return granted;
 }
 
 static void give_back(struct load *load, uint64_t count)
 {
-    if (load->plan->messages_max) atomic_fetch_sub(&load->begun, count);
+    if (load->plan->messages_max) atomic_fetch_sub(&load->granted, count);
+}
+
+static bool is_all_granted(const struct load *load)
+{
+    const uint64_t max = load->plan->messages_max;
+
+    return max && atomic_load(&load->granted) >= max;
+}
+
+/* The next piece, of up to so many messages, as far as they may be begun. *ret_count is 0 when none may. */
+static struct weir_bytes take_granted(struct load_worker *worker, uint64_t wanted, size_t *ret_count)
+{
+    const struct messages *const messages = &worker->load->plan->messages;
+    size_t cursor = worker->cursor;
+    struct weir_bytes bytes = messages_take(messages, &cursor, wanted, ret_count);
+    const uint64_t granted = grant(worker->load, *ret_count);
+
+    if (!granted) {
+        *ret_count = 0;
+        return bytes;
+    }
+    if (granted < *ret_count) {
+        cursor = worker->cursor;
+        bytes = messages_take(messages, &cursor, granted, ret_count);
+    }
+    worker->cursor = cursor;
+    return bytes;
 }
 
 /* Notes messages that have just been sent, from number `cursor` on. */
@@ -46,6 +74,7 @@ static void note_sent(struct client *client, size_t cursor, size_t count, int64_
     struct load_worker *const worker = client->worker;
     const struct load_plan *const plan = client->load->plan;
 
+    worker->begun += count;
     worker->results.sent += count;
     client->sent += count;
     if (client->left != UINT64_MAX) client->left -= count;
@@ -61,25 +90,28 @@ static void note_sent(struct client *client, size_t cursor, size_t count, int64_
 /* Sends so many messages, or as many as may be begun. Returns their number. */
 static uint64_t send_messages(struct client *client, uint64_t count, int64_t since_ns)
 {
-    struct load *const load = client->load;
     struct load_worker *const worker = client->worker;
-    uint64_t left = grant(load, count < client->left ? count : client->left);
+    uint64_t left = count < client->left ? count : client->left;
     uint64_t sent = 0;
 
     while (left > 0 && !client->is_blocked) {
         const size_t cursor = worker->cursor;
         size_t taken = 0;
-        const struct weir_bytes bytes = messages_take(&load->plan->messages, &worker->cursor, left, &taken);
-        const int result = weir_conn_send(client->conn, bytes);
+        const struct weir_bytes bytes = take_granted(worker, left, &taken);
+        int result = 0;
 
+        if (!taken) break;
+        result = weir_conn_send(client->conn, bytes);
         if (result == -ENOMEM || result == -ENOBUFS) weir_conn_abort(client->conn, WEIR_REASON_MEMORY);
-        if (result < 0) break; /* on its way out: on_close says why */
+        if (result < 0) { /* on its way out: on_close says why */
+            give_back(client->load, taken);
+            break;
+        }
         note_sent(client, cursor, taken, since_ns);
         client->is_blocked = result > 0;
         left -= taken;
         sent += taken;
     }
-    if (left) give_back(load, left);
     return sent;
 }
 
@@ -110,11 +142,9 @@ static void go_on(struct client *client, int64_t now_ns)
 
 int load_send_due(struct client *client, int64_t due_ns)
 {
-    const struct load *const load = client->load;
-
-    if (!send_messages(client, 1, due_ns))
-        return load->plan->messages_max && atomic_load(&load->begun) >= load->plan->messages_max ? -1 : 0;
-    if (client->left && !client->is_blocked && client->in_flight < load->plan->depth) pace_add(client->worker, client);
+    if (!send_messages(client, 1, due_ns)) return is_all_granted(client->load) ? -1 : 0;
+    if (client->left && !client->is_blocked && client->in_flight < client->load->plan->depth)
+        pace_add(client->worker, client);
     close_if_done(client);
     return 1;
 }
@@ -289,10 +319,7 @@ static void count_undone(struct client *client, const struct weir_conn_counters 
 /* A server may go once it has answered all that there was. */
 static bool is_all_done(const struct client *client, const struct load_worker *worker)
 {
-    const struct load *const load = client->load;
-    const uint64_t max = load->plan->messages_max;
-
-    return !client->in_flight && (worker->is_over || (max && atomic_load(&load->begun) >= max));
+    return !client->in_flight && (worker->is_over || is_all_granted(client->load));
 }
 
 static void count_end(struct load_worker *worker, enum weir_reason reason, int error, bool was_open)
@@ -367,6 +394,7 @@ static void tell(struct load_worker *worker)
 {
     const bool one_way = worker->load->plan->one_way;
 
+    atomic_store(&worker->seen_begun, worker->begun);
     atomic_store(&worker->seen_sent, worker->results.sent);
     atomic_store(&worker->seen_progress, one_way ? worker->results.sent : worker->results.answered);
     atomic_store(&worker->seen_open, worker->open_count);
@@ -462,15 +490,19 @@ int load_end_sending(struct load *load)
 
 struct load_sight load_look(struct load *load)
 {
+    const uint64_t max = load->plan->messages_max;
+    uint64_t begun = 0;
     struct load_sight sight = { .is_quiet = true };
 
     for (unsigned i = 0; i < load->worker_count; i++) {
         struct load_worker *const worker = &load->workers[i];
         sight.is_quiet &= atomic_load(&worker->is_quiet);
+        begun += atomic_load(&worker->seen_begun);
         sight.sent += atomic_load(&worker->seen_sent);
         sight.progress += atomic_load(&worker->seen_progress);
         sight.open += atomic_load(&worker->seen_open);
     }
+    sight.is_all_begun = max && begun >= max;
     return sight;
 }
 
@@ -487,8 +519,7 @@ void load_see_results(struct load *load, struct bench_results *ret)
  * or not. */
 void load_results(const struct load *load, struct bench_results *ret)
 {
-    const uint64_t max = load->plan->messages_max;
-    int64_t last_ns = max && atomic_load(&load->begun) >= max ? 0 : load->end_ns;
+    int64_t last_ns = is_all_granted(load) ? 0 : load->end_ns;
 
     memset(ret, 0, sizeof(*ret));
     for (unsigned i = 0; i < load->worker_count; i++) {

@@ -75,8 +75,9 @@ struct load_worker {
     struct client_list later; /* to be dialled again, in the order of ending */
     struct client_list idle;  /* open loop: those that could send, the one that has not for longest first */
     struct pace pace;
-    size_t cursor; /* the next message */
-    bool is_over;  /* it has been told to send no more */
+    size_t cursor;  /* the next message */
+    bool is_over;   /* it has been told to send no more */
+    uint64_t begun; /* messages; never less again, as results.sent is */
     uint64_t open_count;
     uint64_t in_flight;
     int64_t last_ns;         /* when something was answered; one-way: when the last connection ended */
@@ -85,6 +86,7 @@ struct load_worker {
     struct bench_results results;
 
     /* For worker 0, which runs the whole. */
+    atomic_uint_fast64_t seen_begun;
     atomic_uint_fast64_t seen_sent;
     atomic_uint_fast64_t seen_progress;
     atomic_uint_fast64_t seen_open;
@@ -107,7 +109,8 @@ struct load {
     int64_t first_dial_ns;
     int64_t start_ns; /* of the sending, and its end; 0: not yet */
     int64_t end_ns;
-    atomic_uint_fast64_t begun; /* messages, where they are bounded */
+    atomic_uint_fast64_t granted; /* messages, where they are bounded: begun, or about to be. What a connection then
+                                     refuses is taken off again, so it does not say that all are begun */
     atomic_uint_fast64_t dials;
     atomic_uint_fast64_t settled; /* clients */
     atomic_uint_fast64_t opened;  /* connections, ever */
@@ -138,6 +141,7 @@ struct load_sight {
     uint64_t sent;
     uint64_t progress; /* messages answered, or sent where no answer is awaited */
     uint64_t open;     /* connections */
+    bool is_all_begun; /* all of a bounded number of messages have been handed over */
     bool is_quiet;     /* nothing is sent any more, and no answer is missing */
 };
 struct load_sight load_look(struct load *load);

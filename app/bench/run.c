@@ -102,7 +102,7 @@ static void watch_sending(struct run *run, int64_t now_ns)
 
     if (run->duration_ns && now_ns - load->start_ns >= run->duration_ns)
         end_sending(run, RUN_DONE, now_ns);
-    else if (load->plan->messages_max && atomic_load(&load->begun) >= load->plan->messages_max)
+    else if (sight.is_all_begun)
         end_sending(run, RUN_DONE, now_ns);
     else if (is_silent && is_over(run->since_ns, now_ns, RUN_UNANSWERED_S * 1000))
         end_sending(run, RUN_UNANSWERED, now_ns);

@@ -126,8 +126,9 @@ def test_what_comes_unasked_is_no_answer():
         for _ in requests(client):
             client.sendall(b"well\n")
     with Peer(greet) as peer:
-        got, _ = bench(peer.port, "-c", 2, "-n", 20, "--frame", "line", "--ramp", 10)
-        assert got["sent"] == 20 and got["errors"]["total"] == 0, got
+        # each is connected a second before its first message: a greeting behind that would be an answer too many
+        got, _ = bench(peer.port, "-c", 2, "-n", 2, "--frame", "line", "--ramp", 1, "--rate", 1, "--workers", 1)
+        assert got["sent"] == 2 and got["errors"]["total"] == 0, got
 
 
 def test_lines_of_a_file_are_the_messages():
@@ -166,7 +167,8 @@ def test_one_way_counts_what_was_sent():
             wait_for(lambda: sum(received) == got["sent"] * size, "all that was sent")
             assert got["sent"] == options[1] and got["bytes_out"] == got["sent"] * size, (options, got)
             assert got["answered"] == 0 and got["errors"]["total"] == 0 and got["latency_us"]["p50"] is None, got
-            wait_for(lambda: len(received) == got["connects"], "the end of each connection")
+            # some more when the end came while those that had ended were being dialled again
+            wait_for(lambda: len(received) >= got["connects"], "the end of each connection")
 
 
 def test_one_way_does_not_count_what_did_not_leave():
