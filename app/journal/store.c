@@ -788,7 +788,7 @@ enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left)
     int pages = 0, moved = 0;
     const int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
 
-    store->pages_on_disk = 0; /* the file may have been cut */
+    store->pages_on_disk = 0;           /* it may have been cut */
     if ((code & 0xff) == SQLITE_BUSY) { /* somebody else is at it */
         *ret_left = store_log_bytes(store);
         return STORE_STORED;

@@ -109,7 +109,7 @@ def test_split_messages_are_in_pieces_on_the_wire():
 
 def test_long_split_messages_are_cut_anywhere():
     with Server("--frame", "line", "--reply", "echo") as server:
-        found = misbehave(server.port, "split", "-s", "16KiB")
+        found = misbehave(server.port, "split", "-s", "16KiB", seconds=PATIENCE)  # a slow tool takes a second for one
     assert found["messages"] and found["answers_as_sent"] == found["answers"] > 0, found
     assert 500 * found["messages"] < found["pieces"] < 2000 * (found["messages"] + CLIENTS), found
 
