@@ -32,7 +32,7 @@ enum {
     OWED_MAX = 4096,             /* acknowledgements for one client */
     HOLD_MS = 20,                /* whoever had more than its share waits at least so long, for the sake of others */
     OTHERS_MS = 1000,            /* others that have sent nothing for so long need no sparing */
-    BATCH_BYTES = 256 * 1024,
+    BATCH_BYTES_MAX = 256 * 1024,
     AHEAD_MAX = 16, /* batches of a worker on their way, of which one need not be full */
     SPARE_BATCHES_MAX = AHEAD_MAX + 1,
     ACK_BYTES_USUAL = 256,
@@ -86,6 +86,7 @@ struct journal {
     struct outbox *outboxes;
     uint64_t first_id;
     size_t queue_bytes_max;
+    size_t batch_bytes;         /* of the usual room, which is no more than a transaction */
     _Atomic size_t queue_bytes; /* handed to the writer, and not back */
     _Atomic unsigned clients;
     atomic_bool is_full;    /* all input is paused for the queue */
@@ -221,7 +222,7 @@ static void hand_over(struct journal *journal, struct outbox *outbox)
     const size_t bytes_before = atomic_fetch_add(&journal->queue_bytes, batch->len);
 
     if (bytes_before + batch->len > journal->queue_bytes_max) set_input(journal, &journal->is_full, true);
-    batch->is_awaited |= !TAILQ_EMPTY(&outbox->paused) || batch->room != BATCH_BYTES;
+    batch->is_awaited |= !TAILQ_EMPTY(&outbox->paused) || batch->room != journal->batch_bytes;
     outbox->filling = NULL;
     outbox->put++;
     writer_put(journal->writer, batch);
@@ -229,9 +230,10 @@ static void hand_over(struct journal *journal, struct outbox *outbox)
 
 static struct batch *empty_batch(struct outbox *outbox, unsigned worker, size_t room)
 {
+    const size_t usual = outbox->journal->batch_bytes;
     struct batch *const batch = outbox->spares;
 
-    if (!batch || room > BATCH_BYTES) return batch_new(worker, room > BATCH_BYTES ? room : BATCH_BYTES);
+    if (!batch || room > usual) return batch_new(worker, room > usual ? room : usual);
     outbox->spares = batch->next;
     outbox->spare_count--;
     batch->len = 0;
@@ -242,7 +244,7 @@ static struct batch *empty_batch(struct outbox *outbox, unsigned worker, size_t 
 
 static void keep_spare(struct outbox *outbox, struct batch *batch)
 {
-    if (batch->room != BATCH_BYTES || outbox->spare_count >= SPARE_BATCHES_MAX) {
+    if (batch->room != outbox->journal->batch_bytes || outbox->spare_count >= SPARE_BATCHES_MAX) {
         free(batch);
         return;
     }
@@ -635,6 +637,13 @@ static void free_clients(struct journal_clients *clients)
     }
 }
 
+static size_t batch_bytes(const struct retain_limits *limits)
+{
+    const int64_t most = limits->transaction_bytes_max;
+
+    return most > 0 && most < BATCH_BYTES_MAX ? (size_t)most : BATCH_BYTES_MAX;
+}
+
 int journal_new(const struct journal_config *config, struct journal **ret, char error[STORE_ERROR_BYTES_MAX])
 {
     struct journal *const journal = calloc(1, sizeof(*journal));
@@ -658,6 +667,7 @@ int journal_new(const struct journal_config *config, struct journal **ret, char 
     if (err) goto failed;
     journal->config = *config;
     journal->queue_bytes_max = config->queue_bytes_max ? config->queue_bytes_max : QUEUE_BYTES_MAX;
+    journal->batch_bytes = batch_bytes(&config->limits);
     journal->first_id = writer_next_connection(journal->writer);
     journal->outboxes = outboxes;
     for (unsigned i = 0; i < config->workers; i++) {

@@ -396,12 +396,17 @@ static enum store_outcome move_log(struct writer *writer, int64_t length)
     return trim_move_log(&writer->trim, writer->store);
 }
 
-/* A step of deletion, and the log's bound, since that grows by it. */
+/* A step of deletion between two looks at the log's bound, since that grows by it. A log that is stuck is the step's to
+ * mend. */
 static enum store_outcome trim(struct writer *writer, bool is_waited_for, bool *ret_goes_on)
 {
-    const enum store_outcome outcome = trim_step(&writer->trim, writer->store, is_waited_for, ret_goes_on);
+    const int64_t log_bytes_max = writer->trim.config.limits.log_bytes_max;
+    enum store_outcome outcome = move_log(writer, log_bytes_max);
 
-    return outcome == STORE_STORED ? move_log(writer, writer->trim.config.limits.log_bytes_max) : outcome;
+    *ret_goes_on = false;
+    if (outcome == STORE_STORED || writer->trim.is_log_stuck)
+        outcome = trim_step(&writer->trim, writer->store, is_waited_for, ret_goes_on);
+    return outcome == STORE_STORED ? move_log(writer, log_bytes_max) : outcome;
 }
 
 /* After each transaction, since a queue that is never empty must not put it off. */
