@@ -7,13 +7,17 @@ With WEIR_TEST_QUICK in the environment, the files of SLOW are left out.
 Each test is a process of its own with a time limit, some run at once, and the results are printed as TAP in a fixed
 order. A test fails by an exception, by its time limit, and by leaving a process behind that it has started. Helpers
 and the environment are described in harness.py.
+
+A test's process is forked from this one, which has loaded the files: hundreds of new interpreters would take as much of
+the processor as the tests themselves.
 """
-import concurrent.futures
+import functools
 import glob
 import importlib.util
+import multiprocessing
+import multiprocessing.connection
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,14 +26,16 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE = float(os.environ.get("WEIR_TEST_PATIENCE", "1"))
 TIME_LIMIT = 60 * PATIENCE
-AT_ONCE = min(4, (os.cpu_count() or 1) + 1)  # most of a test is waiting
+AT_ONCE = min(4, (os.cpu_count() or 1) + 2)  # most of a test is waiting
 STATUS_SKIPPED = 77
 SLOW = ["bench_misbehave", "examples", "flood", "library_bounds", "library_closing", "library_input",
         "library_listeners", "library_threads", "library_timeouts", "readme", "runner", "serve_blocked_output",
         "serve_limits", "serve_stop", "store_faults"]
+FORK = multiprocessing.get_context("fork")
 MARK = "WEIR_FLOW_TEST"  # in the environment of a test and all that it starts, with a value of its own
 
 
+@functools.lru_cache(maxsize=None)
 def load(path):
     spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-3], path)
     module = importlib.util.module_from_spec(spec)
@@ -41,7 +47,7 @@ def tests_of(path):
     return [name for name, value in vars(load(path)).items() if name.startswith("test_") and callable(value)]
 
 
-def run_one(path, name):
+def run_here(path, name):
     """Inside a test's own process: the exit status tells the result, the output why."""
     from harness import Skip
     try:
@@ -53,6 +59,15 @@ def run_one(path, name):
         traceback.print_exc(file=sys.stdout)
         return 1
     return 0
+
+
+def live(path, name, mark, output):
+    """What a test's process does."""
+    os.environ[MARK] = mark
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.exit(run_here(path, name))
 
 
 def left_behind(mark):
@@ -88,27 +103,61 @@ def end_left_behind(mark):
     return found
 
 
-def run_test(test):
-    """Runs one test in its process: (status, output, seconds)."""
-    path, name = test
-    mark = "%d-%s-%s" % (os.getpid(), os.path.basename(path), name)
-    start = time.monotonic()
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
-        process = subprocess.Popen([sys.executable, __file__, "--one", path, name], stdin=subprocess.DEVNULL,
-                                   stdout=output, stderr=subprocess.STDOUT, env=dict(os.environ, **{MARK: mark}))
+class Running:
+    """A test in its process."""
+
+    def __init__(self, path, name):
+        self.mark = "%d-%s-%s" % (os.getpid(), os.path.basename(path), name)
+        self.output = tempfile.TemporaryFile("w+", errors="replace")
+        self.start = time.monotonic()
+        self.process = FORK.Process(target=live, args=(path, name, self.mark, self.output.fileno()))
+        sys.stdout.flush()  # or it would be the test's to print
+        self.process.start()
+
+    def seconds(self):
+        return time.monotonic() - self.start
+
+    def end(self, has_ended):
+        """When it has ended or is over its limit: (status, output, seconds)."""
         why = ""
-        try:
-            status = process.wait(TIME_LIMIT)
-        except subprocess.TimeoutExpired:
+        if not has_ended:
             # The test's own children end with it below.
-            process.kill()
-            process.wait()
-            status, why = 1, "over its time limit of %g s\n" % TIME_LIMIT
-        left = end_left_behind(mark)
+            self.process.kill()
+            why = "over its time limit of %g s\n" % TIME_LIMIT
+        self.process.join()
+        left = end_left_behind(self.mark)
         if left and not why:
-            status, why = 1, "left running: %s\n" % ", ".join(left)
-        output.seek(0)
-        return status, output.read() + why, time.monotonic() - start
+            why = "left running: %s\n" % ", ".join(left)
+        with self.output:
+            self.output.seek(0)
+            return 1 if why else self.process.exitcode, self.output.read() + why, self.seconds()
+
+
+def run_all(tests):
+    """Yields the number and the result of each, as they end."""
+    waiting, running = list(enumerate(tests)), {}
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            number, test = waiting.pop(0)
+            running[number] = Running(*test)
+        time_left = min(TIME_LIMIT - test.seconds() for test in running.values())
+        ended = multiprocessing.connection.wait([test.process.sentinel for test in running.values()], max(0, time_left))
+        for number, test in list(running.items()):
+            has_ended = test.process.sentinel in ended
+            if has_ended or test.seconds() >= TIME_LIMIT:
+                del running[number]
+                yield number, test.end(has_ended)
+
+
+def in_order(numbered):
+    """Yields the values by their numbers, each as soon as those before it are there."""
+    held = {}
+    following = 0
+    for number, value in numbered:
+        held[number] = value
+        while following in held:
+            yield held.pop(following)
+            following += 1
 
 
 def print_result(number, test, result):
@@ -145,8 +194,6 @@ def discover(directory, patterns, quick=False):
 
 
 def main(arguments):
-    if arguments[:1] == ["--one"]:
-        return run_one(*arguments[1:])
     directory = HERE
     if arguments[:1] == ["--in"]:
         directory = arguments[1]
@@ -154,10 +201,9 @@ def main(arguments):
     tests = discover(directory, arguments, quick="WEIR_TEST_QUICK" in os.environ)
     print("1..%d" % len(tests), flush=True)
     failed = 0
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        for number, (test, result) in enumerate(zip(tests, pool.map(run_test, tests)), 1):
-            print_result(number, test, result)
-            failed += result[0] not in (0, STATUS_SKIPPED)
+    for number, (test, result) in enumerate(zip(tests, in_order(run_all(tests))), 1):
+        print_result(number, test, result)
+        failed += result[0] not in (0, STATUS_SKIPPED)
     return 1 if failed or not tests else 0
 
 

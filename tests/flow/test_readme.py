@@ -320,7 +320,7 @@ def expect_to_fail(section, old, new, reason):
     text = read("README.md")
     assert old in text, "the README has no longer %r" % old
     try:
-        try_section(text.replace(old, new, 1), section, PATIENCE)
+        try_section(text.replace(old, new, 1), section, 3 * PATIENCE)
     except AssertionError as error:
         assert re.search(reason, str(error)), (old, new, str(error))
         return

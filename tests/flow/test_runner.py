@@ -84,3 +84,27 @@ def test_process_left_behind():
 def test_exit_inside_a_test_is_a_failure():
     status, lines = run("import sys\ndef test_quits(): sys.exit(0)\n")
     assert status == 1 and "not ok 1 - it.quits" in lines, lines
+
+
+def test_killed_test_is_a_failure():
+    status, lines = run("import os, signal\ndef test_dies(): os.kill(os.getpid(), signal.SIGKILL)\n")
+    assert status == 1 and "not ok 1 - it.dies" in lines, lines
+
+
+def test_results_are_in_the_order_of_the_file():
+    """The first ends when the second has."""
+    assert run("import os, tempfile\n"
+               "from harness import wait_for\n"
+               "path = tempfile.mktemp(prefix='weir-runner-')\n"
+               "def test_first():\n"
+               "    wait_for(lambda: os.path.exists(path))\n"
+               "    os.unlink(path)\n"
+               "def test_second(): open(path, 'x').close()\n") == (0, ["1..2", "ok 1 - it.first", "ok 2 - it.second"])
+
+
+def test_what_one_test_changes_the_others_do_not_see():
+    change = "    assert changed == [] and 'CHANGED' not in os.environ\n" \
+             "    changed.append(1)\n" \
+             "    os.environ['CHANGED'] = '1'\n"
+    status, lines = run("import os\nchanged = []\ndef test_one():\n%sdef test_another():\n%s" % (change, change))
+    assert status == 0, lines
