@@ -53,6 +53,7 @@ static struct store *open_store(void)
     struct store *store = NULL;
 
     if (folder_make_file(options.path, error) || store_open(options.path, &store, error)) die("store", error);
+    store_set_room(store, true);
     return store;
 }
 

@@ -91,6 +91,7 @@ void retain_judge(const struct retain_limits *limits, const struct retain_number
         .give_back_bytes = clamp(numbers->file_bytes - file_limit, 0, numbers->file_bytes - numbers->used_bytes),
         .is_at_floor = disk_allows < limits->floor_bytes && numbers->used_bytes <= limits->floor_bytes,
         .has_reserve_room = numbers->disk_free_bytes >= 2 * limits->reserve_bytes,
+        .is_room_ample = numbers->disk_free_bytes >= 8 * limits->reserve_bytes,
     };
     if (numbers->used_bytes > (is_deleting ? low : limit)) ret->delete_bytes = numbers->used_bytes - low;
     if (!numbers->can_shrink) ret->give_back_bytes = 0;

@@ -53,6 +53,7 @@ struct retain_verdict {
     int64_t give_back_bytes;   /* of free pages have to be given back */
     bool is_at_floor;          /* the disk would need more than may be deleted for it */
     bool has_reserve_room;     /* a reserve can be made */
+    bool is_room_ample;        /* the disk will not be full with the next transaction */
 };
 
 void retain_limits_init(struct retain_limits *ret, const struct retain_wish *wish, int64_t disk_bytes);

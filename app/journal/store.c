@@ -92,11 +92,12 @@ struct store {
     uint64_t heads_until;      /* up to which every connection's last message is written, as the store says */
     uint64_t swept;            /* connections up to this one were looked at in this round */
     int64_t pages, free_pages;
-    int64_t pages_on_disk; /* the file has taken up room for so many at least */
+    int64_t pages_secured; /* the file has taken up room for so many at least */
     int log_pages;
     int64_t log_sequence; /* of the log as of the last commit: how often it has begun anew; -1: not known */
     int page_bytes;
     bool can_shrink;
+    bool is_room_ample;
     bool is_full;
     char text[TEXT_BYTES_MAX];
 };
@@ -341,8 +342,6 @@ static int prepare(struct store *store)
     if (code == SQLITE_OK) code = schema_prepare(store->db);
     if (code == SQLITE_OK) code = rebuild_heads(store);
     if (code == SQLITE_OK) code = read_state(store);
-    if (code == SQLITE_OK) /* without a chunk's size SQLITE_FCNTL_SIZE_HINT does nothing */
-        code = sqlite3_file_control(store->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &store->page_bytes);
     if (code == SQLITE_OK) code = batch_table_add(store->db, &store->adding);
     if (code == SQLITE_OK) code = prepare_statements(store);
     return code == SQLITE_OK ? count_pages(store, &store->pages, &store->free_pages) : code;
@@ -572,23 +571,33 @@ bool store_heads_are_behind(const struct store *store)
     return store->heads_until < store->last_message;
 }
 
-/* A log that the database has no room for can never be moved, and a full disk with such a log not be emptied: deleting
- * takes room in the log. So what the database will need is taken up before the commit. Whatever else may keep it from
- * being written is for the checkpoint to find: the log takes it meanwhile. */
-static enum store_outcome take_up_room(struct store *store, int64_t pages)
+/* The file grows to this length at least, and has room for it. Without a chunk's size SQLITE_FCNTL_SIZE_HINT does
+ * nothing; with one, checkpoints would do the same. */
+static int grow_file(struct store *store, int64_t bytes)
 {
-    int64_t bytes = pages * store->page_bytes;
+    int none = 0;
+    int code = sqlite3_file_control(store->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &store->page_bytes);
+
+    if (code == SQLITE_OK) code = sqlite3_file_control(store->db, "main", SQLITE_FCNTL_SIZE_HINT, &bytes);
+    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &none);
+    return code;
+}
+
+/* Takes up the room that the database will need. Whatever but want of room may keep it from being written is for the
+ * checkpoint to find: the log takes it meanwhile. */
+static enum store_outcome secure_room(struct store *store, int64_t pages)
+{
     int error = 0;
 
-    if (pages <= store->pages_on_disk) return STORE_STORED;
-    if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_SIZE_HINT, &bytes) != SQLITE_OK)
+    if (pages <= store->pages_secured || store->is_room_ample) return STORE_STORED;
+    if (grow_file(store, pages * store->page_bytes) != SQLITE_OK)
         sqlite3_file_control(store->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
     if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
         fail(store, SQLITE_FULL);
         say(store, "%s", error == ENOSPC ? sqlite3_errstr(SQLITE_FULL) : strerror(error)); /* as of the log */
         return STORE_REFUSED;
     }
-    store->pages_on_disk = pages;
+    store->pages_secured = pages;
     return STORE_STORED;
 }
 
@@ -597,7 +606,7 @@ enum store_outcome store_commit(struct store *store)
     const bool was_log_moved = store->log_pages == 0;
     int64_t pages = 0, free_pages = 0;
     const int code = count_pages(store, &pages, &free_pages); /* while it costs nothing to look */
-    enum store_outcome outcome = code == SQLITE_OK ? take_up_room(store, pages) : fail(store, code);
+    enum store_outcome outcome = code == SQLITE_OK ? secure_room(store, pages) : fail(store, code);
 
     if (outcome == STORE_STORED) outcome = run(store, COMMIT);
     if (outcome != STORE_STORED) return outcome;
@@ -771,6 +780,11 @@ bool store_is_full(const struct store *store)
     return store->is_full;
 }
 
+void store_set_room(struct store *store, bool is_ample)
+{
+    store->is_room_ample = is_ample;
+}
+
 /* ---- The log ---- */
 
 enum store_outcome store_set_log_bytes_max(struct store *store, int64_t bytes)
@@ -788,7 +802,7 @@ enum store_outcome store_checkpoint(struct store *store, int64_t *ret_left)
     int pages = 0, moved = 0;
     const int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
 
-    store->pages_on_disk = 0;           /* it may have been cut */
+    store->pages_secured = 0;           /* it may have been cut */
     if ((code & 0xff) == SQLITE_BUSY) { /* somebody else is at it */
         *ret_left = store_log_bytes(store);
         return STORE_STORED;
@@ -803,7 +817,7 @@ enum store_outcome store_empty_log(struct store *store)
 {
     const int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
-    store->pages_on_disk = 0;
+    store->pages_secured = 0;
     if (code != SQLITE_OK) return fail(store, code);
     store->log_pages = 0;
     return STORE_STORED;

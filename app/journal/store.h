@@ -103,6 +103,11 @@ enum store_outcome store_set_log_bytes_max(struct store *store, int64_t bytes);
 /* Whether the last outcome that was not STORED came of a full disk. */
 bool store_is_full(const struct store *store);
 
+/* A log that the database has no room for cannot be moved, and a full disk with such a log not be emptied: deleting
+ * takes room in the log. So a commit first takes up the room that the database will need, and is refused without it.
+ * That costs a write for each new page; not where somebody knows that room is ample. At first it is not. */
+void store_set_room(struct store *store, bool is_ample);
+
 /* ---- The log ---- */
 
 /* Moves what is in the log to the database and syncs both, as far as no reader is in the way; the log begins anew after

@@ -152,6 +152,7 @@ static enum store_outcome step(struct trim *trim, struct store *store, int64_t b
 
     look(trim, store, &numbers);
     retain_judge(&trim->config.limits, &numbers, trim->is_deleting, &verdict);
+    store_set_room(store, trim->has_reserve && verdict.is_room_ample);
     tell_if_at_floor(trim, verdict.is_at_floor);
     trim->is_deleting = verdict.delete_bytes > 0;
 

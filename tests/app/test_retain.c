@@ -209,6 +209,10 @@ static void a_reserve_is_for_disks_with_room(void **state)
 
     (void)state;
     assert_true(judge(&limits, &numbers).has_reserve_room);
+    assert_true(judge(&limits, &numbers).is_room_ample);
+    numbers.disk_free_bytes = 2 * limits.reserve_bytes;
+    assert_true(judge(&limits, &numbers).has_reserve_room);
+    assert_false(judge(&limits, &numbers).is_room_ample);
     numbers.disk_free_bytes = limits.reserve_bytes;
     assert_false(judge(&limits, &numbers).has_reserve_room);
 }
