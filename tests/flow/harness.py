@@ -326,6 +326,7 @@ class Server(Process):
         self.urls = []
         try:
             self._wait_until_listening(max(1, options.count("--listen")) if listens is None else listens)
+            self._work_before = self.cpu_seconds()
         except BaseException:
             self.__exit__(AssertionError)
             raise
@@ -356,6 +357,10 @@ class Server(Process):
 
     def connect(self, **options):
         return connect(self.port, **options)
+
+    def wait_for_work(self, seconds=0.1):
+        """Waits until it has used so much CPU time since it began to listen. (Under a slow tool its start alone may.)"""
+        wait_for(lambda: self.cpu_seconds() > self._work_before + seconds, "load")
 
     def memory_bytes(self):
         """Its resident memory, for tests that see it grow."""

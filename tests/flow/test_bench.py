@@ -293,7 +293,7 @@ def test_who_is_closed_connects_again():
 
 def test_a_server_that_goes_away_is_counted():
     with Server("--reply", "echo") as server, weir("bench", "--json", "-d", "2s", "-c", 5, str(server.port)) as load:
-        wait_for(lambda: server.cpu_seconds() > 0.1, "load")
+        server.wait_for_work()
         server.kill()
         server.wait()
         assert load.wait() == 0
