@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs the flow tests: every function test_* of every test_*.py here, or those whose names contain an argument.
 
-With WEIR_TEST_QUICK in the environment, the files of SLOW are left out.
+With WEIR_TEST_QUICK in the environment, the files of SLOW are left out, and for ThreadSanitizer those of ONE_THREAD.
 
 Each test is a process of its own with a time limit, some run at once, and the results are printed as TAP in a fixed
 order. A test fails by an exception, by its time limit, and by leaving a process behind that it has started. Helpers
@@ -31,6 +31,8 @@ STATUS_SKIPPED = 77
 SLOW = ["bench_misbehave", "examples", "flood", "library_bounds", "library_closing", "library_input",
         "library_listeners", "library_threads", "library_timeouts", "readme", "runner", "serve_blocked_output",
         "serve_limits", "serve_stop", "store_faults"]
+# Programs without threads, what a server does before it has any, and tests of tests.
+ONE_THREAD = ["config", "log", "runner", "serve_options", "store_damage", "store_open", "verify"]
 FORK = multiprocessing.get_context("fork")
 MARK = "WEIR_FLOW_TEST"  # in the environment of a test and all that it starts, with a value of its own
 
@@ -176,11 +178,18 @@ def print_result(number, test, result):
     sys.stdout.flush()
 
 
-def discover(directory, patterns, quick=False):
+def left_out():
+    """The files that this run is without."""
+    slow = SLOW if "WEIR_TEST_QUICK" in os.environ else []
+    return slow + (ONE_THREAD if os.environ.get("WEIR_FLAVOUR") == "tsan" else [])
+
+
+def discover(directory, patterns):
     """All tests whose name `file.test` has one of the patterns in it. A file that cannot be loaded is a failed test."""
     found = []
+    without = left_out()
     for path in sorted(glob.glob(os.path.join(directory, "test_*.py"))):
-        if quick and os.path.basename(path)[len("test_"):-len(".py")] in SLOW:
+        if os.path.basename(path)[len("test_"):-len(".py")] in without:
             continue
         try:
             names = tests_of(path)
@@ -198,7 +207,7 @@ def main(arguments):
     if arguments[:1] == ["--in"]:
         directory = arguments[1]
         arguments = arguments[2:]
-    tests = discover(directory, arguments, quick="WEIR_TEST_QUICK" in os.environ)
+    tests = discover(directory, arguments)
     print("1..%d" % len(tests), flush=True)
     failed = 0
     for number, (test, result) in enumerate(zip(tests, in_order(run_all(tests))), 1):
