@@ -94,6 +94,16 @@ static ssize_t read_full(int fd, unsigned char *ret, size_t room)
     return (ssize_t)len;
 }
 
+/* Leaves the place to the next file, once this one is closed, and before anything is told of it: who reads that may
+ * send another at once. The next one waits for the end of this thread, and so does desk_file_finish. */
+static void end(struct desk_file *file)
+{
+    pthread_mutex_lock(&file->lock);
+    file->busy = false;
+    pthread_cond_broadcast(&file->changed);
+    pthread_mutex_unlock(&file->lock);
+}
+
 /* ---- As one message ---- */
 
 static void hand_on(struct desk_file *file, struct weir_bytes message, const char *note)
@@ -111,6 +121,8 @@ static void send_message(struct desk_file *file, int fd)
     char count[COUNT_TEXT_BYTES_MAX];
     char text[COUNT_TEXT_BYTES_MAX + 80];
 
+    close(fd);
+    end(file);
     count_text(max, "byte", count);
     snprintf(text, sizeof(text), "too large for one message, of at most %s", count);
     if (len < 0)
@@ -212,7 +224,9 @@ static void send_bytes(struct desk_file *file, int fd)
         if (err) break;
         sent += (uint64_t)len;
     }
+    close(fd);
     atomic_store(&file->raw_id, 0);
+    end(file);
     if (is_stopping(file)) return; /* all connections are about to end, and say how much has left */
     if (len < 0)
         desk_tell(file->desk, "/file %s: %s; nothing more was sent", file->name, weir_strerror((int)len));
@@ -230,8 +244,8 @@ static void send_bytes(struct desk_file *file, int fd)
 
 /* ---- The thread ---- */
 
-/* Returns a descriptor, or -1, and then has said why. */
-static int open_file(struct desk_file *file)
+/* Returns a descriptor, or -1 and why. */
+static int open_file(const struct desk_file *file, const char **ret_reason)
 {
     const int fd =
         open(file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe would wait for its writer */
@@ -240,9 +254,9 @@ static int open_file(struct desk_file *file)
 
     if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
     if (fd < 0)
-        tell_error(file, weir_strerror(-error));
+        *ret_reason = weir_strerror(-error);
     else
-        tell_error(file, S_ISDIR(status.st_mode) ? "it is a directory" : "it is no ordinary file");
+        *ret_reason = S_ISDIR(status.st_mode) ? "it is a directory" : "it is no ordinary file";
     if (fd >= 0) close(fd);
     return -1;
 }
@@ -259,25 +273,20 @@ static bool begin(struct desk_file *file)
     return may_begin;
 }
 
-static void end(struct desk_file *file)
-{
-    pthread_mutex_lock(&file->lock);
-    file->busy = false;
-    pthread_cond_broadcast(&file->changed);
-    pthread_mutex_unlock(&file->lock);
-}
-
 static void *run(void *arg)
 {
     struct desk_file *const file = arg;
-    const int fd = open_file(file);
+    const char *reason = NULL;
+    const int fd = open_file(file, &reason);
 
-    if (fd >= 0 && file->is_raw)
+    if (fd < 0) {
+        end(file);
+        tell_error(file, reason);
+    } else if (file->is_raw) {
         send_bytes(file, fd);
-    else if (fd >= 0)
+    } else {
         send_message(file, fd);
-    if (fd >= 0) close(fd);
-    end(file);
+    }
     return NULL;
 }
 
