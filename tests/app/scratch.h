@@ -5,8 +5,10 @@
 #define TESTS_APP_SCRATCH_H
 
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 enum { SCRATCH_BYTES_MAX = 256 };
@@ -42,6 +44,20 @@ static inline const char *scratch_path(const char *name, char ret[SCRATCH_BYTES_
 {
     snprintf(ret, SCRATCH_BYTES_MAX, "%s/%s", scratch, name);
     return ret;
+}
+
+/* No file grows beyond that any more: writing fails with EFBIG (setrlimit(2)). Returns the limit before. */
+static inline rlim_t scratch_limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    rlim_t before = RLIM_INFINITY;
+
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    before = limit.rlim_cur;
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    return before;
 }
 
 #endif

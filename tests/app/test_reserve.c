@@ -3,12 +3,10 @@
  * The reserve: really takes up room, and gives it up. */
 #include <errno.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -63,16 +61,12 @@ static void one_of_another_size_is_made_to_fit(void **state)
 
 static void without_room_there_is_none_and_not_half_of_one(void **state)
 {
-    struct rlimit before, little;
+    rlim_t before = 0;
 
     (void)state;
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    little = before;
-    little.rlim_cur = BYTES / 2;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    before = scratch_limit_files(BYTES / 2);
     assert_int_equal(reserve_make(path, BYTES), -EFBIG);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    scratch_limit_files(before);
     assert_int_equal(access(name, F_OK), -1);
 }
 

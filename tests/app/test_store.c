@@ -3,12 +3,10 @@
  * The store: what is in it after each call, read back over a connection of its own. */
 #include <poll.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -695,7 +693,7 @@ static void what_could_not_be_moved_to_the_database_is_refused(void **state)
     struct store *const store = open_store();
     struct head head = { .connection = 1 };
     enum store_outcome outcome = STORE_STORED;
-    struct rlimit before, little;
+    rlim_t before = 0;
     int64_t left = -1;
     unsigned stored = 0;
 
@@ -703,11 +701,7 @@ static void what_could_not_be_moved_to_the_database_is_refused(void **state)
     memset(large, 'x', sizeof(large) - 1);
     store_opening(store, &head);
     assert_int_equal(store_checkpoint(store, &left), STORE_STORED);
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    little = before;
-    little.rlim_cur = 300 * 1024;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    before = scratch_limit_files(300 * 1024);
     while (outcome == STORE_STORED && stored < 200) {
         batch->len = 0;
         assert_int_equal(store_begin(store), STORE_STORED);
@@ -717,7 +711,7 @@ static void what_could_not_be_moved_to_the_database_is_refused(void **state)
         assert_int_equal(store_checkpoint(store, &left), STORE_STORED);
         assert_int_equal(left, 0);
     }
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    scratch_limit_files(before);
     assert_int_not_equal(outcome, STORE_STORED);
     assert_non_null(strstr(store_text(store), "File too large"));
     assert_in_range(stored, 50, 100);

@@ -149,19 +149,28 @@ def test_disk_that_is_too_small_for_the_bound_is_told_at_the_start():
             server.wait_stderr("when less than 5% of the disk is free$")
 
 
+def fill_and_go_on(path, server, client):
+    """Somebody else takes the whole disk; what comes then is acknowledged all the same."""
+    send_acknowledged(client, LINE, 1, 4000)
+    eat(path)
+    send_acknowledged(client, LINE, 4001, 8000)
+    server.wait_stderr(r"warning: store .*less than 5% of the disk is free \(--keep-free\): "
+                       "the oldest are being deleted")
+
+
+def expect_the_newest_of_12000(path):
+    oldest, newest = ids(path)
+    assert newest == 12000 and count(path) == newest - oldest + 1 >= 2000
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
 def test_full_disk_makes_room_for_what_is_new():
-    """Somebody else takes the disk; the oldest go, down to half, so that the newest have room."""
+    """The oldest go, down to half, so that the newest have room."""
     with a_store_on_a_disk_of("16m") as path:
         with Server("--store", path, *ACKED, "--keep-bytes", "6MiB") as server, server.connect() as client:
             assert os.stat(path + ".reserve").st_size == 576 * 1024
-            send_acknowledged(client, LINE, 1, 4000)
-            eat(path)
-            send_acknowledged(client, LINE, 4001, 8000)
-            server.wait_stderr(r"warning: store .*less than 5% of the disk is free \(--keep-free\): "
-                               "the oldest are being deleted")
-        oldest, newest = ids(path)
-        assert newest == 12000 and count(path) == newest - oldest + 1 >= 2000
-        assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+            fill_and_go_on(path, server, client)
+        expect_the_newest_of_12000(path)
 
 
 def test_full_disk_makes_room_without_a_reserve():
@@ -169,12 +178,8 @@ def test_full_disk_makes_room_without_a_reserve():
     with a_store_on_a_disk_of("16m") as path:
         os.mkdir(path + ".reserve")  # so that none can be made
         with Server("--store", path, *ACKED, "--keep-bytes", "6MiB") as server, server.connect() as client:
-            send_acknowledged(client, LINE, 1, 4000)
-            eat(path)
-            send_acknowledged(client, LINE, 4001, 8000)
-        oldest, newest = ids(path)
-        assert newest == 12000 and count(path) == newest - oldest + 1 >= 2000
-        assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+            fill_and_go_on(path, server, client)
+        expect_the_newest_of_12000(path)
 
 
 def test_disk_that_others_fill_takes_half_and_says_so():
