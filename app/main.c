@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/main.c: picks the sub-command. What one does is in its own room. */
+ * Picks the sub-command. What one does is in its own room. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -9,19 +9,19 @@
 
 #include "bench/bench.h"
 #include "check/check.h"
-#include "client/connect.h"
-#include "history/history.h"
-#include "options/options.h"
-#include "options/values.h"
-#include "serve.h"
-#include "status.h"
-#include "terminal/utf8.h"
+#include "cli/exit_status.h"
+#include "cli/options.h"
+#include "cli/values.h"
+#include "cli/version.h"
+#include "connect/connect.h"
+#include "log/log.h"
+#include "serve/serve.h"
+#include "text/utf8.h"
 #include "verify/verify.h"
-#include "version.h"
 
 static enum status (*const commands[COMMAND_COUNT])(const struct options *options) = {
     [COMMAND_SERVE] = serve,       [COMMAND_CONNECT] = connect_run, [COMMAND_BENCH] = bench_run,
-    [COMMAND_VERIFY] = verify_run, [COMMAND_CHECK] = check_run,     [COMMAND_LOG] = history_run,
+    [COMMAND_VERIFY] = verify_run, [COMMAND_CHECK] = check_run,     [COMMAND_LOG] = log_run,
 };
 
 /* Words that the design keeps for commands to come. */
@@ -53,7 +53,7 @@ static const char *nearest_command(const char *word)
     size_t least = SIZE_MAX;
 
     for (size_t i = 0; i < COMMAND_COUNT + sizeof(others) / sizeof(others[0]); i++) {
-        const char *const name = i < COMMAND_COUNT ? command_specs[i].name : others[i - COMMAND_COUNT];
+        const char *name = i < COMMAND_COUNT ? command_specs[i].name : others[i - COMMAND_COUNT];
         const size_t distance = value_distance(word, name);
         if (distance >= least) continue;
         least = distance;
@@ -64,7 +64,7 @@ static const char *nearest_command(const char *word)
 
 static enum status fail_unknown(const char *word)
 {
-    const char *const nearest = nearest_command(word);
+    const char *nearest = nearest_command(word);
     char text[OPTIONS_ERROR_BYTES_MAX];
 
     snprintf(text, sizeof(text), "unknown command %s", word);
@@ -91,15 +91,14 @@ static enum status help(const char *word)
     return status_stdout();
 }
 
-/* A descriptor 0, 1 or 2 that was not given would become a client's socket, and be printed to. */
+/* A descriptor 0, 1 or 2 that was not given would become a client's socket, and be printed to. What is printed where
+ * nobody can have it must not pass for printed: standard output is one that cannot be written to. */
 static void open_standard_descriptors(void)
 {
-    int fd = 0;
+    static const int modes[] = { [STDIN_FILENO] = O_RDWR, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDWR };
 
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd > STDERR_FILENO) close(fd);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0) open("/dev/null", modes[fd]); /* takes the lowest that is free, which is this one */
 }
 
 int main(int argc, char **argv)

@@ -36,7 +36,7 @@ static pthread_mutex_t room_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned members; /* under room_lock */
 
 /* Runs on each connection's own worker, which is why it may ask for the connection's user. */
-static int is_member(struct weir_conn *conn, void *user)
+static bool is_member(struct weir_conn *conn, void *user)
 {
     return weir_conn_user(conn) != NULL;
 }
@@ -50,7 +50,7 @@ static int __attribute__((format(printf, 1, 2))) say(const char *format, ...)
     int len;
 
     va_start(arguments, format);
-    len = vsnprintf(text, sizeof text, format, arguments);
+    len = vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     if (len < 0) return -EINVAL;
     return weir_broadcast(weir, &to_members, (struct weir_bytes){ (unsigned char *)text, (size_t)len });
@@ -78,8 +78,8 @@ static void join(struct weir_conn *conn, struct weir_bytes name)
         tell(conn, "* a name has 1 to 24 bytes; yours?");
         return;
     }
-    member = malloc(sizeof *member);
-    if (member == NULL) {
+    member = malloc(sizeof(*member));
+    if (!member) {
         weir_conn_abort(conn, WEIR_REASON_MEMORY);
         return;
     }
@@ -102,7 +102,7 @@ static void on_message(struct weir_conn *conn, struct weir_bytes message, void *
     char text[LINE_BYTES_MAX + 1];
     int err;
 
-    if (member == NULL) {
+    if (!member) {
         join(conn, message);
         return;
     }
@@ -118,7 +118,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
 {
     struct member *member = user;
 
-    if (member == NULL) return; /* it never said its name */
+    if (!member) return; /* it never said its name */
     pthread_mutex_lock(&room_lock);
     members--;
     say("* %s is gone (%s), and that leaves %u", member->name, weir_reason_text(reason), members);
@@ -139,11 +139,10 @@ static int run(void)
     struct event *on_terminate = evsignal_new(weir_worker_base(weir, 0), SIGTERM, on_stop_signal, NULL);
     int err = -ENOMEM;
 
-    if (on_interrupt != NULL && on_terminate != NULL && event_add(on_interrupt, NULL) == 0 &&
-        event_add(on_terminate, NULL) == 0)
+    if (on_interrupt && on_terminate && event_add(on_interrupt, NULL) == 0 && event_add(on_terminate, NULL) == 0)
         err = weir_run(weir);
-    if (on_interrupt != NULL) event_free(on_interrupt);
-    if (on_terminate != NULL) event_free(on_terminate);
+    if (on_interrupt) event_free(on_interrupt);
+    if (on_terminate) event_free(on_terminate);
     return err;
 }
 

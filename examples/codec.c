@@ -99,7 +99,7 @@ static void on_reading(struct weir_conn *conn, uint32_t value)
     printf("#%" PRIu64 " reading %" PRIu64 " is %" PRIu32 "\n", weir_conn_id(conn), info.seq, value);
     for (int i = 0; i < 4; i++)
         number[i] = (unsigned char)(info.seq >> (24 - 8 * i) & 0xff);
-    answer(conn, STORED, number, sizeof number);
+    answer(conn, STORED, number, sizeof(number));
 }
 
 static void on_message(struct weir_conn *conn, struct weir_bytes message, void *user)

@@ -22,7 +22,7 @@ static void send_lines(struct weir_conn *conn, void *user)
     struct call *call = user;
     int result = 0;
 
-    while (result == 0 && *call->lines != NULL) {
+    while (result == 0 && *call->lines) {
         const char *line = *call->lines++;
         result = weir_conn_send(conn, (struct weir_bytes){ (const unsigned char *)line, strlen(line) });
     }

@@ -7,6 +7,7 @@
  * Build it with `cc examples/tutorial_client.c -levent -o tutorial_client`, and run `./tutorial_client [PORT]`. */
 #include <arpa/inet.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,9 @@ struct session {
     struct bufferevent *bev;
     struct event *input; /* standard input has something for us; pending while we want it */
     int port;
-    int is_typed; /* standard input is a terminal: somebody wants a prompt */
-    int is_connected;
-    int input_ended;
+    bool is_typed; /* standard input is a terminal: somebody wants a prompt */
+    bool is_connected;
+    bool input_ended;
     int status;
 };
 
@@ -38,7 +39,7 @@ static void prompt(const struct session *session)
 
 static void finish(struct session *session, int status, const char *why)
 {
-    if (why != NULL) fprintf(stderr, "127.0.0.1:%d: %s\n", session->port, why);
+    if (why) fprintf(stderr, "127.0.0.1:%d: %s\n", session->port, why);
     session->status |= status;
     event_base_loopbreak(session->base);
 }
@@ -65,7 +66,7 @@ static void on_input(evutil_socket_t fd, short what, void *arg)
 {
     struct session *session = arg;
     char buf[4096];
-    const ssize_t n = read((int)fd, buf, sizeof buf);
+    const ssize_t n = read((int)fd, buf, sizeof(buf));
 
     if (n > 0) {
         if (bufferevent_write(session->bev, buf, (size_t)n) != 0) finish(session, 1, "out of memory");
@@ -76,7 +77,7 @@ static void on_input(evutil_socket_t fd, short what, void *arg)
     }
     if (n < 0) perror("standard input");
     session->status = n < 0;
-    session->input_ended = 1;
+    session->input_ended = true;
     event_del(session->input);
     end_when_sent(session);
 }
@@ -98,7 +99,7 @@ static void on_read(struct bufferevent *bev, void *arg)
     size_t n;
 
     if (session->is_typed) fputs("\r\033[K", stdout); /* the prompt makes room */
-    while ((n = bufferevent_read(bev, buf, sizeof buf)) > 0) {
+    while ((n = bufferevent_read(bev, buf, sizeof(buf))) > 0) {
         if (fwrite(buf, 1, n, stdout) == n) continue;
         finish(session, 1, "standard output is closed");
         return;
@@ -111,7 +112,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     struct session *session = arg;
 
     if (what & BEV_EVENT_CONNECTED) {
-        session->is_connected = 1;
+        session->is_connected = true;
         if (event_add(session->input, NULL) != 0) perror("standard input");
         prompt(session);
     } else if (what & BEV_EVENT_TIMEOUT) {
@@ -129,7 +130,7 @@ static struct event_base *new_base(void)
     struct event_config *config = event_config_new();
     struct event_base *base;
 
-    if (config == NULL) return NULL;
+    if (!config) return NULL;
     /* epoll, the usual choice on Linux, cannot wait for an ordinary file: `tutorial_client <file` would fail. */
     event_config_require_features(config, EV_FEATURE_FDS);
     base = event_base_new_with_config(config);
@@ -143,16 +144,16 @@ static int start(struct session *session)
     struct sockaddr_in address = { .sin_family = AF_INET };
 
     session->base = new_base();
-    if (session->base == NULL) return -1;
+    if (!session->base) return -1;
     session->bev = bufferevent_socket_new(session->base, -1, BEV_OPT_CLOSE_ON_FREE);
     session->input = event_new(session->base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, session);
-    if (session->bev == NULL || session->input == NULL) return -1;
+    if (!session->bev || !session->input) return -1;
     bufferevent_setcb(session->bev, on_read, on_write, on_event, session);
     bufferevent_set_timeouts(session->bev, NULL, &write_timeout);
     address.sin_port = htons((unsigned short)session->port); /* as in the server; swapped on both sides it "works" */
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (bufferevent_enable(session->bev, EV_READ | EV_WRITE) != 0) return -1;
-    return bufferevent_socket_connect(session->bev, (const struct sockaddr *)&address, sizeof address);
+    return bufferevent_socket_connect(session->bev, (const struct sockaddr *)&address, sizeof(address));
 }
 
 int main(int argc, char **argv)
@@ -169,8 +170,8 @@ int main(int argc, char **argv)
         perror("tutorial_client");
     else
         event_base_dispatch(session.base);
-    if (session.input != NULL) event_free(session.input);
-    if (session.bev != NULL) bufferevent_free(session.bev);
-    if (session.base != NULL) event_base_free(session.base);
+    if (session.input) event_free(session.input);
+    if (session.bev) bufferevent_free(session.bev);
+    if (session.base) event_base_free(session.base);
     return session.status;
 }

@@ -8,6 +8,7 @@
  * [IDLE_SECONDS]]`; port 0 takes a free one. */
 #include <arpa/inet.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,7 @@ struct client {
     LIST_ENTRY(client) entry; /* among the server's clients */
     struct bufferevent *bev;
     unsigned long number; /* counts up; a descriptor is used again for the next client, and names nobody */
-    int has_ended;        /* it has sent its last byte; it may still want our answers */
+    bool has_ended;       /* it has sent its last byte; it may still want our answers */
 };
 
 /* Was: only EOF freed the bufferevent. A client that reset the connection or fell silent stayed for ever: its
@@ -86,7 +87,7 @@ static void on_read(struct bufferevent *bev, void *arg)
      * function has that type, and -1 comes through it all the same; a signed variable has it back. */
     ev_ssize_t n;
 
-    while ((n = (ev_ssize_t)bufferevent_read(bev, buf, sizeof buf)) > 0) {
+    while ((n = (ev_ssize_t)bufferevent_read(bev, buf, sizeof(buf))) > 0) {
         print_bytes(client, buf, (size_t)n);
         if (bufferevent_write(bev, buf, (size_t)n) != 0) n = -1;
         if (n < 0) break;
@@ -124,7 +125,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     } else if (what & BEV_EVENT_EOF) {
         /* The end of what the client sends (its FIN) is not the end of what it wants to hear: bufferevent_free at once
          * would drop the answers that still wait. */
-        client->has_ended = 1;
+        client->has_ended = true;
         on_write(bev, client);
     }
 }
@@ -134,10 +135,10 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 {
     const struct timeval write_timeout = { WRITE_SECONDS, 0 };
     struct server *server = arg;
-    struct client *client = calloc(1, sizeof *client);
+    struct client *client = calloc(1, sizeof(*client));
 
-    if (client != NULL) client->bev = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
-    if (client == NULL || client->bev == NULL) {
+    if (client) client->bev = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (!client || !client->bev) {
         /* Was: exit(1). One client that could not be served ended the service for all of them. */
         fprintf(stderr, "a client was turned away: out of memory\n");
         evutil_closesocket(fd);
@@ -184,7 +185,7 @@ static void on_stop_signal(evutil_socket_t number, short what, void *arg)
 static int start(struct server *server, unsigned short port)
 {
     struct sockaddr_in address = { .sin_family = AF_INET };
-    ev_socklen_t len = sizeof address;
+    ev_socklen_t len = sizeof(address);
 
     /* Was: sin_port = 8000. The network wants the high byte first; without htons this listens on 16415, which is 8000
      * with its bytes swapped, and every client gets "Connection refused". `ss -ltn` shows it. */
@@ -192,8 +193,8 @@ static int start(struct server *server, unsigned short port)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     server->listener = evconnlistener_new_bind(server->base, on_accept, server,
                                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, -1,
-                                               (const struct sockaddr *)&address, sizeof address);
-    if (server->listener == NULL) return -1;
+                                               (const struct sockaddr *)&address, sizeof(address));
+    if (!server->listener) return -1;
     evconnlistener_set_error_cb(server->listener, on_accept_error);
     /* What was bound, not what was asked for: this line would have told. */
     if (getsockname(evconnlistener_get_fd(server->listener), (struct sockaddr *)&address, &len) != 0) return -1;
@@ -209,12 +210,12 @@ static int prepare(struct server *server)
      * a word; the shell says 141. Ignored, the write fails with EPIPE, and that client alone leaves. */
     signal(SIGPIPE, SIG_IGN);
     server->base = event_base_new();
-    if (server->base == NULL) return -1;
+    if (!server->base) return -1;
     server->accept_again = evtimer_new(server->base, on_accept_again, server);
-    if (server->accept_again == NULL) return -1;
+    if (!server->accept_again) return -1;
     for (int i = 0; i < 2; i++) {
         server->on_signal[i] = evsignal_new(server->base, numbers[i], on_stop_signal, server);
-        if (server->on_signal[i] == NULL || event_add(server->on_signal[i], NULL) != 0) return -1;
+        if (!server->on_signal[i] || event_add(server->on_signal[i], NULL) != 0) return -1;
     }
     return 0;
 }
@@ -235,14 +236,14 @@ int main(int argc, char **argv)
         perror("tutorial_server");
     else
         status = event_base_dispatch(server.base) < 0;
-    for (struct client *client = LIST_FIRST(&server.clients), *next = NULL; client != NULL; client = next) {
+    for (struct client *client = LIST_FIRST(&server.clients), *next = NULL; client; client = next) {
         next = LIST_NEXT(client, entry);
         close_client(client, "the server stops");
     }
-    if (server.listener != NULL) evconnlistener_free(server.listener);
+    if (server.listener) evconnlistener_free(server.listener);
     for (int i = 0; i < 2; i++)
-        if (server.on_signal[i] != NULL) event_free(server.on_signal[i]);
-    if (server.accept_again != NULL) event_free(server.accept_again);
-    if (server.base != NULL) event_base_free(server.base);
+        if (server.on_signal[i]) event_free(server.on_signal[i]);
+    if (server.accept_again) event_free(server.accept_again);
+    if (server.base) event_base_free(server.base);
     return status;
 }

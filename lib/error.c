@@ -2,14 +2,14 @@
  *
  * Error codes and their sentences. A sentence belongs to the thread whose call failed, so no thread reads what another
  * writes. */
-#include <weir/weir.h>
-
-#include "fail.h"
-
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <weir/weir.h>
+
+#include "fail.h"
 
 static _Thread_local struct {
     const struct weir *weir;
@@ -24,7 +24,7 @@ int weir__fail(const struct weir *weir, int code, const char *format, ...)
 
     last.weir = weir;
     va_start(args, format);
-    vsnprintf(last.text, sizeof last.text, format, args);
+    vsnprintf(last.text, sizeof(last.text), format, args);
     va_end(args);
     return code;
 }
@@ -49,6 +49,8 @@ static const char *own_text(int code)
         return "the name does not resolve";
     case WEIR_ESTOPPED:
         return "the engine has been stopped";
+    case WEIR_EFORKED:
+        return "the engine belongs to another process";
     default:
         return NULL;
     }
@@ -60,11 +62,11 @@ static const char *system_text(int number)
 {
     const char *text = strerrordesc_np(number);
 
-    if (text == NULL) {
-        snprintf(lowered, sizeof lowered, "unknown error %d", number);
+    if (!text) {
+        snprintf(lowered, sizeof(lowered), "unknown error %d", number);
         return lowered;
     }
-    snprintf(lowered, sizeof lowered, "%s", text);
+    snprintf(lowered, sizeof(lowered), "%s", text);
     if (islower((unsigned char)lowered[1])) lowered[0] = (char)tolower((unsigned char)lowered[0]);
     return lowered;
 }
@@ -73,7 +75,7 @@ const char *weir_strerror(int code)
 {
     const char *own = own_text(code);
 
-    if (own != NULL) return own;
+    if (own) return own;
     if (code == 0) return "no error";
     return system_text(code < 0 ? -code : code);
 }
@@ -81,7 +83,7 @@ const char *weir_strerror(int code)
 #define REASON_ROW(name, text, is_error) { text, is_error },
 static const struct {
     const char *text;
-    int is_error;
+    bool is_error;
 } reasons[WEIR_REASON_COUNT] = { WEIR_REASONS(REASON_ROW) };
 
 const char *weir_reason_text(enum weir_reason reason)
@@ -89,9 +91,9 @@ const char *weir_reason_text(enum weir_reason reason)
     return (unsigned)reason < WEIR_REASON_COUNT ? reasons[reason].text : "unknown reason";
 }
 
-int weir_reason_is_error(enum weir_reason reason)
+bool weir_reason_is_error(enum weir_reason reason)
 {
-    return (unsigned)reason < WEIR_REASON_COUNT ? reasons[reason].is_error : 1;
+    return (unsigned)reason < WEIR_REASON_COUNT ? reasons[reason].is_error : true;
 }
 
 const char *weir_version(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * fail.h: how a function says what went wrong in a sentence. */
+ * How a function says what went wrong in a sentence. */
 #ifndef WEIR__FAIL_H
 #define WEIR__FAIL_H
 

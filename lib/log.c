@@ -3,9 +3,6 @@
  * The library never prints: it hands lines to the program, and not more of them than a person can read. */
 #include "log.h"
 
-#include "engine.h"
-#include "worker.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -14,34 +11,37 @@
 
 #include <event2/event.h>
 
-enum { interval_ms = 1000 };
+#include "engine/engine.h"
+#include "engine/worker.h"
 
-int weir__log_wants(const struct weir__worker *worker, enum weir_log_level level)
+enum { INTERVAL_MS = 1000 };
+
+bool weir__log_wants(const struct weir__worker *worker, enum weir_log_level level)
 {
     const struct weir_config *config = &worker->weir->config;
 
-    return config->on_log != NULL && level <= config->log_level;
+    return config->on_log && level <= config->log_level;
 }
 
-int weir__log_has_room(struct weir__worker *worker, enum weir_log_kind kind)
+bool weir__log_has_room(struct weir__worker *worker, enum weir_log_kind kind)
 {
     const int64_t last_ms = worker->log_limits.last_ms[kind];
 
-    return kind == WEIR_LOG_STATE || last_ms == 0 || weir__worker_now(worker) - last_ms >= interval_ms;
+    return kind == WEIR_LOG_STATE || last_ms == 0 || weir__worker_now(worker) - last_ms >= INTERVAL_MS;
 }
 
 /* So that a flood does not look like one event: what was swallowed is told a while later, if no next line tells it.
  * Without memory for the timer, the next line or the end does. */
 static void tell_later(struct weir__worker *worker)
 {
-    const struct timeval wait = { .tv_sec = interval_ms / 1000, .tv_usec = interval_ms % 1000 * 1000 };
+    const struct timeval wait = { .tv_sec = INTERVAL_MS / 1000, .tv_usec = INTERVAL_MS % 1000 * 1000 };
 
     if (!evtimer_pending(worker->log_limits.timer, NULL)) evtimer_add(worker->log_limits.timer, &wait);
 }
 
-/* 0: swallow this one. Else *ret_swallowed says how many were since the last. */
-static int may_log(struct weir__worker *worker, enum weir_log_level level, enum weir_log_kind kind,
-                   uint64_t *ret_swallowed)
+/* False: swallow this one. Else *ret_swallowed says how many were since the last. */
+static bool may_log(struct weir__worker *worker, enum weir_log_level level, enum weir_log_kind kind,
+                    uint64_t *ret_swallowed)
 {
     struct weir__log_limits *limits = &worker->log_limits;
 
@@ -50,12 +50,12 @@ static int may_log(struct weir__worker *worker, enum weir_log_level level, enum 
         limits->swallowed[kind]++;
         limits->level[kind] = level;
         tell_later(worker);
-        return 0;
+        return false;
     }
     *ret_swallowed = limits->swallowed[kind];
     limits->swallowed[kind] = 0;
     limits->last_ms[kind] = weir__worker_now(worker);
-    return 1;
+    return true;
 }
 
 void weir__log(struct weir__worker *worker, enum weir_log_level level, enum weir_log_kind kind, const char *format, ...)
@@ -67,11 +67,11 @@ void weir__log(struct weir__worker *worker, enum weir_log_level level, enum weir
 
     if (!weir__log_wants(worker, level) || !may_log(worker, level, kind, &swallowed)) return;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     if (swallowed > 0) {
         const size_t len = strlen(text);
-        snprintf(text + len, sizeof text - len, " (and %" PRIu64 " more like this)", swallowed);
+        snprintf(text + len, sizeof(text) - len, " (and %" PRIu64 " more like this)", swallowed);
     }
     config->on_log(level, kind, text, config->user);
 }
@@ -90,7 +90,7 @@ static void tell_swallowed(struct weir__worker *worker, enum weir_log_kind kind)
     const struct weir_config *config = &worker->weir->config;
     char text[128];
 
-    snprintf(text, sizeof text, "%" PRIu64 " more line%s about %s", limits->swallowed[kind],
+    snprintf(text, sizeof(text), "%" PRIu64 " more line%s about %s", limits->swallowed[kind],
              limits->swallowed[kind] == 1 ? "" : "s", subjects[kind]);
     limits->swallowed[kind] = 0;
     limits->last_ms[kind] = weir__worker_now(worker);
@@ -117,12 +117,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 int weir__log_init(struct weir__worker *worker)
 {
     worker->log_limits.timer = evtimer_new(worker->base, on_timer, worker);
-    return worker->log_limits.timer == NULL ? -ENOMEM : 0;
+    return worker->log_limits.timer ? 0 : -ENOMEM;
 }
 
 void weir__log_fini(struct weir__worker *worker)
 {
-    if (worker->log_limits.timer != NULL) event_free(worker->log_limits.timer);
+    if (worker->log_limits.timer) event_free(worker->log_limits.timer);
     worker->log_limits.timer = NULL;
 }
 

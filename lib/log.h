@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * log.h: lines for the program's log, limited by kind. */
+ * Lines for the program's log, limited by kind. */
 #ifndef WEIR__LOG_H
 #define WEIR__LOG_H
+
+#include <stdbool.h>
 
 #include <weir/weir.h>
 
@@ -31,8 +33,8 @@ void weir__log(struct weir__worker *worker, enum weir_log_level level, enum weir
     WEIR__PRINTF(4, 5);
 
 /* Whether a line of that level would be handed on: for those that cost something to make. */
-int weir__log_wants(const struct weir__worker *worker, enum weir_log_level level);
+bool weir__log_wants(const struct weir__worker *worker, enum weir_log_level level);
 /* Whether a line of that kind would not be swallowed now. The worker's thread. */
-int weir__log_has_room(struct weir__worker *worker, enum weir_log_kind kind);
+bool weir__log_has_room(struct weir__worker *worker, enum weir_log_kind kind);
 
 #endif

@@ -4,18 +4,17 @@
 #include "memory.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-static int (*gate)(size_t size);
+static bool (*gate)(size_t size);
 
-void weir__memory_set_gate(int (*may)(size_t size))
+void weir__memory_set_gate(bool (*may)(size_t size))
 {
     gate = may;
 }
 
-static int may(size_t size)
+static bool may(size_t size)
 {
-    return gate == NULL || gate(size);
+    return !gate || gate(size);
 }
 
 void *weir__zalloc(size_t size)
@@ -28,14 +27,14 @@ void *weir__malloc(size_t size)
     return may(size) ? malloc(size) : NULL;
 }
 
+void *weir__malloc_aligned(size_t size)
+{
+    return may(size) ? aligned_alloc(64, size) : NULL;
+}
+
 void *weir__realloc(void *memory, size_t size)
 {
     return may(size) ? realloc(memory, size) : NULL;
-}
-
-char *weir__strdup(const char *text)
-{
-    return may(strlen(text) + 1) ? strdup(text) : NULL;
 }
 
 void weir__free(void *memory)

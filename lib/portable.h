@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * portable.h: the one place for what differs between compilers and their modes. */
+ * The one place for what differs between compilers and their modes. */
 #ifndef WEIR__PORTABLE_H
 #define WEIR__PORTABLE_H
 
 #include <stddef.h>
+#include <stdint.h> /* glibc tells its version with it */
 
 /* AddressSanitizer sees a use after free only of what malloc gave; memory that we hand out ourselves is marked by hand.
  */
@@ -29,6 +30,9 @@
 /* gcc and clang agree on the attribute, and not on the comment. */
 #define WEIR__FALLTHROUGH __attribute__((fallthrough))
 
+/* For what is rare: inlined it would cost those who do not need it a register. */
+#define WEIR__NOINLINE __attribute__((noinline))
+
 /* The build zeroes what has no initialiser (-ftrivial-auto-var-init), which for a large variable on the data path may
  * cost more than all that is done with it. Whoever says this writes every part that is read, here or by others. */
 #if defined(__has_attribute)
@@ -41,6 +45,17 @@
 #endif
 
 #define WEIR__PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
+
+/* Not 0: the process has one thread, and never had another; 0 also where the C library does not tell. */
+#if defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 32)
+#include <sys/single_threaded.h>
+#define WEIR__SINGLE_THREADED __libc_single_threaded
+#endif
+#endif
+#if !defined(WEIR__SINGLE_THREADED)
+#define WEIR__SINGLE_THREADED 0
+#endif
 
 /* The struct that a member is inside of. The detour through char keeps alignment warnings honest: the member was found
  * in such a struct in the first place. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/bench.c: from the options of `weir bench` to its exit status: makes the plan, checks that it makes sense
+ * From the options of `weir bench` to its exit status: makes the plan, checks that it makes sense
  * and that there is room for it, runs it, and tells what came of it. */
 #include "bench.h"
 
@@ -10,14 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/limits.h"
-#include "bench/load.h"
-#include "bench/misbehave.h"
-#include "bench/results.h"
-#include "bench/run.h"
-#include "client/verdict.h"
-#include "descriptors.h"
-#include "terminal/line.h"
+#include "base/descriptors.h"
+#include "dial/verdict.h"
+#include "limits.h"
+#include "load.h"
+#include "misbehave.h"
+#include "results.h"
+#include "run.h"
+#include "text/line.h"
 
 enum {
     DEFAULT_CONNECTIONS = 50,
@@ -70,7 +70,7 @@ static enum status fail(int err, const char *sentence)
 /* What the options ask for together, or that they cannot be together. */
 static enum status check(const struct bench *bench)
 {
-    const struct bench_options *const asked = &bench->options->bench;
+    const struct bench_options *asked = &bench->options->bench;
 
     if (bench->url.kind == WEIR_URL_TCP && !bench->url.port)
         return fail_usage("connect to which port? 0 is only for listening, and takes a free one");
@@ -85,7 +85,7 @@ static enum status check(const struct bench *bench)
 
 static enum status read_words(struct bench *bench)
 {
-    const struct bench_options *const asked = &bench->options->bench;
+    const struct bench_options *asked = &bench->options->bench;
     char limits_error[LIMITS_ERROR_BYTES_MAX];
     char misbehave_error[MISBEHAVE_ERROR_BYTES_MAX];
     char sources_error[SOURCES_ERROR_BYTES_MAX];
@@ -110,8 +110,8 @@ static size_t usual_bytes(const struct weir_service *given)
 /* Messages are framed beforehand, so the engine sends their bytes as they are. */
 static enum status plan_messages(struct bench *bench, const struct weir_service *given)
 {
-    const struct bench_options *const asked = &bench->options->bench;
-    struct load_plan *const plan = &bench->plan;
+    const struct bench_options *asked = &bench->options->bench;
+    struct load_plan *plan = &bench->plan;
     const size_t bytes = asked->message_bytes ? (size_t)asked->message_bytes : usual_bytes(given);
     size_t longest = 0;
     int64_t in_flight_bytes = 0;
@@ -140,15 +140,15 @@ static int64_t duration_ms(const struct bench_options *asked)
 
 static enum status make_plan(struct bench *bench)
 {
-    const struct weir_service *const given = &bench->options->endpoints[0].service;
-    const struct bench_options *const asked = &bench->options->bench;
-    struct load_plan *const plan = &bench->plan;
+    const struct weir_service *given = &bench->options->endpoints[0].service;
+    const struct bench_options *asked = &bench->options->bench;
+    struct load_plan *plan = &bench->plan;
 
     plan->service = *given;
     plan->service.linger_timeout_ms = WEIR_OFF; /* all that was to come has come */
     plan->service.keepalive_idle_ms = WEIR_OFF; /* who does not answer is noticed without */
     plan->by_bytes = !given->frame || strcmp(given->frame, "raw") == 0;
-    plan->one_way = asked->one_way != 0;
+    plan->one_way = asked->one_way;
     plan->depth = asked->depth ? (uint32_t)asked->depth : 1;
     plan->messages_max = (uint64_t)asked->messages;
     plan->lifetime_messages = asked->lifetime_messages > 0 ? (uint64_t)asked->lifetime_messages : UINT64_MAX;
@@ -166,9 +166,9 @@ static enum status make_plan(struct bench *bench)
 
 static void plan_run(struct bench *bench)
 {
-    const struct bench_options *const asked = &bench->options->bench;
-    const struct load_plan *const plan = &bench->plan;
-    const struct weir_service *const given = &bench->options->endpoints[0].service;
+    const struct bench_options *asked = &bench->options->bench;
+    const struct load_plan *plan = &bench->plan;
+    const struct weir_service *given = &bench->options->endpoints[0].service;
 
     bench->asked = (struct bench_asked){ .url = bench->target,
                                          .frame = given->frame ? given->frame : "raw",
@@ -201,7 +201,7 @@ static enum status check_room(const struct bench *bench)
 
 static enum status start_misbehaving(struct bench *bench)
 {
-    const struct load_plan *const plan = &bench->plan;
+    const struct load_plan *plan = &bench->plan;
     const size_t count = bench->connections - plan->clients;
     const int64_t given_seed = bench->options->bench.seed;
     const uint64_t seed = given_seed ? (uint64_t)given_seed : 1 + (uint64_t)clock_ns() % SEED_MAX;
@@ -248,21 +248,17 @@ static enum status start(struct bench *bench)
 
 /* ---- What came of it ---- */
 
-static enum status say(enum status status, const char *target, const char *text)
-{
-    fprintf(stderr, "weir: %s: %s\n", target, text);
-    return status;
-}
-
 /* Nothing was answered. Something may have come: then it was less than was sent. */
 static enum status say_unanswered(const struct bench *bench)
 {
     if (bench->results->bytes_in && bench->plan.by_bytes)
-        return say(STATUS_TIMED_OUT, bench->target,
-                   "no answers as long as the messages; --frame says where a shorter one ends, or use --one-way");
-    return say(STATUS_TIMED_OUT, bench->target,
-               bench->plan.by_bytes ? "no answers; use --one-way, or --frame if it waits for the end of a message"
-                                    : "no answers; use --one-way");
+        return verdict_say_text(
+            STATUS_TIMED_OUT, bench->target,
+            "no answers as long as the messages; --frame says where a shorter one ends, or use --one-way");
+    return verdict_say_text(STATUS_TIMED_OUT, bench->target,
+                            bench->plan.by_bytes
+                                ? "no answers; use --one-way, or --frame if it waits for the end of a message"
+                                : "no answers; use --one-way");
 }
 
 /* Why not one message was answered, or sent where no answers are awaited. */
@@ -274,7 +270,8 @@ static enum status say_why_nothing(const struct bench *bench)
     if (reason == WEIR_REASON_NONE)
         return bench->results->sent && !bench->plan.one_way ? say_unanswered(bench) : STATUS_DONE;
     if (!weir_reason_is_error(reason))
-        return say(STATUS_FAILED, bench->target, "closed each connection before it had answered a message");
+        return verdict_say_text(STATUS_FAILED, bench->target,
+                                "closed each connection before it had answered a message");
     return verdict_say(reason, error, &bench->url);
 }
 
@@ -289,7 +286,7 @@ static enum status say_why_nobody(const struct bench *bench)
 
 static enum status judge(const struct bench *bench)
 {
-    const struct run *const run = &bench->run;
+    const struct run *run = &bench->run;
     const uint64_t done = bench->plan.one_way ? bench->results->sent : bench->results->answered;
     struct line line = { 0 };
     size_t met = 0;
@@ -303,7 +300,8 @@ static enum status judge(const struct bench *bench)
         const enum status status = say_why_nobody(bench);
         if (status != STATUS_DONE) return status;
     }
-    if (run->end == RUN_STALLED) return say(STATUS_TIMED_OUT, bench->target, "nothing was answered any more");
+    if (run->end == RUN_STALLED)
+        return verdict_say_text(STATUS_TIMED_OUT, bench->target, "nothing was answered any more");
     met = limits_judge(&bench->limits, &bench->asked, bench->results, &line);
     if (met) fprintf(stderr, "weir: --fail-if %.*s", (int)line.len, line.bytes);
     line_fini(&line);

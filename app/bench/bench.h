@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/bench.h: `weir bench`. */
+ * `weir bench`. */
 #ifndef APP_BENCH_BENCH_H
 #define APP_BENCH_BENCH_H
 
-#include "options/options.h"
-#include "status.h"
+#include "cli/exit_status.h"
+#include "cli/options.h"
 
 /* Loads the server that the options name until their time or number of messages is reached, or somebody presses Ctrl-C,
  * and prints what came of it. Returns the exit status. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/faults.c: the faults themselves: what each sends, and when. Must never keep more than a little output
+ * The faults themselves: what each sends, and when. Must never keep more than a little output
  * waiting, but for the fault that is about just that: the faults are the server's to bear, not ours. */
 #include "misbehave_internal.h"
 
@@ -30,7 +30,7 @@ static uint64_t next_random(uint64_t *state)
 /* The whole messages at once, and the half one behind them. */
 static void send_burst(struct culprit *culprit, struct weir_conn *conn)
 {
-    const struct misbehave *const misbehave = culprit->misbehave;
+    const struct misbehave *misbehave = culprit->misbehave;
 
     weir_conn_send(conn, (struct weir_bytes){ misbehave->burst, misbehave->burst_len });
     culprit->life.messages += misbehave->whole;
@@ -49,7 +49,7 @@ static size_t piece_len(struct culprit *culprit, size_t left)
 /* A message counts from its first piece on: over raw its answer may begin to come then. */
 static void split_step(struct culprit *culprit, struct weir_conn *conn)
 {
-    const struct misbehave *const misbehave = culprit->misbehave;
+    const struct misbehave *misbehave = culprit->misbehave;
     const size_t len = piece_len(culprit, misbehave->wire_len - culprit->sent);
 
     if (weir_conn_send(conn, (struct weir_bytes){ misbehave->burst + culprit->sent, len }) < 0) return;
@@ -115,7 +115,7 @@ static size_t unread_bytes_max(const struct misbehave *misbehave)
 
 static void slow_read_step(struct culprit *culprit, struct weir_conn *conn)
 {
-    const struct misbehave *const misbehave = culprit->misbehave;
+    const struct misbehave *misbehave = culprit->misbehave;
     const size_t most = unread_bytes_max(misbehave);
 
     while (!culprit->is_all_sent) {
@@ -139,10 +139,9 @@ static void slow_read_begin(struct culprit *culprit, struct weir_conn *conn)
 /* It has not closed: it has taken what no client of its own would send. */
 static void garbage_end(struct weir_timer *timer, void *arg)
 {
-    struct culprit *const culprit = arg;
+    struct culprit *culprit = arg;
 
     (void)timer;
-    culprit->timer = NULL;
     culprit->is_all_sent = true;
     culprit->since_ns = clock_ns();
     weir_conn_end(culprit->conn);

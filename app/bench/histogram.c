@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/histogram.c: reads a histogram. What it gives back must lie between the least and the most that was
+ * Reads a histogram. What it gives back must lie between the least and the most that was
  * counted, however coarse the slots are. */
 #include "histogram.h"
 
-#include <string.h>
+#include <stddef.h>
 
 /* The middle of a slot: what was counted there is off by half its width at most. */
 static uint64_t value_of(uint64_t slot)
@@ -13,11 +13,6 @@ static uint64_t value_of(uint64_t slot)
     const uint64_t least = (slot - (shift << HISTOGRAM_PART_BITS)) << shift;
 
     return least + ((UINT64_C(1) << shift) >> 1);
-}
-
-void histogram_reset(struct histogram *histogram)
-{
-    memset(histogram, 0, sizeof(*histogram));
 }
 
 void histogram_merge(struct histogram *histogram, const struct histogram *other)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/histogram.h: how long things took, in fixed memory. */
+ * How long things took, in fixed memory. */
 #ifndef APP_BENCH_HISTOGRAM_H
 #define APP_BENCH_HISTOGRAM_H
 
@@ -11,7 +11,7 @@
 enum { HISTOGRAM_PART_BITS = 7, HISTOGRAM_PARTS = 1 << HISTOGRAM_PART_BITS, HISTOGRAM_VALUE_BITS = 40 };
 enum { HISTOGRAM_SLOTS = (HISTOGRAM_VALUE_BITS - HISTOGRAM_PART_BITS + 1) * HISTOGRAM_PARTS };
 
-/* Starts zeroed, or by histogram_reset. 34 KiB; one thread's. */
+/* Starts zeroed. 34 KiB; one thread's. */
 struct histogram {
     uint64_t count;
     uint64_t sum_ns;
@@ -39,8 +39,6 @@ static inline void histogram_record(struct histogram *histogram, uint64_t value_
 {
     histogram_record_times(histogram, value_ns, 1);
 }
-
-void histogram_reset(struct histogram *histogram);
 
 /* Adds what other has counted. */
 void histogram_merge(struct histogram *histogram, const struct histogram *other);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/limits.c: reads limits, one metric, one operator, one value each, and compares. Must never let a limit pass
+ * Reads limits, one metric, one operator, one value each, and compares. Must never let a limit pass
  * for want of a figure. */
 #include "limits.h"
 
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "options/values.h"
+#include "cli/values.h"
 
 /* ---- The metrics ---- */
 
@@ -196,8 +196,8 @@ size_t limits_judge(const struct limits *limits, const struct bench_asked *asked
     size_t met = 0;
 
     for (size_t i = 0; i < limits->count; i++) {
-        const struct limit *const limit = &limits->limits[i];
-        const struct metric *const metric = &metrics[limit->metric];
+        const struct limit *limit = &limits->limits[i];
+        const struct metric *metric = &metrics[limit->metric];
         double value = 0;
         const bool is_measured = measure(metric, asked, results, &value);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/limits.h: what --fail-if asks for, `p99>10ms,errors>0`: read before anything runs, judged at the end. */
+ * What --fail-if asks for, `p99>10ms,errors>0`: read before anything runs, judged at the end. */
 #ifndef APP_BENCH_LIMITS_H
 #define APP_BENCH_LIMITS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/load.c: the clients: connects them, keeps each as busy as the plan says, counts what comes of it, and
+ * The clients: connects them, keeps each as busy as the plan says, counts what comes of it, and
  * connects again whatever has ended. Everything about a client runs on the worker of its connection, and nothing on the
  * way of a message is shared between workers, but for the number of messages where that is bounded. Must never be what
  * a server waits for. */
@@ -51,7 +51,7 @@ static bool is_all_granted(const struct load *load)
 /* The next piece, of up to so many messages, as far as they may be begun. *ret_count is 0 when none may. */
 static struct weir_bytes take_granted(struct load_worker *worker, uint64_t wanted, size_t *ret_count)
 {
-    const struct messages *const messages = &worker->load->plan->messages;
+    const struct messages *messages = &worker->load->plan->messages;
     size_t cursor = worker->cursor;
     struct weir_bytes bytes = messages_take(messages, &cursor, wanted, ret_count);
     const uint64_t granted = grant(worker->load, *ret_count);
@@ -71,8 +71,8 @@ static struct weir_bytes take_granted(struct load_worker *worker, uint64_t wante
 /* Notes messages that have just been sent, from number `cursor` on. */
 static void note_sent(struct client *client, size_t cursor, size_t count, int64_t since_ns)
 {
-    struct load_worker *const worker = client->worker;
-    const struct load_plan *const plan = client->load->plan;
+    struct load_worker *worker = client->worker;
+    const struct load_plan *plan = client->load->plan;
 
     worker->begun += count;
     worker->results.sent += count;
@@ -90,7 +90,7 @@ static void note_sent(struct client *client, size_t cursor, size_t count, int64_
 /* Sends so many messages, or as many as may be begun. Returns their number. */
 static uint64_t send_messages(struct client *client, uint64_t count, int64_t since_ns)
 {
-    struct load_worker *const worker = client->worker;
+    struct load_worker *worker = client->worker;
     uint64_t left = count < client->left ? count : client->left;
     uint64_t sent = 0;
 
@@ -124,8 +124,8 @@ static void close_if_done(struct client *client)
 /* Goes on with a client that may be able to send. */
 static void go_on(struct client *client, int64_t now_ns)
 {
-    struct load_worker *const worker = client->worker;
-    const struct load_plan *const plan = client->load->plan;
+    struct load_worker *worker = client->worker;
+    const struct load_plan *plan = client->load->plan;
 
     if (!client->left || !worker->is_sending || client->is_blocked) {
         close_if_done(client);
@@ -164,7 +164,7 @@ void load_count_unsent(struct load_worker *worker, int64_t due_ns, int64_t now_n
 /* The oldest message in flight has its answer. */
 static void take_answer(struct client *client, int64_t now_ns)
 {
-    struct load_worker *const worker = client->worker;
+    struct load_worker *worker = client->worker;
     const int64_t took_ns = now_ns - client->ring[client->first].since_ns;
 
     histogram_record(&worker->results.latency, took_ns > 0 ? (uint64_t)took_ns : 0);
@@ -183,7 +183,7 @@ static void count_unasked(struct client *client)
 
 static void on_answer(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    struct client *const client = user;
+    struct client *client = user;
     int64_t now_ns = 0;
 
     (void)conn;
@@ -200,7 +200,7 @@ static void on_answer(struct weir_conn *conn, struct weir_bytes message, void *u
 
 static void on_answer_bytes(struct weir_conn *conn, struct weir_bytes bytes, void *user)
 {
-    struct client *const client = user;
+    struct client *client = user;
     size_t left = bytes.len;
     int64_t now_ns = 0;
 
@@ -226,7 +226,7 @@ static void on_answer_bytes(struct weir_conn *conn, struct weir_bytes bytes, voi
 
 static void on_writable(struct weir_conn *conn, void *user)
 {
-    struct client *const client = user;
+    struct client *client = user;
 
     (void)conn;
     client->is_blocked = false;
@@ -237,8 +237,8 @@ static void on_writable(struct weir_conn *conn, void *user)
 
 static int dial(struct client *client)
 {
-    struct load *const load = client->load;
-    const struct load_plan *const plan = load->plan;
+    struct load *load = client->load;
+    const struct load_plan *plan = load->plan;
     struct weir_service service = load->service;
     char source[SOURCE_BYTES_MAX];
 
@@ -262,9 +262,9 @@ static void settle(struct client *client)
 
 static void on_open(struct weir_conn *conn, void *user)
 {
-    struct client *const client = user;
-    struct load *const load = client->load;
-    struct load_worker *const worker = &load->workers[weir_conn_worker(conn)];
+    struct client *client = user;
+    struct load *load = client->load;
+    struct load_worker *worker = &load->workers[weir_conn_worker(conn)];
     const int64_t now_ns = clock_ns();
 
     if (!atomic_fetch_add(&load->opened, 1)) again_url(load->url, conn); /* the one that all others dial */
@@ -302,7 +302,7 @@ static void count_waited(struct client *client)
 /* What was begun on the connection and is not done. */
 static void count_undone(struct client *client, const struct weir_conn_counters *counters)
 {
-    struct load_worker *const worker = client->worker;
+    struct load_worker *worker = client->worker;
     const uint64_t out = counters->bytes_out + counters->output_bytes;
 
     worker->results.bytes_in += counters->bytes_in;
@@ -332,9 +332,9 @@ static void count_end(struct load_worker *worker, enum weir_reason reason, int e
 
 static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
-    struct client *const client = user;
-    struct load *const load = client->load;
-    struct load_worker *const worker = &load->workers[weir_conn_worker(conn)];
+    struct client *client = user;
+    struct load *load = client->load;
+    struct load_worker *worker = &load->workers[weir_conn_worker(conn)];
     const bool was_open = client->conn != NULL;
     const bool is_ending = atomic_load(&load->is_ending);
     const bool is_wanted = was_open && !weir_reason_is_error(reason) && (!client->left || is_all_done(client, worker));
@@ -404,7 +404,7 @@ static void tell(struct load_worker *worker)
 /* Copying all is some 70 KiB: not more often than somebody looks. */
 static void show(struct load_worker *worker, int64_t now_ns)
 {
-    struct load *const load = worker->load;
+    struct load *load = worker->load;
 
     if (!load->is_watched || now_ns - worker->shown_ns < SHOW_EVERY_MS * INT64_C(1000000)) return;
     worker->shown_ns = now_ns;
@@ -415,7 +415,7 @@ static void show(struct load_worker *worker, int64_t now_ns)
 
 static void look(struct weir_timer *timer, void *arg)
 {
-    struct load_worker *const worker = arg;
+    struct load_worker *worker = arg;
     const int64_t now_ns = clock_ns();
 
     (void)timer;
@@ -431,7 +431,7 @@ static void look(struct weir_timer *timer, void *arg)
 
 static void prepare_worker(struct weir *weir, void *arg)
 {
-    struct load_worker *const worker = arg;
+    struct load_worker *worker = arg;
     int err = weir_timer_start(weir, worker->index, LOOK_EVERY_MS, LOOK_EVERY_MS, look, worker, NULL);
 
     if (!err && worker->load->plan->interval_ns > 0) err = pace_open(worker);
@@ -440,7 +440,7 @@ static void prepare_worker(struct weir *weir, void *arg)
 
 static void begin_sending(struct weir *weir, void *arg)
 {
-    struct load_worker *const worker = arg;
+    struct load_worker *worker = arg;
 
     (void)weir;
     worker->is_sending = true;
@@ -451,7 +451,7 @@ static void begin_sending(struct weir *weir, void *arg)
 
 static void end_sending(struct weir *weir, void *arg)
 {
-    struct load_worker *const worker = arg;
+    struct load_worker *worker = arg;
 
     (void)weir;
     worker->is_sending = false;
@@ -495,7 +495,7 @@ struct load_sight load_look(struct load *load)
     struct load_sight sight = { .is_quiet = true };
 
     for (unsigned i = 0; i < load->worker_count; i++) {
-        struct load_worker *const worker = &load->workers[i];
+        struct load_worker *worker = &load->workers[i];
         sight.is_quiet &= atomic_load(&worker->is_quiet);
         begun += atomic_load(&worker->seen_begun);
         sight.sent += atomic_load(&worker->seen_sent);
@@ -562,7 +562,7 @@ int load_init(struct load *load, const struct load_plan *plan, struct weir *weir
     for (size_t i = 0; i < plan->clients; i++)
         load->clients[i] = (struct client){ .load = load, .ring = load->rings + i * plan->depth };
     for (unsigned i = 0; i < load->worker_count; i++) {
-        struct load_worker *const worker = &load->workers[i];
+        struct load_worker *worker = &load->workers[i];
         worker->load = load;
         worker->index = i;
         TAILQ_INIT(&worker->open);

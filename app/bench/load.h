@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/load.h: the clients of a run, and the workers that drive them. Private to this folder. */
+ * The clients of a run, and the workers that drive them. Private to this folder. */
 #ifndef APP_BENCH_LOAD_H
 #define APP_BENCH_LOAD_H
 
@@ -13,12 +13,12 @@
 
 #include <weir/weir.h>
 
-#include "bench/messages.h"
-#include "bench/pace.h"
-#include "bench/results.h"
-#include "bench/sources.h"
-#include "client/again.h"
-#include "clock.h"
+#include "base/clock.h"
+#include "dial/again.h"
+#include "messages.h"
+#include "pace.h"
+#include "results.h"
+#include "sources.h"
 
 struct load;
 struct load_worker;

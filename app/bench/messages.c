@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/messages.c: makes or reads the messages and frames them, so that sending one in the run is a copy and
+ * Makes or reads the messages and frames them, so that sending one in the run is a copy and
  * nothing else. Must never change once the run has begun: all workers read it. */
 #include "messages.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clients/framing.h"
+#include "answer/framing.h"
 
 /* In one send; made-up messages are repeated up to that many. */
 enum { TOGETHER_BYTES = 16 * 1024, FILE_BYTES_MAX = 1 << 30, MESSAGE_BYTES_MAX = 1 << 30 };
@@ -31,7 +31,7 @@ static void *grown(void *memory, size_t *room, size_t needed, size_t item_bytes)
 
 static int make_room(struct messages *messages, size_t bytes)
 {
-    unsigned char *const larger = grown(messages->bytes, &messages->room, messages->len + bytes, 1);
+    unsigned char *larger = grown(messages->bytes, &messages->room, messages->len + bytes, 1);
     size_t *ends = NULL;
 
     if (!larger) return -ENOMEM;
@@ -55,9 +55,9 @@ static int keep_sample(struct messages *messages, struct weir_bytes message)
  * are waited for. */
 static int check_one(const struct weir_frame *frame, const unsigned char *bytes, size_t len)
 {
-    const struct weir_codec *const codec = weir_frame_codec(frame);
-    unsigned char *const copy = malloc(len + 1); /* decoding may change it */
-    void *const state = calloc(1, codec->state_bytes + 1);
+    const struct weir_codec *codec = weir_frame_codec(frame);
+    unsigned char *copy = malloc(len + 1); /* decoding may change it */
+    void *state = calloc(1, codec->state_bytes + 1);
     struct weir_decode decode = { .bytes = copy, .len = len, .message_bytes_max = MESSAGE_BYTES_MAX };
     int err = copy && state ? 0 : -ENOMEM;
 
@@ -79,9 +79,9 @@ struct framing {
 
 static int add(struct messages *messages, const struct framing *framing, struct weir_bytes message)
 {
-    const struct weir_frame *const frame = framing->sent;
-    const struct weir_codec *const codec = frame ? weir_frame_codec(frame) : NULL;
-    const void *const config = frame ? weir_frame_config(frame) : NULL;
+    const struct weir_frame *frame = framing->sent;
+    const struct weir_codec *codec = frame ? weir_frame_codec(frame) : NULL;
+    const void *config = frame ? weir_frame_config(frame) : NULL;
     const size_t room = codec ? codec->encoded_bytes_max(config, message.len) : message.len;
     ssize_t len = (ssize_t)message.len;
     int err = make_room(messages, room);
@@ -126,7 +126,7 @@ int messages_make(struct messages *messages, const struct weir_service *service,
                   char error[MESSAGES_ERROR_BYTES_MAX])
 {
     const struct framing framing = { framing_of_sent(service), framing_asked_for(service) };
-    unsigned char *const text = malloc(bytes);
+    unsigned char *text = malloc(bytes);
     int err = text ? 0 : -ENOMEM;
     char what[64];
 
@@ -150,7 +150,7 @@ static int read_all(FILE *file, struct messages *ret)
     size_t len = 0;
 
     do {
-        unsigned char *const larger = grown(ret->bytes, &ret->room, ret->len + 65536, 1);
+        unsigned char *larger = grown(ret->bytes, &ret->room, ret->len + 65536, 1);
         if (!larger) return -ENOMEM;
         ret->bytes = larger;
         errno = 0;
@@ -166,7 +166,7 @@ static int add_lines(struct messages *messages, const struct framing *framing, s
     int err = 0;
 
     for (*ret_line = 1; text.len && !err; (*ret_line)++) {
-        const unsigned char *const end = memchr(text.data, '\n', text.len);
+        const unsigned char *end = memchr(text.data, '\n', text.len);
         struct weir_bytes line = { text.data, end ? (size_t)(end - text.data) : text.len };
         const size_t used = line.len + (end != NULL);
 
@@ -182,7 +182,7 @@ static int add_lines(struct messages *messages, const struct framing *framing, s
 int messages_read(struct messages *messages, const struct weir_service *service, const char *path,
                   char error[MESSAGES_ERROR_BYTES_MAX])
 {
-    FILE *const file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
     struct framing framing = { NULL, NULL };
     struct messages text = { 0 };
     char what[200];

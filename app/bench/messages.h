@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/messages.h: what is sent, over and over: framed once, before the run. */
+ * What is sent, over and over: framed once, before the run. */
 #ifndef APP_BENCH_MESSAGES_H
 #define APP_BENCH_MESSAGES_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/misbehave.c: the lives of clients that do one thing wrong: dialled, counted, dialled again. Must never say
+ * The lives of clients that do one thing wrong: dialled, counted, dialled again. Must never say
  * of a server what it did not do: a life that our own end cut short is told apart from one that the server ended. */
 #include "misbehave_internal.h"
 
@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "clients/framing.h"
-#include "options/values.h"
+#include "answer/framing.h"
+#include "cli/values.h"
 
 enum {
     BURST_BYTES_MAX = 1 << 20, /* of whole messages sent at once, unless one alone is longer */
@@ -83,7 +83,7 @@ size_t misbehave_count(const struct misbehave_spec *spec, size_t connections)
 
 static void run_step(struct weir_conn *conn, void *arg)
 {
-    struct culprit *const culprit = arg;
+    struct culprit *culprit = arg;
 
     if (conn && !atomic_load(&culprit->misbehave->stopped_ns)) culprit->misbehave->fault->step(culprit, conn);
 }
@@ -96,7 +96,7 @@ void misbehave_step_later(struct culprit *culprit, struct weir_conn *conn)
 
 static void on_open(struct weir_conn *conn, void *user)
 {
-    struct culprit *const culprit = user;
+    struct culprit *culprit = user;
 
     culprit->was_open = true;
     culprit->has_connected = true;
@@ -108,7 +108,7 @@ static void on_open(struct weir_conn *conn, void *user)
 /* Answers beyond the whole messages are to what was no message. */
 static void count_answer(struct culprit *culprit, struct weir_conn *conn, bool is_as_sent)
 {
-    const struct misbehave *const misbehave = culprit->misbehave;
+    const struct misbehave *misbehave = culprit->misbehave;
 
     if (culprit->life.answers == culprit->life.messages) {
         culprit->life.answered_half = 1;
@@ -146,8 +146,8 @@ static void count_answer_bytes(struct culprit *culprit, struct weir_conn *conn, 
 
 static void on_message(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    struct culprit *const culprit = user;
-    const struct misbehave *const misbehave = culprit->misbehave;
+    struct culprit *culprit = user;
+    const struct misbehave *misbehave = culprit->misbehave;
     const struct weir_bytes sent = misbehave->config.message;
 
     if (misbehave->fault->is_raw) return; /* what garbage is answered with is counted in bytes */
@@ -160,8 +160,8 @@ static void on_message(struct weir_conn *conn, struct weir_bytes message, void *
 /* The server takes on; those that have more to send do. */
 static void on_writable(struct weir_conn *conn, void *user)
 {
-    struct culprit *const culprit = user;
-    const struct misbehave *const misbehave = culprit->misbehave;
+    struct culprit *culprit = user;
+    const struct misbehave *misbehave = culprit->misbehave;
 
     if (misbehave->fault->output_bytes_max && !atomic_load(&misbehave->stopped_ns))
         misbehave->fault->step(culprit, conn);
@@ -211,7 +211,7 @@ static void count_end(struct culprit *culprit, enum weir_reason reason)
 {
     const int64_t lasted_ns = clock_ns() - culprit->since_ns;
     const struct misbehave_ends end = { .count = 1, .least_ns = lasted_ns, .most_ns = lasted_ns };
-    struct misbehave_totals *const life = &culprit->life;
+    struct misbehave_totals *life = &culprit->life;
 
     if (culprit->is_ours)
         life->reset_by_us = 1;
@@ -228,7 +228,7 @@ static void count_end(struct culprit *culprit, enum weir_reason reason)
 
 static bool is_too_young(const struct culprit *culprit)
 {
-    const struct misbehave *const misbehave = culprit->misbehave;
+    const struct misbehave *misbehave = culprit->misbehave;
     const int64_t run_ns = atomic_load(&misbehave->stopped_ns) - misbehave->began_ns;
     const int64_t young_ns = run_ns / 2 < YOUNG_NS ? run_ns / 2 : YOUNG_NS;
 
@@ -238,7 +238,7 @@ static bool is_too_young(const struct culprit *culprit)
 
 static void finish_life(struct culprit *culprit, const struct weir_conn *conn, enum weir_reason reason)
 {
-    struct misbehave_totals *const life = &culprit->life;
+    struct misbehave_totals *life = &culprit->life;
     struct weir_conn_counters counters;
 
     weir_conn_counters(conn, &counters);
@@ -253,7 +253,7 @@ static void finish_life(struct culprit *culprit, const struct weir_conn *conn, e
 
 static int dial(struct culprit *culprit)
 {
-    struct misbehave *const misbehave = culprit->misbehave;
+    struct misbehave *misbehave = culprit->misbehave;
     const uint64_t seed = culprit->seed++;
 
     memset(&culprit->life, 0, sizeof(culprit->life));
@@ -270,7 +270,7 @@ static int dial(struct culprit *culprit)
 
 static void dial_again(struct weir_timer *timer, void *arg)
 {
-    struct culprit *const culprit = arg;
+    struct culprit *culprit = arg;
 
     (void)timer;
     if (!is_stopped(culprit->misbehave) && dial(culprit)) culprit->totals.connects_failed++;
@@ -278,8 +278,8 @@ static void dial_again(struct weir_timer *timer, void *arg)
 
 static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
-    struct culprit *const culprit = user;
-    struct misbehave *const misbehave = culprit->misbehave;
+    struct culprit *culprit = user;
+    struct misbehave *misbehave = culprit->misbehave;
     const int64_t pause_ms = (int64_t)misbehave->config.connections / DIALS_A_MS;
 
     weir_timer_stop(culprit->timer);
@@ -302,8 +302,8 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
 /* The message as it goes over the wire, so many times as are sent at once, and half of it. */
 static int make_burst(struct misbehave *misbehave, struct weir_frame *frame)
 {
-    const struct weir_codec *const codec = frame ? weir_frame_codec(frame) : NULL;
-    const void *const config = frame ? weir_frame_config(frame) : NULL;
+    const struct weir_codec *codec = frame ? weir_frame_codec(frame) : NULL;
+    const void *config = frame ? weir_frame_config(frame) : NULL;
     const struct weir_bytes message = misbehave->config.message;
     const size_t room = codec ? codec->encoded_bytes_max(config, message.len) : message.len;
     const size_t most = room < BURST_BYTES_MAX ? BURST_BYTES_MAX / room : 1;
@@ -328,7 +328,7 @@ static int make_burst(struct misbehave *misbehave, struct weir_frame *frame)
 /* Nothing of ours ends a life: what a server does about the fault is not to be hidden by our own timeouts. */
 static void make_service(struct misbehave *misbehave, const struct weir_service *given)
 {
-    struct weir_service *const service = &misbehave->service;
+    struct weir_service *service = &misbehave->service;
 
     *service = *given;
     service->send_frame = "raw";
@@ -347,8 +347,8 @@ static void make_service(struct misbehave *misbehave, const struct weir_service 
 
 static int make(struct misbehave *misbehave, const struct misbehave_config *config)
 {
-    struct weir_frame *const frame = framing_of_sent(config->service);
-    const char *const spec = config->service->frame;
+    struct weir_frame *frame = framing_of_sent(config->service);
+    const char *spec = config->service->frame;
     const int err = make_burst(misbehave, frame);
 
     weir_frame_free(frame);
@@ -377,7 +377,7 @@ static uint64_t make_up_seed(void)
 int misbehave_new(struct weir *weir, const struct misbehave_config *config, struct misbehave **ret,
                   char error[MISBEHAVE_ERROR_BYTES_MAX])
 {
-    struct misbehave *const misbehave = calloc(1, sizeof(*misbehave));
+    struct misbehave *misbehave = calloc(1, sizeof(*misbehave));
     int err = -ENOMEM;
 
     if (misbehave) {
@@ -414,7 +414,7 @@ enum weir_reason misbehave_why_nobody(const struct misbehave *misbehave, int *re
     enum weir_reason reason = WEIR_REASON_NONE;
 
     for (size_t i = 0; i < misbehave->config.connections; i++) {
-        const struct culprit *const culprit = &misbehave->culprits[i];
+        const struct culprit *culprit = &misbehave->culprits[i];
 
         if (culprit->has_connected) return WEIR_REASON_NONE;
         if (culprit->connect_reason == WEIR_REASON_NONE) continue;

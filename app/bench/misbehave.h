@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/misbehave.h: clients that do one thing wrong, on purpose, beside those that do everything right; and what
+ * Clients that do one thing wrong, on purpose, beside those that do everything right; and what
  * the server did about it. */
 #ifndef APP_BENCH_MISBEHAVE_H
 #define APP_BENCH_MISBEHAVE_H
@@ -11,7 +11,7 @@
 
 #include <weir/weir.h>
 
-#include "terminal/line.h"
+#include "text/line.h"
 
 /* What is done: name, and its name in the option and in JSON. */
 #define MISBEHAVE_FAULTS(X)                                                          \

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/misbehave_internal.h: what the faults, the life cycle around them and the report share. Nobody else
+ * What the faults, the life cycle around them and the report share. Nobody else
  * includes it. */
 #ifndef APP_BENCH_MISBEHAVE_INTERNAL_H
 #define APP_BENCH_MISBEHAVE_INTERNAL_H
 
 #include <stdatomic.h>
 
-#include "clock.h"
+#include "base/clock.h"
 #include "misbehave.h"
 
 /* Connections that ended in one way, and how long after the fault, or their opening. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/misbehave_report.c: what the server did about the faulty clients, for people and as JSON. Must never judge:
+ * What the server did about the faulty clients, for people and as JSON. Must never judge:
  * what is right depends on the server.
  */
 #include <string.h>

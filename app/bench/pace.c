@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/pace.c: sends each message when it is due, or as soon after as a client can. Must never skip a message. */
+ * Sends each message when it is due, or as soon after as a client can. Must never skip a message. */
 #include "pace.h"
 
-#include "bench/load.h"
+#include "load.h"
 
 enum { LATE_LOOKS_MAX = 100000 };
 
@@ -17,7 +17,7 @@ int pace_open(struct load_worker *worker)
     return timetable_open(&worker->pace.timetable, weir_worker_base(worker->load->weir, worker->index), on_due, worker);
 }
 
-void pace_close(struct load_worker *worker)
+static void close_timer(struct load_worker *worker)
 {
     timetable_close(&worker->pace.timetable);
     worker->pace = (struct pace){ 0 };
@@ -26,7 +26,7 @@ void pace_close(struct load_worker *worker)
 /* The workers take turns, so that all of them together are even. */
 void pace_start(struct load_worker *worker)
 {
-    const struct load *const load = worker->load;
+    const struct load *load = worker->load;
 
     worker->pace.timetable.interval_ns = load->plan->interval_ns * load->worker_count;
     worker->pace.timetable.start_ns = load->start_ns + (int64_t)(load->plan->interval_ns * worker->index);
@@ -36,8 +36,8 @@ void pace_start(struct load_worker *worker)
 /* Of millions that were never sent not each is looked at. */
 void pace_end(struct load_worker *worker, int64_t now_ns)
 {
-    struct pace *const pace = &worker->pace;
-    struct timetable *const timetable = &pace->timetable;
+    struct pace *pace = &worker->pace;
+    struct timetable *timetable = &pace->timetable;
     const int64_t end_ns = now_ns < pace->end_ns ? now_ns : pace->end_ns;
     const double due = timetable->interval_ns > 0 ? (double)(end_ns - timetable->start_ns) / timetable->interval_ns : 0;
     const uint64_t until = due > 0 ? (uint64_t)due + ((double)(uint64_t)due < due) : 0;
@@ -46,7 +46,7 @@ void pace_end(struct load_worker *worker, int64_t now_ns)
     for (; timetable->next < until; timetable->next += step)
         load_count_unsent(worker, timetable_due_ns(timetable), end_ns,
                           step < until - timetable->next ? step : until - timetable->next);
-    pace_close(worker);
+    close_timer(worker);
 }
 
 void pace_add(struct load_worker *worker, struct client *client)
@@ -65,8 +65,8 @@ void pace_remove(struct load_worker *worker, struct client *client)
 
 void pace_run(struct load_worker *worker, int64_t now_ns)
 {
-    const struct pace *const pace = &worker->pace;
-    struct timetable *const timetable = &worker->pace.timetable;
+    const struct pace *pace = &worker->pace;
+    struct timetable *timetable = &worker->pace.timetable;
     struct client *client = NULL;
 
     if (now_ns >= pace->end_ns) now_ns = pace->end_ns - 1;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/pace.h: the open loop: messages are due at fixed times, whatever the answers do. Private to this folder. */
+ * The open loop: messages are due at fixed times, whatever the answers do. Private to this folder. */
 #ifndef APP_BENCH_PACE_H
 #define APP_BENCH_PACE_H
 
 #include <stdint.h>
 
-#include "bench/timetable.h"
+#include "dial/timetable.h"
 
 struct client;
 struct load_worker;
@@ -17,9 +17,8 @@ struct pace {
     int64_t end_ns;             /* nothing is due from here on */
 };
 
-/* Makes and frees its timer. Own thread. Returns 0 or a negative code. */
+/* Makes its timer, which pace_end frees. Own thread. Returns 0 or a negative code. */
 int pace_open(struct load_worker *worker);
-void pace_close(struct load_worker *worker);
 /* Ends it: what was due by now and could not be sent is counted. Own thread. */
 void pace_end(struct load_worker *worker, int64_t now_ns);
 

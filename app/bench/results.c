@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/results.c: adds up what the workers found and tells it. Must never show a figure that was not measured:
+ * Adds up what the workers found and tells it. Must never show a figure that was not measured:
  * what has no value is left out for people, and null in JSON. */
 #include "results.h"
 
@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "terminal/encoding.h"
-#include "terminal/json.h"
+#include "base/clock.h"
+#include "text/encoding.h"
+#include "text/json.h"
+#include "text/render.h"
 
 /* ---- Errors ---- */
 
@@ -26,16 +27,6 @@ static const char *const error_texts[BENCH_ERROR_COUNT] = {
     BENCH_ERRORS(BENCH_ERROR_TEXT)
 #undef BENCH_ERROR_TEXT
 };
-
-const char *bench_error_key(enum bench_error error)
-{
-    return error_keys[error];
-}
-
-const char *bench_error_text(enum bench_error error)
-{
-    return error_texts[error];
-}
 
 enum bench_error bench_error_of(enum weir_reason reason, bool was_open)
 {
@@ -222,7 +213,7 @@ static void add_asked(struct line *line, const struct bench_asked *asked)
 {
     line_add_count(line, asked->connections, "connection");
     line_add_text(line, " to ");
-    line_add_text(line, asked->url);
+    render_sentence(line, asked->url, strlen(asked->url));
     line_add_text(line, ", ");
     line_add_count(line, asked->message_bytes, "byte");
     line_add_text(line, " a message, framing ");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/results.h: what a run of the bench came to, and how it is told: a line that is rewritten while it runs, a
+ * What a run of the bench came to, and how it is told: a line that is rewritten while it runs, a
  * summary for people, a JSON object for programs. */
 #ifndef APP_BENCH_RESULTS_H
 #define APP_BENCH_RESULTS_H
@@ -12,8 +12,8 @@
 #include <weir/weir.h>
 
 #include "histogram.h"
-#include "terminal/line.h"
 #include "terminal/live.h"
+#include "text/line.h"
 
 /* What can go wrong: name, its name in JSON and in --fail-if, text for people. */
 /* clang-format off */
@@ -40,10 +40,6 @@ enum bench_error {
 #undef BENCH_ERROR_ENUM
         BENCH_ERROR_COUNT
 };
-
-/* The name in JSON ("connect_timeout"), and the text for people. */
-const char *bench_error_key(enum bench_error error);
-const char *bench_error_text(enum bench_error error);
 
 /* The kind of error that a connection's end is; was_open: its on_open ran. For an end that is no error in itself, the
  * server's or ours, CLOSED: whether it came too early is for the caller to know. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/run.c: the phases of a run: one connection to see that the server is there, the others at the ramp's pace,
+ * The phases of a run: one connection to see that the server is there, the others at the ramp's pace,
  * sending, waiting for the last answers, the end. On worker 0, by a timer; what happens on connections is load.c's.
  * Must never end the engine while workers still send: what they have for that is theirs to free. */
 #include "run.h"
@@ -12,7 +12,7 @@
 
 #include <event2/event.h>
 
-#include "bench/misbehave.h"
+#include "misbehave.h"
 
 #define SECOND_NS INT64_C(1000000000)
 
@@ -59,7 +59,7 @@ static void end_sending(struct run *run, enum run_end end, int64_t now_ns)
 
 static void contact(struct run *run, int64_t now_ns)
 {
-    struct load *const load = run->load;
+    struct load *load = run->load;
 
     if (load->plan->clients && !atomic_load(&load->settled)) return;
     if (load->plan->clients && !atomic_load(&load->opened))
@@ -79,7 +79,7 @@ static int dial_next(struct run *run)
 
 static void connect_more(struct run *run, int64_t now_ns)
 {
-    struct load *const load = run->load;
+    struct load *load = run->load;
     const double due = (double)(now_ns - run->since_ns) / SECOND_NS * (double)run->ramp;
     const size_t all = load->plan->clients + run->misbehaving;
 
@@ -96,7 +96,7 @@ static void connect_more(struct run *run, int64_t now_ns)
 
 static void watch_sending(struct run *run, int64_t now_ns)
 {
-    struct load *const load = run->load;
+    struct load *load = run->load;
     const struct load_sight sight = look_at_load(run, now_ns);
     const bool is_silent = sight.sent && !sight.progress;
 
@@ -138,7 +138,7 @@ static void look(struct weir_timer *timer, void *arg)
                                                                        [RUN_CONNECTS] = connect_more,
                                                                        [RUN_SENDS] = watch_sending,
                                                                        [RUN_WAITS] = wait_for_answers };
-    struct run *const run = arg;
+    struct run *run = arg;
     const int64_t now_ns = clock_ns();
 
     (void)timer;
@@ -160,7 +160,7 @@ static const int stop_signals[RUN_SIGNALS] = { SIGINT, SIGTERM };
 /* A second one ends the program at once, as it does any. */
 static void on_signal(int number, short what, void *user)
 {
-    struct run *const run = user;
+    struct run *run = user;
 
     (void)number;
     (void)what;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/run.h: a run from the first connect to the last answer. Private to this folder. */
+ * A run from the first connect to the last answer. Private to this folder. */
 #ifndef APP_BENCH_RUN_H
 #define APP_BENCH_RUN_H
 
@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bench/load.h"
-#include "bench/results.h"
+#include "load.h"
+#include "results.h"
 
 enum run_phase { RUN_CONTACTS, RUN_CONNECTS, RUN_SENDS, RUN_WAITS, RUN_ENDS };
 

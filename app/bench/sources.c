@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/sources.c: reads and counts addresses. Must never ask whether this machine has them: connecting does. */
+ * Reads and counts addresses. Must never ask whether this machine has them: connecting does. */
 #include "sources.h"
 
 #include <arpa/inet.h>
@@ -53,7 +53,7 @@ int sources_parse(const char *text, struct sources *ret, char error[SOURCES_ERRO
         return -EINVAL;
     }
     if (text[first_len]) {
-        const char *const behind = text + first_len + 1;
+        const char *behind = text + first_len + 1;
         if (parse_one(behind, strlen(behind), last) != sources.family) {
             snprintf(error, SOURCES_ERROR_BYTES_MAX, "%.60s: not an %s address", behind,
                      sources.family == AF_INET ? "IPv4" : "IPv6");

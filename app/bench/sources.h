@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/bench/sources.h: the local addresses that connections come from, taken in turn. */
+ * The local addresses that connections come from, taken in turn. */
 #ifndef APP_BENCH_SOURCES_H
 #define APP_BENCH_SOURCES_H
 

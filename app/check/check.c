@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/check/check.c: weir check: says what serve would make of its options, or what a framing makes of some bytes, and
+ * Weir check: says what serve would make of its options, or what a framing makes of some bytes, and
  * does nothing of it; or whether a store is whole. Must never bind, resolve or start a thread. */
 #include "check.h"
 
@@ -10,15 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ack.h"
-#include "clients/reply.h"
 #include "effect.h"
-#include "keep.h"
+#include "serve/plan.h"
 #include "stored.h"
 #include "stream.h"
-#include "terminal/encoding.h"
-#include "terminal/hex.h"
 #include "terminal/terminal.h"
+#include "text/encoding.h"
+#include "text/hex.h"
 
 enum { PIECE_BYTES_MAX = 64 * 1024 };
 
@@ -36,82 +34,17 @@ static enum status print(struct line *line)
 
 /* ---- What is in effect ---- */
 
-/* ---- What serve would find wrong beyond the table ---- */
-
-static enum status open_encoding(const struct options *options, struct encoding **ret)
-{
-    char reason[256];
-    char error[OPTIONS_ERROR_BYTES_MAX];
-    const int err = options->encoding ? encoding_open(options->encoding, ret, reason, sizeof(reason)) : 0;
-
-    if (!err) return STATUS_DONE;
-    snprintf(error, sizeof(error), "--encoding %s: %s", options->encoding, reason);
-    return status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error);
-}
-
-static enum status check_reply(const struct endpoint_options *endpoint)
-{
-    struct reply reply;
-    char reason[256];
-    char error[OPTIONS_ERROR_BYTES_MAX];
-    int err = reply_init(&reply, endpoint->reply, reason, sizeof(reason));
-
-    if (!err) err = reply_check(&reply, &endpoint->service, reason, sizeof(reason));
-    reply_fini(&reply);
-    if (!err) return STATUS_DONE;
-    snprintf(error, sizeof(error), "--reply %s: %s", endpoint->reply, reason);
-    return status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error);
-}
-
-static enum status check_keeping(const struct options *options, const struct endpoint_options *endpoint)
-{
-    struct template *template = NULL;
-    char error[OPTIONS_ERROR_BYTES_MAX];
-    int err = keep_check(options, endpoint, error, sizeof(error));
-
-    if (!err) err = ack_new(endpoint, keep_is_wanted(options), &template, error, sizeof(error));
-    template_free(template);
-    return err ? status_error(COMMAND_CHECK, err == -EINVAL ? WEIR_ECONFIG : err, error) : STATUS_DONE;
-}
-
-static enum status check_listeners(const struct options *options)
-{
-    const size_t count = options->endpoint_count ? options->endpoint_count : 1;
-    const struct endpoint_options *const endpoints = options->endpoint_count ? options->endpoints : &options->common;
-    enum status status = STATUS_DONE;
-
-    for (size_t i = 0; i < count && status == STATUS_DONE; i++) {
-        status = check_reply(&endpoints[i]);
-        if (status == STATUS_DONE) status = check_keeping(options, &endpoints[i]);
-    }
-    return status;
-}
-
-/* ret is empty when nothing is stored. */
-static enum status find_store(const struct options *options, char ret[FOLDER_PATH_BYTES_MAX])
-{
-    const char *const first = options->endpoint_count ? options->endpoints[0].url : options->common.url;
-    char error[KEEP_ERROR_BYTES_MAX];
-    int err = 0;
-
-    ret[0] = '\0';
-    if (!keep_is_wanted(options)) return STATUS_DONE;
-    err = keep_find_path(options, first ? first : SERVE_ADDRESS, ret, error);
-    return err ? status_error(COMMAND_CHECK, err, error) : STATUS_DONE;
-}
-
 static enum status check_configuration(const struct options *options)
 {
     struct line line = { 0 };
-    struct encoding *encoding = NULL;
-    char store_path[FOLDER_PATH_BYTES_MAX];
-    enum status status = open_encoding(options, &encoding);
+    struct plan *plan = NULL;
+    char error[OPTIONS_ERROR_BYTES_MAX];
+    enum status status = STATUS_DONE;
+    const int err = plan_new(options, &plan, error);
 
-    encoding_close(encoding);
-    if (status == STATUS_DONE) status = check_listeners(options);
-    if (status == STATUS_DONE) status = find_store(options, store_path);
-    if (status != STATUS_DONE) return status;
-    effect_add(&line, options, store_path[0] ? store_path : NULL);
+    if (err) return status_error(COMMAND_CHECK, err, error);
+    effect_add(&line, plan);
+    plan_free(plan);
     status = print(&line);
     line_fini(&line);
     return status == STATUS_DONE ? status_stdout() : status;
@@ -121,7 +54,7 @@ static enum status check_configuration(const struct options *options)
 
 static enum status add_hex(struct stream *stream, const char *text, struct line *line)
 {
-    unsigned char *const bytes = malloc(strlen(text) / 2 + 1);
+    unsigned char *bytes = malloc(strlen(text) / 2 + 1);
     char reason[HEX_ERROR_BYTES_MAX];
     char error[HEX_ERROR_BYTES_MAX + 16];
     enum status status = STATUS_DONE;
@@ -141,7 +74,7 @@ static enum status add_hex(struct stream *stream, const char *text, struct line 
 /* Piece by piece, and each piece's messages are printed before the next: however long the file, little is held. */
 static enum status add_descriptor(struct stream *stream, int fd, const char *name, struct line *line)
 {
-    unsigned char *const piece = malloc(PIECE_BYTES_MAX);
+    unsigned char *piece = malloc(PIECE_BYTES_MAX);
     enum stream_state state = STREAM_GOES_ON;
     enum status status = STATUS_DONE;
     ssize_t len = piece ? 1 : -ENOMEM;
@@ -227,18 +160,24 @@ static enum status check_stream_in(const struct options *options, struct encodin
 static enum status check_stream(const struct options *options)
 {
     struct encoding *encoding = NULL;
-    enum status status = open_encoding(options, &encoding);
+    char error[OPTIONS_ERROR_BYTES_MAX];
+    enum status status = STATUS_DONE;
+    const int err = options_open_encoding(options, &encoding, error);
 
-    if (status == STATUS_DONE) status = check_stream_in(options, encoding);
+    if (err) return status_error(COMMAND_CHECK, err, error);
+    status = check_stream_in(options, encoding);
     encoding_close(encoding);
     return status;
 }
 
 enum status check_run(const struct options *options)
 {
-    if (check_is_of_store(options)) return check_stored(options->store, options->accept_loss);
-    if (options->accept_loss)
-        return status_usage(COMMAND_CHECK, "--accept-loss goes with --store PATH, and with nothing else");
+    if (options->accept_loss && (options->backup || options->new_id))
+        return status_usage(COMMAND_CHECK, "--accept-loss goes before a copy or another id: give it alone first");
+    if (check_is_of_store(options)) return check_stored(options);
+    if (options->accept_loss || options->backup || options->new_id)
+        return status_usage(COMMAND_CHECK,
+                            "--accept-loss, --backup and --new-id go with --store PATH, and with nothing else");
     if (!options->sample_hex && !options->sample_file) return check_configuration(options);
     if (options->sample_hex && options->sample_file)
         return status_usage(COMMAND_CHECK, "--hex and --file exclude each other");

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/check/effect.c: options in, lines out: for people, who want columns, and for scripts, which split at blanks. Must
+ * Options in, lines out: for people, who want columns, and for scripts, which split at blanks. Must
  * never name an option itself. */
 #include "effect.h"
 
 #include <string.h>
 
-#include "clients/framing.h"
-#include "terminal/json.h"
-#include "terminal/utf8.h"
-
-/* What is described. */
-struct subject {
-    const struct options *options;
-    const char *store_path; /* NULL: as it was asked for */
-};
+#include "text/json.h"
+#include "text/utf8.h"
 
 /* One line of it. */
 struct row {
@@ -70,25 +63,17 @@ static void add_origin(struct line *line, const struct options *options, const s
     }
 }
 
-/* Whether what is sent leaves as it is, whatever it should be `the same` as. */
-static bool sends_raw(const struct endpoint_options *endpoint)
-{
-    struct weir_frame *const frame = framing_of_sent(&endpoint->service);
-
-    weir_frame_free(frame);
-    return !frame;
-}
-
 static bool is_store(const struct option_spec *option)
 {
     return option->scope == OPTION_GLOBAL && option->target == offsetof(struct options, store);
 }
 
-static const char *value_text(const struct subject *subject, const struct option_spec *option,
-                              const struct option_setting *setting, const struct endpoint_options *endpoint)
+static const char *value_text(const struct plan *plan, const struct option_spec *option,
+                              const struct option_setting *setting, const struct plan_listener *listener)
 {
-    if (is_store(option) && subject->store_path) return subject->store_path;
-    if (option->sendable && endpoint && sends_raw(endpoint)) return "raw";
+    if (is_store(option) && plan->store != PLAN_STORE_NONE) return plan->store_path;
+    /* Whatever it should be `the same` as. */
+    if (option->sendable && listener && listener->sends_raw) return "raw";
     if (setting->text) return setting->text;
     if (option->default_text) return option->default_text;
     return option->type == OPTION_FLAG ? "off" : "none";
@@ -131,21 +116,24 @@ static bool is_shown(const struct option_spec *option, enum option_scope scope)
            (option->environment || option->type == OPTION_ENDPOINT);
 }
 
-static void add_scope(struct line *line, const struct subject *subject, const struct endpoint_options *endpoint,
-                      size_t number, struct widths *widths, bool is_measuring)
+/* The options of a listener; NULL: the server's. */
+static void add_scope(struct line *line, const struct plan *plan, const struct plan_listener *listener,
+                      struct widths *widths, bool is_measuring)
 {
+    const struct endpoint_options *endpoint = listener ? listener->options : NULL;
+
     for (size_t i = 0; i < option_count; i++) {
-        const struct option_spec *const option = &option_specs[i];
+        const struct option_spec *option = &option_specs[i];
         const struct option_setting *setting = NULL;
         struct row row = { .name = option->name };
         if (!is_shown(option, endpoint ? OPTION_PER_ENDPOINT : OPTION_GLOBAL)) continue;
-        setting = options_setting(subject->options, endpoint, option);
-        if (endpoint)
-            line_addf(&row.whose, "listener-%zu", number);
+        setting = options_setting(plan->options, endpoint, option);
+        if (listener)
+            line_addf(&row.whose, "listener-%zu", (size_t)(listener - plan->listeners) + 1);
         else
             line_add_text(&row.whose, "server");
-        add_origin(&row.origin, subject->options, option, setting);
-        add_plain(&row.value, value_text(subject, option, setting, endpoint), true);
+        add_origin(&row.origin, plan->options, option, setting);
+        add_plain(&row.value, value_text(plan, option, setting, listener), true);
         add_row(line, &row, widths, is_measuring);
         line_fini(&row.whose);
         line_fini(&row.origin);
@@ -153,21 +141,51 @@ static void add_scope(struct line *line, const struct subject *subject, const st
     }
 }
 
-static void add_all(struct line *line, const struct subject *subject, struct widths *widths, bool is_measuring)
+static void add_size(struct line *line, size_t bytes)
 {
-    const struct options *const options = subject->options;
-
-    if (!options->endpoint_count) add_scope(line, subject, &options->common, 1, widths, is_measuring);
-    for (size_t i = 0; i < options->endpoint_count; i++)
-        add_scope(line, subject, &options->endpoints[i], i + 1, widths, is_measuring);
-    add_scope(line, subject, NULL, 0, widths, is_measuring);
+    if (bytes % (1024 * 1024) == 0)
+        line_addf(line, "%zuMiB", bytes / (1024 * 1024));
+    else
+        line_addf(line, "%zuKiB", bytes / 1024);
 }
 
-void effect_add(struct line *line, const struct options *options, const char *store_path)
+/* Who may have how much of the memory. */
+static void add_parts(struct line *line, const struct budget *budget, struct widths *widths, bool is_measuring)
 {
-    const struct subject subject = { options, store_path };
+    const struct {
+        const char *name;
+        size_t bytes;
+    } parts[] = { { "clients", budget->clients },
+                  { "store-queue", budget->store_queue },
+                  { "store-cache", budget->store_cache },
+                  { "output", budget->output },
+                  { "spare", budget->spare } };
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        struct row row = { .name = parts[i].name };
+
+        line_add_text(&row.whose, "memory");
+        line_add_text(&row.origin, "max-memory");
+        add_size(&row.value, parts[i].bytes);
+        add_row(line, &row, widths, is_measuring);
+        line_fini(&row.whose);
+        line_fini(&row.origin);
+        line_fini(&row.value);
+    }
+}
+
+static void add_all(struct line *line, const struct plan *plan, struct widths *widths, bool is_measuring)
+{
+    for (size_t i = 0; i < plan->listener_count; i++)
+        add_scope(line, plan, &plan->listeners[i], widths, is_measuring);
+    add_scope(line, plan, NULL, widths, is_measuring);
+    add_parts(line, &plan->budget, widths, is_measuring);
+}
+
+void effect_add(struct line *line, const struct plan *plan)
+{
     struct widths widths = { 0 };
 
-    add_all(line, &subject, &widths, true);
-    add_all(line, &subject, &widths, false);
+    add_all(line, plan, &widths, true);
+    add_all(line, plan, &widths, false);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/check/stream.c: drives a codec from memory, as the engine drives it from a socket, and puts in words what comes
+ * Drives a codec from memory, as the engine drives it from a socket, and puts in words what comes
  * out. Must never let bytes through that could steer a terminal: what is shown goes through the renderer. */
 #include "stream.h"
 
@@ -32,7 +32,7 @@ struct stream {
 
 int stream_new(const struct weir_service *service, const struct render_style *style, bool is_quiet, struct stream **ret)
 {
-    struct stream *const stream = calloc(1, sizeof(*stream));
+    struct stream *stream = calloc(1, sizeof(*stream));
     int err = stream ? weir_frame_new(service->frame ? service->frame : "raw", &stream->frame, NULL, 0) : -ENOMEM;
 
     if (!err) {

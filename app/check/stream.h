@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/check/stream.h: a stream of bytes cut into messages, without a connection. */
+ * A stream of bytes cut into messages, without a connection. */
 #ifndef APP_CHECK_STREAM_H
 #define APP_CHECK_STREAM_H
 
@@ -8,8 +8,8 @@
 
 #include <weir/weir.h>
 
-#include "terminal/line.h"
-#include "terminal/render.h"
+#include "text/line.h"
+#include "text/render.h"
 
 /* Bytes come in pieces and leave as messages; what is held meanwhile is bounded by the longest message there may be. */
 struct stream;

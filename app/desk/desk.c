@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/desk/desk.c: clients come and go, and the prompt names one of them. The workers tell of it: they must never wait
+ * Clients come and go, and the prompt names one of them. The workers tell of it: they must never wait
  * here for anything but the one lock, and whoever holds that does not wait for the terminal, a file or the engine. */
 #include "desk_internal.h"
 
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "terminal/utf8.h"
+#include "base/clock.h"
+#include "text/utf8.h"
 
 /* ---- What is said ---- */
 
@@ -89,27 +90,16 @@ bool desk_choose(struct desk *desk, uint64_t id)
     return is_there;
 }
 
-struct desk_client *desk_open(struct desk *desk, struct weir_conn *conn, const struct desk_listener *listener,
-                              void *user)
+void desk_open(struct desk *desk, struct desk_client *client, const struct weir_conn *conn,
+               const struct desk_listener *listener, int64_t since_us)
 {
-    struct desk_client *const client = calloc(1, sizeof(*client));
-
-    if (!client) return NULL;
-    client->place.id = weir_conn_id(conn);
-    client->desk = desk;
-    client->listener = listener;
-    client->user = user;
-    clock_gettime(CLOCK_REALTIME, &client->since);
+    *client = (struct desk_client){
+        .place.id = weir_conn_id(conn), .desk = desk, .listener = listener, .since_us = since_us
+    };
     pthread_mutex_lock(&desk->lock);
     roster_add(&desk->roster, &client->place);
     if (desk->roster.chosen == client->place.id) set_prompt(desk);
     pthread_mutex_unlock(&desk->lock);
-    return client;
-}
-
-void *desk_user(const struct desk_client *client)
-{
-    return client->user;
 }
 
 void desk_message(struct desk_client *client, struct weir_conn *conn, struct weir_bytes message)
@@ -122,29 +112,18 @@ void desk_writable(struct desk_client *client)
     desk_file_writable(client->desk->file, client->place.id);
 }
 
-bool desk_has_room(const struct desk_client *client)
+int desk_pass(struct desk *desk, struct weir_conn *conn, struct weir_bytes message)
 {
-    return !client->listener->has_room || client->listener->has_room(client->user);
-}
-
-void desk_sent(struct desk_client *client, struct weir_bytes message)
-{
-    if (client->listener->on_sent) client->listener->on_sent(message, client->user);
-}
-
-int desk_pass(struct weir_conn *conn, struct weir_bytes message)
-{
-    struct desk_client *const client = weir_conn_user(conn);
     int result = WEIR_ECLOSING; /* there was no memory for it when it came */
 
-    if (client) result = desk_has_room(client) ? weir_conn_send(conn, message) : -ENOSPC;
-    if (result >= 0) desk_sent(client, message);
+    if (desk->host->find(conn)) result = desk->host->has_room(conn) ? weir_conn_send(conn, message) : -ENOSPC;
+    if (result >= 0) desk->host->on_sent(conn, message);
     return result;
 }
 
 void desk_close(struct desk_client *client)
 {
-    struct desk *const desk = client->desk;
+    struct desk *desk = client->desk;
     uint64_t chosen = 0;
 
     desk_repeat_close(client);
@@ -154,33 +133,34 @@ void desk_close(struct desk_client *client)
     roster_remove(&desk->roster, &client->place);
     if (desk->roster.chosen != chosen) set_prompt(desk);
     pthread_mutex_unlock(&desk->lock);
-    free(client);
 }
 
 /* ---- Its life ---- */
 
 static void on_end(int error, void *user)
 {
-    struct desk *const desk = user;
+    struct desk *desk = user;
 
     if (!error) desk_tell(desk, "nothing more is taken from here; the server goes on, and Ctrl-C stops it");
 }
 
-int desk_new(struct weir *weir, struct show *show, struct printer *lines, struct desk **ret)
+int desk_new(struct weir *weir, const struct desk_host *host, struct show *show, struct printer *lines,
+             size_t last_bytes_max, struct desk **ret)
 {
-    struct desk *const desk = calloc(1, sizeof(*desk));
+    struct desk *desk = calloc(1, sizeof(*desk));
     const struct editor_config config = { .on_line = desk_on_line, .on_end = on_end, .user = desk };
     int err = 0;
 
     if (!desk) return -ENOMEM;
     desk->weir = weir;
+    desk->host = host;
     desk->show = show;
     desk->lines = lines;
     desk->workers = weir_workers(weir);
     pthread_mutex_init(&desk->lock, NULL);
     err = editor_new(&config, "> ", 0, &desk->editor);
     if (!err) err = desk_file_new(desk, &desk->file);
-    if (!err) err = desk_last_new(desk->workers, &desk->last_of_worker);
+    if (!err) err = desk_last_new(desk->workers, last_bytes_max, &desk->last_of_worker);
     if (err) {
         desk_free(desk);
         return err;

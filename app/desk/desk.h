@@ -1,37 +1,53 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/desk/desk.h: whoever sits at the terminal of weir serve: sees who is connected, and types to them. */
+ * Whoever sits at the terminal of weir serve: sees who is connected, and types to them. */
 #ifndef APP_DESK_DESK_H
 #define APP_DESK_DESK_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <weir/weir.h>
 
+#include "roster.h"
 #include "terminal/printer.h"
 #include "terminal/show.h"
 
 struct desk;
+struct desk_repeat;
 
-/* A connection, as the desk knows it. */
-struct desk_client;
-
-/* What matters of the listener that accepted one. Must live as long as the desk. */
+/* What matters of the listener that accepted a client. Must live as long as the desk. */
 struct desk_listener {
     const char *url;          /* NULL: it is the only one */
     bool sends_raw;           /* bytes leave as they are; else each thing that is sent is a message */
     size_t message_bytes_max; /* the longest file that is sent as one */
-
-    /* For whoever keeps what is sent; NULL, both, when nobody does. On the client's worker, with the user of desk_open:
-     * whether something may be sent now, and that it is on its way. */
-    bool (*has_room)(const void *user);
-    void (*on_sent)(struct weir_bytes message, void *user);
 };
 
-/* Makes one that takes no lines yet. What it has to say goes to lines, and what is sent to show; both must live longer.
- * Returns 0 or a negative code. */
-int desk_new(struct weir *weir, struct show *show, struct printer *lines, struct desk **ret);
+/* A client, as the desk knows it: a member of whatever its owner knows of it. All members are the desk's. */
+struct desk_client {
+    struct roster_client place; /* under the desk's lock; but its id */
+    struct desk *desk;
+    const struct desk_listener *listener;
+    int64_t since_us;
+    struct desk_repeat *repeat; /* NULL: nothing is repeated */
+};
+
+/* What the desk asks of those who own clients, on the client's worker. */
+struct desk_host {
+    /* NULL: it could not be opened, and is on its way out. */
+    struct desk_client *(*find)(const struct weir_conn *conn);
+    /* Whether something may be sent to it now. */
+    bool (*has_room)(const struct weir_conn *conn);
+    /* Something is on its way to it. */
+    void (*on_sent)(struct weir_conn *conn, struct weir_bytes message);
+};
+
+/* Makes one that takes no lines yet. What it has to say goes to lines, and what is sent to show; they and the host must
+ * live longer.
+ * The last message of each worker is kept, but for one of more than last_bytes_max. Returns 0 or a negative code. */
+int desk_new(struct weir *weir, const struct desk_host *host, struct show *show, struct printer *lines,
+             size_t last_bytes_max, struct desk **ret);
 
 /* To be called for each printer that writes to the desk's terminal, before it is started. */
 void desk_share(struct desk *desk, struct printer *printer);
@@ -40,12 +56,10 @@ void desk_share(struct desk *desk, struct printer *printer);
  */
 int desk_start(struct desk *desk);
 
-/* Each from the callback of its name, on the connection's worker. desk_open returns NULL for want of memory; what it
- * returns is the connection's user from then on, desk_close frees it, and user is what desk_user returns. They take a
- * small lock at most. */
-struct desk_client *desk_open(struct desk *desk, struct weir_conn *conn, const struct desk_listener *listener,
-                              void *user);
-void *desk_user(const struct desk_client *client);
+/* Each from the callback of its name, on the connection's worker. desk_open fills in client, which must stay where it
+ * is until desk_close; since_us is when it came, since 1970. They take a small lock at most. */
+void desk_open(struct desk *desk, struct desk_client *client, const struct weir_conn *conn,
+               const struct desk_listener *listener, int64_t since_us);
 void desk_message(struct desk_client *client, struct weir_conn *conn, struct weir_bytes message);
 void desk_writable(struct desk_client *client);
 void desk_close(struct desk_client *client);

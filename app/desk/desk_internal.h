@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/desk/desk_internal.h: what the files of this room share. */
+ * What the files of this room share. */
 #ifndef APP_DESK_DESK_INTERNAL_H
 #define APP_DESK_DESK_INTERNAL_H
 
 #include <pthread.h>
 #include <stdint.h>
-#include <time.h>
 
-#include "clients/roster.h"
 #include "desk.h"
-#include "terminal/command.h"
 #include "terminal/editor.h"
+#include "typing/command.h"
 
 struct desk_file;
 struct desk_last;
-struct desk_repeat;
 
 struct desk {
     struct weir *weir;
+    const struct desk_host *host;
     struct show *show;
     struct printer *lines;
     struct editor *editor;
@@ -28,16 +26,6 @@ struct desk {
 
     pthread_mutex_t lock;
     struct roster roster; /* under lock */
-};
-
-/* Made in on_open, freed in on_close; in between only its worker may touch what is not its place. */
-struct desk_client {
-    struct roster_client place; /* under the desk's lock; but its id */
-    struct desk *desk;
-    const struct desk_listener *listener;
-    void *user;
-    struct timespec since;
-    struct desk_repeat *repeat; /* NULL: nothing is repeated */
 };
 
 /* ---- desk.c ---- */
@@ -52,13 +40,9 @@ void desk_tell_unsent(struct desk *desk, uint64_t id, int err);
 /* The listener of a client, or NULL when it is not there. Any thread. */
 const struct desk_listener *desk_find(struct desk *desk, uint64_t id);
 
-/* Sends to a client, and has it kept. Returns what weir_conn_send does, or -ENOSPC while there is no room to keep it.
- * On the client's worker. */
-int desk_pass(struct weir_conn *conn, struct weir_bytes message);
-
-/* The two halves of it, where something else sends. */
-bool desk_has_room(const struct desk_client *client);
-void desk_sent(struct desk_client *client, struct weir_bytes message);
+/* Sends to a client, and has its host know. Returns what weir_conn_send does, or -ENOSPC while the host has no room. On
+ * the client's worker. */
+int desk_pass(struct desk *desk, struct weir_conn *conn, struct weir_bytes message);
 
 /* Has the prompt name that client. Returns whether it is there. On the editor's thread. */
 bool desk_choose(struct desk *desk, uint64_t id);
@@ -88,7 +72,7 @@ void desk_repeat_close(struct desk_client *client);
 
 /* ---- last.c: the last message ---- */
 
-int desk_last_new(unsigned workers, struct desk_last **ret);
+int desk_last_new(unsigned workers, size_t bytes_max, struct desk_last **ret);
 void desk_last_free(struct desk_last *last_of_worker, unsigned workers);
 
 /* Keeps a message. On the connection's worker. */

@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/desk/file.c: sends a file, one at a time, from a thread of its own: disks may stand still. Where the framing
+ * Sends a file, one at a time, from a thread of its own: disks may stand still. Where the framing
  * makes messages it is one; else its bytes go out in order, a chunk after the other, each when the client has room.
  * Must never hold more than one message or one chunk, and once it was stopped must never ask the engine for anything.
  */
-#include "desk_internal.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "terminal/thread.h"
+#include "base/thread.h"
+#include "desk_internal.h"
+#include "typing/sent_file.h"
 
-enum {
-    CHUNK_BYTES = 64 * 1024,
-    AGAIN_MS = 20 /* after the worker's mailbox was full, or the disk behind */
-};
+enum { AGAIN_MS = 20 /* after the worker's mailbox was full, or the disk behind */ };
 
 struct desk_file {
     struct desk *desk;
@@ -29,8 +23,7 @@ struct desk_file {
 
     /* Written before the thread starts. */
     uint64_t id;
-    bool is_raw;
-    size_t message_bytes_max;
+    size_t message_bytes_max; /* 0: its bytes go out as they are */
     char *name;
 
     _Atomic uint64_t raw_id; /* of the client whose bytes are on their way; 0: none */
@@ -42,14 +35,15 @@ struct desk_file {
     bool full;   /* the client has no room: its worker will tell */
     bool gone;   /* the client has left */
     int result;  /* of the last chunk */
-    size_t chunk_len;
-    unsigned char chunk[CHUNK_BYTES];
+
+    /* Whose bytes are sent. Until the next one: after a stop the worker may still look at its chunk. */
+    struct sent_file *chunk;
 };
 
 /* The file's name without its folders, for what is said of it. */
 static const char *base_name(const struct desk_file *file)
 {
-    const char *const slash = strrchr(file->name, '/');
+    const char *slash = strrchr(file->name, '/');
 
     return slash && slash[1] ? slash + 1 : file->name;
 }
@@ -79,21 +73,6 @@ static bool is_stopping(struct desk_file *file)
     return stopping;
 }
 
-/* Reads until room is full or the file has ended. Returns bytes, or a negative code. */
-static ssize_t read_full(int fd, unsigned char *ret, size_t room)
-{
-    size_t len = 0;
-
-    while (len < room) {
-        const ssize_t more = read(fd, ret + len, room - len);
-        if (more < 0 && errno == EINTR) continue;
-        if (more < 0) return -errno;
-        if (more == 0) break;
-        len += (size_t)more;
-    }
-    return (ssize_t)len;
-}
-
 /* Leaves the place to the next file, once this one is closed, and before anything is told of it: who reads that may
  * send another at once. The next one waits for the end of this thread, and so does desk_file_finish. */
 static void end(struct desk_file *file)
@@ -113,35 +92,33 @@ static void hand_on(struct desk_file *file, struct weir_bytes message, const cha
     pthread_mutex_unlock(&file->lock);
 }
 
-static void send_message(struct desk_file *file, int fd)
+static void send_message(struct desk_file *file, struct sent_file *source)
 {
-    const size_t max = file->message_bytes_max;
-    unsigned char *const bytes = malloc(max + 1);
-    const ssize_t len = bytes ? read_full(fd, bytes, max + 1) : -ENOMEM;
+    const ssize_t len = sent_file_read(source);
     char count[COUNT_TEXT_BYTES_MAX];
     char text[COUNT_TEXT_BYTES_MAX + 80];
 
-    close(fd);
+    sent_file_close(source);
     end(file);
-    count_text(max, "byte", count);
+    count_text(source->message_bytes_max, "byte", count);
     snprintf(text, sizeof(text), "too large for one message, of at most %s", count);
-    if (len < 0)
+    if (len == -EMSGSIZE)
+        tell_error(file, text);
+    else if (len < 0)
         tell_error(file, weir_strerror((int)len));
     else if (len == 0)
         tell_error(file, "it is empty");
-    else if ((size_t)len > max)
-        tell_error(file, text);
     else
-        hand_on(file, (struct weir_bytes){ bytes, (size_t)len }, sent_note(file, (uint64_t)len, text));
-    free(bytes);
+        hand_on(file, (struct weir_bytes){ source->bytes, source->len }, sent_note(file, (uint64_t)len, text));
+    sent_file_free(source);
 }
 
 /* ---- As bytes ---- */
 
 /* On the client's worker. None can begin while the file is on its way: only the first chunk may find one. */
-static bool is_repeating(const struct weir_conn *conn)
+static bool is_repeating(const struct desk *desk, const struct weir_conn *conn)
 {
-    const struct desk_client *const client = weir_conn_user(conn);
+    const struct desk_client *client = desk->host->find(conn);
 
     return client && client->repeat;
 }
@@ -149,13 +126,13 @@ static bool is_repeating(const struct weir_conn *conn)
 /* On the client's worker. */
 static void deliver_chunk(struct weir_conn *conn, void *arg)
 {
-    struct desk_file *const file = arg;
+    struct desk_file *file = arg;
     int result = -ENOENT;
 
-    if (conn && is_repeating(conn))
+    if (conn && is_repeating(file->desk, conn))
         result = -EBUSY;
     else if (conn)
-        result = desk_pass(conn, (struct weir_bytes){ file->chunk, file->chunk_len });
+        result = desk_pass(file->desk, conn, (struct weir_bytes){ file->chunk->bytes, file->chunk->len });
     pthread_mutex_lock(&file->lock);
     file->result = result;
     file->posted = false;
@@ -210,7 +187,7 @@ static void tell_cut(struct desk_file *file, uint64_t sent, const char *why)
     desk_tell(file->desk, "#%llu %s; %s of %s went before", (unsigned long long)file->id, why, count, base_name(file));
 }
 
-static void send_bytes(struct desk_file *file, int fd)
+static void send_bytes(struct desk_file *file)
 {
     uint64_t sent = 0;
     ssize_t len = 0;
@@ -218,13 +195,12 @@ static void send_bytes(struct desk_file *file, int fd)
     int err = 0;
 
     atomic_store(&file->raw_id, file->id);
-    while ((len = read_full(fd, file->chunk, CHUNK_BYTES)) > 0) {
-        file->chunk_len = (size_t)len;
+    while ((len = sent_file_read(file->chunk)) > 0) {
         err = send_chunk(file);
         if (err) break;
         sent += (uint64_t)len;
     }
-    close(fd);
+    sent_file_close(file->chunk);
     atomic_store(&file->raw_id, 0);
     end(file);
     if (is_stopping(file)) return; /* all connections are about to end, and say how much has left */
@@ -244,23 +220,6 @@ static void send_bytes(struct desk_file *file, int fd)
 
 /* ---- The thread ---- */
 
-/* Returns a descriptor, or -1 and why. */
-static int open_file(const struct desk_file *file, const char **ret_reason)
-{
-    const int fd =
-        open(file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe would wait for its writer */
-    const int error = errno;
-    struct stat status = { 0 };
-
-    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
-    if (fd < 0)
-        *ret_reason = weir_strerror(-error);
-    else
-        *ret_reason = S_ISDIR(status.st_mode) ? "it is a directory" : "it is no ordinary file";
-    if (fd >= 0) close(fd);
-    return -1;
-}
-
 /* Takes the one place there is. Returns false when it is taken, or the end has come. */
 static bool begin(struct desk_file *file)
 {
@@ -275,17 +234,18 @@ static bool begin(struct desk_file *file)
 
 static void *run(void *arg)
 {
-    struct desk_file *const file = arg;
+    struct desk_file *file = arg;
+    struct sent_file *source = NULL;
     const char *reason = NULL;
-    const int fd = open_file(file, &reason);
 
-    if (fd < 0) {
+    if (sent_file_open(file->name, file->message_bytes_max, &source, &reason)) {
         end(file);
         tell_error(file, reason);
-    } else if (file->is_raw) {
-        send_bytes(file, fd);
+    } else if (file->message_bytes_max) {
+        send_message(file, source);
     } else {
-        send_message(file, fd);
+        file->chunk = source;
+        send_bytes(file);
     }
     return NULL;
 }
@@ -300,11 +260,12 @@ void desk_file_start(struct desk_file *file, uint64_t id, const struct desk_list
         return;
     }
     if (file->started) pthread_join(file->thread, NULL);
+    sent_file_free(file->chunk);
+    file->chunk = NULL;
     free(file->name);
     file->name = strdup(name);
     file->id = id;
-    file->is_raw = listener->sends_raw;
-    file->message_bytes_max = listener->message_bytes_max;
+    file->message_bytes_max = listener->sends_raw ? 0 : listener->message_bytes_max;
     file->posted = file->full = file->gone = false;
     err = file->name ? thread_start(&file->thread, run, file) : -ENOMEM;
     file->started = !err;
@@ -342,7 +303,7 @@ void desk_file_close(struct desk_file *file, uint64_t id)
 
 int desk_file_new(struct desk *desk, struct desk_file **ret)
 {
-    struct desk_file *const file = calloc(1, sizeof(*file));
+    struct desk_file *file = calloc(1, sizeof(*file));
 
     if (!file) return -ENOMEM;
     file->desk = desk;
@@ -382,6 +343,7 @@ void desk_file_free(struct desk_file *file)
     if (!file) return;
     pthread_cond_destroy(&file->changed);
     pthread_mutex_destroy(&file->lock);
+    sent_file_free(file->chunk);
     free(file->name);
     free(file);
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/desk/list.c: who is connected, as a table. Each client's worker fills in its row, and the last one shows the
+ * Who is connected, as a table. Each client's worker fills in its row, and the last one shows the
  * table: it must stay short, however many clients there are. */
-#include "desk_internal.h"
-
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "desk_internal.h"
+#include "text/render.h"
 
 enum { ROWS_MAX = 200, CELL_BYTES = 32 };
 
@@ -17,7 +19,7 @@ struct list_row {
     uint64_t id;
     bool is_there; /* it had not left before its row was filled in */
     const char *listener;
-    struct timespec since;
+    time_t since;
     struct weir_conn_counters counters;
     char peer[WEIR_ADDRESS_BYTES_MAX];
 };
@@ -33,13 +35,13 @@ struct list {
 
 /* ---- The table ---- */
 
-static const char *since_text(const struct timespec *since, char ret[CELL_BYTES])
+static const char *since_text(time_t since, char ret[CELL_BYTES])
 {
     const time_t now = time(NULL);
     struct tm then = { 0 };
     struct tm today = { 0 };
 
-    localtime_r(&since->tv_sec, &then);
+    localtime_r(&since, &then);
     localtime_r(&now, &today);
     strftime(ret, CELL_BYTES, then.tm_yday == today.tm_yday && then.tm_year == today.tm_year ? "%H:%M:%S" : "%F %T",
              &then);
@@ -55,8 +57,11 @@ static void add_row(struct line *line, const struct list *list, const struct lis
     line_addf(line, "%s%-8s %-*s", row->id == list->chosen ? "> " : "  ", number, peer_width, row->peer);
     line_addf(line, " %9llu %11llu %11llu  %s", (unsigned long long)row->counters.messages_in,
               (unsigned long long)row->counters.bytes_in, (unsigned long long)row->counters.bytes_out,
-              since_text(&row->since, since));
-    if (row->listener) line_addf(line, "  %s", row->listener);
+              since_text(row->since, since));
+    if (row->listener) {
+        line_add_text(line, "  ");
+        render_sentence(line, row->listener, strlen(row->listener));
+    }
     line_add_text(line, "\n");
 }
 
@@ -89,13 +94,13 @@ static void finish_rows(struct list *list, size_t count)
 /* On the client's worker. */
 static void fill_row(struct weir_conn *conn, void *arg)
 {
-    struct list_row *const row = arg;
-    const struct desk_client *const client = conn ? weir_conn_user(conn) : NULL;
+    struct list_row *row = arg;
+    const struct desk_client *client = conn ? row->list->desk->host->find(conn) : NULL;
 
     if (client) {
         row->is_there = true;
         row->listener = client->listener->url;
-        row->since = client->since;
+        row->since = (time_t)(client->since_us / 1000000);
         weir_conn_counters(conn, &row->counters);
         weir_conn_peer(conn, row->peer);
     }
@@ -106,7 +111,7 @@ static void fill_row(struct weir_conn *conn, void *arg)
 static struct list *new_list(struct desk *desk)
 {
     const size_t size = sizeof(struct list) + ROWS_MAX * sizeof(struct list_row);
-    struct list *const list = calloc(1, size);
+    struct list *list = calloc(1, size);
     const struct roster_client *client = NULL;
 
     if (!list) return NULL;
@@ -122,7 +127,7 @@ static struct list *new_list(struct desk *desk)
 
 void desk_list(struct desk *desk)
 {
-    struct list *const list = new_list(desk);
+    struct list *list = new_list(desk);
     const size_t count = list ? list->count : 0;
     size_t unasked = 1;
 

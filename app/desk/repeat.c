@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/desk/repeat.c: sends one thing again and again, by a timer of the client's worker. Must never go on when a client
+ * Sends one thing again and again, by a timer of the client's worker. Must never go on when a client
  * does not take what is sent, nor outlive it. */
-#include "desk_internal.h"
-
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "desk_internal.h"
 
 /* Of one client, on whose worker it lives and dies. */
 struct desk_repeat {
@@ -38,9 +38,9 @@ static void tell_sent(const struct desk_repeat *repeat, const char *why)
 
 static void on_timer(struct weir_timer *timer, void *arg)
 {
-    struct desk_repeat *const repeat = arg;
+    struct desk_repeat *repeat = arg;
     const struct weir_bytes message = { repeat->bytes, repeat->len };
-    const int result = desk_pass(repeat->conn, message);
+    const int result = desk_pass(repeat->desk, repeat->conn, message);
 
     (void)timer;
     if (result < 0) {
@@ -59,8 +59,8 @@ static void on_timer(struct weir_timer *timer, void *arg)
 /* On the client's worker. */
 static void start(struct weir_conn *conn, void *arg)
 {
-    struct desk_repeat *const repeat = arg;
-    struct desk_client *const client = conn ? weir_conn_user(conn) : NULL;
+    struct desk_repeat *repeat = arg;
+    struct desk_client *client = conn ? repeat->desk->host->find(conn) : NULL;
     int err = client ? 0 : -ENOENT;
 
     if (!err && desk_file_is_between(repeat->desk->file, repeat->id)) err = -EBUSY;
@@ -83,7 +83,7 @@ static void start(struct weir_conn *conn, void *arg)
 
 void desk_repeat_start(struct desk *desk, uint64_t id, const struct command_line *line)
 {
-    struct desk_repeat *const repeat = calloc(1, sizeof(*repeat) + line->len);
+    struct desk_repeat *repeat = calloc(1, sizeof(*repeat) + line->len);
     int err = -ENOMEM;
 
     if (repeat) {
@@ -111,65 +111,43 @@ void desk_repeat_close(struct desk_client *client)
 
 struct stopping {
     struct desk *desk;
-    atomic_uint workers; /* that are not done yet */
-    atomic_uint stopped;
+    atomic_bool has_stopped;
 };
 
-static void stop_one(struct weir_conn *conn, void *arg)
+/* On the client's worker. */
+static bool stop_one(struct weir_conn *conn, void *user)
 {
-    struct stopping *const stopping = arg;
-    struct desk_client *const client = weir_conn_user(conn);
+    struct stopping *stopping = user;
+    struct desk_client *client = stopping->desk->host->find(conn);
 
-    if (!client || !client->repeat) return;
+    if (!client || !client->repeat) return false;
     tell_sent(client->repeat, "no longer repeated");
     end_repeat(client->repeat);
-    atomic_fetch_add(&stopping->stopped, 1);
+    atomic_store(&stopping->has_stopped, true);
+    return false;
 }
 
-/* So many workers are done, or were never asked. */
-static void finish_workers(struct stopping *stopping, unsigned count)
+static void on_stopped(uint64_t sent, void *user)
 {
-    if (atomic_fetch_sub(&stopping->workers, count) > count) return;
-    if (!atomic_load(&stopping->stopped)) desk_tell(stopping->desk, "nothing is being repeated");
+    struct stopping *stopping = user;
+
+    (void)sent;
+    if (!atomic_load(&stopping->has_stopped)) desk_tell(stopping->desk, "nothing is being repeated");
     free(stopping);
 }
 
-struct stop_order {
-    struct stopping *stopping;
-    unsigned worker;
-};
-
-static void stop_on_worker(struct weir *weir, void *arg)
-{
-    struct stop_order *const order = arg;
-
-    weir_conn_each(weir, order->worker, stop_one, order->stopping);
-    finish_workers(order->stopping, 1);
-    free(order);
-}
-
+/* A broadcast asks every client, and is sent to none. */
 void desk_repeat_stop_all(struct desk *desk)
 {
-    struct stopping *const stopping = calloc(1, sizeof(*stopping));
-    unsigned unasked = 1;
+    struct stopping *stopping = calloc(1, sizeof(*stopping));
+    const struct weir_filter filter = WEIR_FILTER(.match = stop_one, .done = on_stopped, .user = stopping);
+    int err = -ENOMEM;
 
-    if (!stopping) {
-        desk_tell(desk, "%s", weir_strerror(-ENOMEM));
-        return;
+    if (stopping) {
+        stopping->desk = desk;
+        err = weir_broadcast(desk->weir, &filter, (struct weir_bytes){ NULL, 0 });
     }
-    stopping->desk = desk;
-    atomic_init(&stopping->workers, desk->workers + unasked); /* one is ours, until all are asked */
-    for (unsigned worker = 0; worker < desk->workers; worker++) {
-        struct stop_order *const order = malloc(sizeof(*order));
-        int err = -ENOMEM;
-        if (order) {
-            *order = (struct stop_order){ .stopping = stopping, .worker = worker };
-            err = weir_post(desk->weir, worker, stop_on_worker, order);
-        }
-        if (!err) continue;
-        free(order);
-        desk_tell(desk, "%s; try again", weir_strerror(err));
-        unasked++;
-    }
-    finish_workers(stopping, unasked);
+    if (!err) return;
+    free(stopping);
+    desk_tell(desk, "%s; try again", weir_strerror(err));
 }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/desk/typed.c: does what a typed line says. Must never send a line to another client than the one that the prompt
+ * Does what a typed line says. Must never send a line to another client than the one that the prompt
  * named when it was begun, and never say that something was sent before the engine has taken it. */
-#include "desk_internal.h"
-
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "terminal/utf8.h"
+#include "desk_internal.h"
+#include "text/utf8.h"
 
 /* One line, and whom it is for. */
 struct typed_line {
@@ -49,14 +48,14 @@ struct parcel {
 /* On the client's worker. */
 static void deliver(struct weir_conn *conn, void *arg)
 {
-    struct parcel *const parcel = arg;
+    struct parcel *parcel = arg;
     const struct weir_bytes message = { parcel->bytes, parcel->len };
     int result = -ENOENT;
 
     if (conn && desk_file_is_between(parcel->desk->file, parcel->id)) /* it has begun since this was typed */
         result = -EBUSY;
     else if (conn)
-        result = desk_pass(conn, message);
+        result = desk_pass(parcel->desk, conn, message);
     if (result < 0)
         desk_tell_unsent(parcel->desk, parcel->id, result);
     else if (parcel->note[0])
@@ -68,7 +67,7 @@ static void deliver(struct weir_conn *conn, void *arg)
 
 void desk_send(struct desk *desk, uint64_t id, struct weir_bytes message, const char *note)
 {
-    struct parcel *const parcel = malloc(sizeof(*parcel) + message.len);
+    struct parcel *parcel = malloc(sizeof(*parcel) + message.len);
     int err = -ENOMEM;
 
     if (parcel) {
@@ -85,7 +84,7 @@ void desk_send(struct desk *desk, uint64_t id, struct weir_bytes message, const 
 /* The listener of the client that the line is for; NULL when it cannot be sent now, which has been said. */
 static const struct desk_listener *find_target(const struct typed_line *typed)
 {
-    const struct desk_listener *const listener = desk_find(typed->desk, typed->target);
+    const struct desk_listener *listener = desk_find(typed->desk, typed->target);
 
     if (listener && !desk_file_is_between(typed->desk->file, typed->target)) return listener;
     if (typed->command->kind == DO_SEND) show_line(typed);
@@ -102,7 +101,7 @@ static void do_send(const struct typed_line *typed)
 
 static void do_file(const struct typed_line *typed)
 {
-    const struct desk_listener *const listener = find_target(typed);
+    const struct desk_listener *listener = find_target(typed);
 
     if (listener) desk_file_start(typed->desk->file, typed->target, listener, typed->command->name);
 }
@@ -129,34 +128,34 @@ struct shout {
 };
 
 /* On the client's worker: a file that begins now comes behind what is sent here. */
-static int count_client(struct weir_conn *conn, void *user)
+static bool count_client(struct weir_conn *conn, void *user)
 {
-    struct shout *const shout = user;
-    const struct desk_client *const client = weir_conn_user(conn);
+    struct shout *shout = user;
+    const struct desk_host *host = shout->desk->host;
     const uint64_t id = weir_conn_id(conn);
 
-    if (!client) return 0; /* it could not be opened for want of memory */
+    if (!host->find(conn)) return false; /* it could not be opened for want of memory */
     atomic_fetch_add(&shout->clients, 1);
     if (desk_file_is_between(shout->desk->file, id))
         atomic_store(&shout->busy, id);
-    else if (!desk_has_room(client))
+    else if (!host->has_room(conn))
         atomic_store(&shout->is_behind, true);
     else
-        return 1;
-    return 0;
+        return true;
+    return false;
 }
 
 static void on_sent_to_one(struct weir_conn *conn, void *user)
 {
-    const struct shout *const shout = user;
+    const struct shout *shout = user;
 
-    desk_sent(weir_conn_user(conn), (struct weir_bytes){ shout->bytes, shout->len });
+    shout->desk->host->on_sent(conn, (struct weir_bytes){ shout->bytes, shout->len });
 }
 
 /* On the worker that is done last. */
 static void on_shouted(uint64_t sent, void *user)
 {
-    struct shout *const shout = user;
+    struct shout *shout = user;
     const unsigned long long clients = atomic_load(&shout->clients);
     const unsigned long long busy = atomic_load(&shout->busy);
     char count[COUNT_TEXT_BYTES_MAX];
@@ -183,7 +182,7 @@ static void on_shouted(uint64_t sent, void *user)
 static void do_all(const struct typed_line *typed)
 {
     const struct weir_bytes message = { typed->command->bytes, typed->command->len };
-    struct shout *const shout = calloc(1, sizeof(*shout) + message.len);
+    struct shout *shout = calloc(1, sizeof(*shout) + message.len);
     const struct weir_filter filter =
         WEIR_FILTER(.match = count_client, .done = on_shouted, .user = shout, .sent = on_sent_to_one);
     int err = -ENOMEM;
@@ -224,7 +223,7 @@ struct kick {
 
 static void kick(struct weir_conn *conn, void *arg)
 {
-    struct kick *const who = arg;
+    struct kick *who = arg;
 
     if (conn)
         weir_conn_abort(conn, WEIR_REASON_KICKED);
@@ -236,7 +235,7 @@ static void kick(struct weir_conn *conn, void *arg)
 static void do_kick(const struct typed_line *typed)
 {
     const uint64_t id = typed->command->client ? typed->command->client : typed->target;
-    struct kick *const who = malloc(sizeof(*who));
+    struct kick *who = malloc(sizeof(*who));
     int err = -ENOMEM;
 
     if (!id) {
@@ -275,7 +274,7 @@ static void (*const doers[])(const struct typed_line *typed) = {
 
 void desk_on_line(const char *text, uint64_t tag, void *user)
 {
-    struct desk *const desk = user;
+    struct desk *desk = user;
     struct command_line command;
     struct typed_line typed = { .desk = desk, .target = tag, .text = text, .command = &command };
     char error[COMMAND_ERROR_BYTES_MAX];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/journal/trim.c: looks how things stand, has retain.c judge, and does a step of it: deletes, or gives pages back
+ * Looks how things stand, has retention.c judge, and does a step of it: deletes, or gives pages back
  * to the file system. Must never delete anything that no bound asks for. */
 #include "trim.h"
 
@@ -8,9 +8,9 @@
 
 #include <weir/weir.h>
 
-#include "clock.h"
-#include "journal/folder.h"
-#include "journal/reserve.h"
+#include "base/clock.h"
+#include "store/folder.h"
+#include "store/reserve.h"
 
 enum { LOOK_EVERY_MS = 1000, CONNECTIONS_A_STEP = 256, STEPS_TO_RECOVER_MAX = 64 };
 
@@ -23,23 +23,26 @@ static int64_t min_of(int64_t a, int64_t b)
 
 /* What cannot be found out asks for nothing. The file is asked for its length by its name: see store.c for what closing
  * a descriptor of it would do. */
-static void look(const struct trim *trim, const struct store *store, struct retain_numbers *ret)
+static void look(const struct trim *trim, const struct store *store, struct retention_numbers *ret)
 {
     struct store_size size;
     struct stat status;
 
     store_size(store, &size);
-    *ret = (struct retain_numbers){ .used_bytes = size.used_bytes,
-                                    .file_bytes = size.file_bytes,
-                                    .file_bytes_on_disk = size.file_bytes,
-                                    .log_bytes = store_log_bytes(store),
-                                    .lacks_reserve = !trim->has_reserve,
-                                    .can_shrink = size.can_shrink };
+    *ret = (struct retention_numbers){ .used_bytes = size.used_bytes,
+                                       .file_bytes = size.file_bytes,
+                                       .file_bytes_on_disk = size.file_bytes,
+                                       .file_bytes_allocated = size.file_bytes,
+                                       .log_bytes = store_log_bytes(store),
+                                       .lacks_reserve = !trim->has_reserve,
+                                       .can_shrink = size.can_shrink };
     if (folder_space(trim->config.path, &ret->disk_bytes, &ret->disk_free_bytes)) ret->can_shrink = false;
-    if (stat(trim->config.path, &status) == 0) ret->file_bytes_on_disk = status.st_size;
+    if (stat(trim->config.path, &status) != 0) return;
+    ret->file_bytes_on_disk = status.st_size;
+    ret->file_bytes_allocated = (int64_t)status.st_blocks * 512;
 }
 
-static bool keeps_everything(const struct retain_limits *limits)
+static bool keeps_everything(const struct retention_limits *limits)
 {
     return !limits->age_us_max && !limits->bytes_max && !limits->free_percent;
 }
@@ -52,7 +55,7 @@ static void tell(struct trim *trim, const struct trim_news *news)
 static void tell_if_at_floor(struct trim *trim, bool is_at_floor)
 {
     if (is_at_floor && !trim->is_at_floor)
-        tell(trim, &(struct trim_news){ .reason = RETAIN_DISK, .is_at_floor = true });
+        tell(trim, &(struct trim_news){ .reason = RETENTION_DISK, .is_at_floor = true });
     trim->is_at_floor = is_at_floor;
 }
 
@@ -70,29 +73,34 @@ static bool give_up_reserve(struct trim *trim)
     return reserve_give_up(trim->config.path);
 }
 
+bool trim_make_room_to_open(struct trim *trim)
+{
+    return give_up_reserve(trim);
+}
+
 void trim_init(struct trim *trim, const struct trim_config *config)
 {
-    const struct retain_wish everything = { WEIR_OFF, WEIR_OFF, WEIR_OFF };
+    const struct retention_wish everything = { WEIR_OFF, WEIR_OFF, WEIR_OFF };
 
     *trim = (struct trim){ .config = *config, .looked_ms = clock_ms() };
-    if (!config->limits.log_bytes_max) retain_limits_init(&trim->config.limits, &everything, INT64_MAX);
+    if (!config->limits.log_bytes_max) retention_limits_init(&trim->config.limits, &everything, INT64_MAX);
 }
 
 void trim_begin(struct trim *trim)
 {
-    struct retain_numbers numbers = { 0 };
-    struct retain_verdict verdict;
+    struct retention_numbers numbers = { 0 };
+    struct retention_verdict verdict;
 
     if (keeps_everything(&trim->config.limits)) return;
     if (folder_space(trim->config.path, &numbers.disk_bytes, &numbers.disk_free_bytes)) return;
-    retain_judge(&trim->config.limits, &numbers, false, &verdict);
+    retention_judge(&trim->config.limits, &numbers, false, &verdict);
     if (verdict.has_reserve_room) make_reserve(trim);
 }
 
 /* ---- A step ---- */
 
 static enum store_outcome delete_some(struct trim *trim, struct store *store, const struct store_deletion *what,
-                                      enum retain_reason reason, bool *ret_has_deleted)
+                                      enum retention_reason reason, bool *ret_has_deleted)
 {
     struct store_deleted deleted = { 0 };
     const enum store_outcome outcome = store_delete(store, what, &deleted);
@@ -120,11 +128,10 @@ static bool is_age_due(const struct trim *trim)
     return trim->config.limits.age_us_max && (trim->is_old_left || clock_ms() >= trim->looked_ms + LOOK_EVERY_MS);
 }
 
-static enum store_outcome delete_due(struct trim *trim, struct store *store, const struct retain_verdict *verdict,
+static enum store_outcome delete_due(struct trim *trim, struct store *store, const struct retention_verdict *verdict,
                                      int64_t step_bytes, bool *ret_has_deleted)
 {
     struct store_deletion what = { .now_us = clock_wall_us(),
-                                   .first_connection = trim->config.first_connection,
                                    .connections_max = CONNECTIONS_A_STEP + 2 * (unsigned)trim->stored_records };
     enum store_outcome outcome = STORE_STORED;
 
@@ -138,7 +145,7 @@ static enum store_outcome delete_due(struct trim *trim, struct store *store, con
         what.is_for_space = false;
         what.bytes_max = step_bytes;
         what.before_us = what.now_us - trim->config.limits.age_us_max;
-        outcome = delete_some(trim, store, &what, RETAIN_AGE, ret_has_deleted);
+        outcome = delete_some(trim, store, &what, RETENTION_AGE, ret_has_deleted);
         trim->is_old_left = *ret_has_deleted;
     }
     return outcome;
@@ -146,12 +153,12 @@ static enum store_outcome delete_due(struct trim *trim, struct store *store, con
 
 static enum store_outcome step(struct trim *trim, struct store *store, int64_t bytes_max, bool *ret_goes_on)
 {
-    struct retain_numbers numbers;
-    struct retain_verdict verdict;
+    struct retention_numbers numbers;
+    struct retention_verdict verdict;
     enum store_outcome outcome = STORE_STORED;
 
     look(trim, store, &numbers);
-    retain_judge(&trim->config.limits, &numbers, trim->is_deleting, &verdict);
+    retention_judge(&trim->config.limits, &numbers, trim->is_deleting, &verdict);
     store_set_room(store, trim->has_reserve && verdict.is_room_ample);
     tell_if_at_floor(trim, verdict.is_at_floor);
     trim->is_deleting = verdict.delete_bytes > 0;
@@ -180,7 +187,7 @@ void trim_note_stored(struct trim *trim, uint64_t records, int64_t bytes)
 
 int64_t trim_next_ms(const struct trim *trim)
 {
-    const struct retain_limits *const limits = &trim->config.limits;
+    const struct retention_limits *limits = &trim->config.limits;
 
     return limits->age_us_max || limits->free_percent ? trim->looked_ms + LOOK_EVERY_MS : INT64_MAX;
 }
@@ -199,14 +206,16 @@ enum store_outcome trim_move_log(struct trim *trim, struct store *store)
     return outcome;
 }
 
-static bool is_anything_due(const struct trim *trim, const struct store *store)
+/* Moves all of the log, and has it begin anew in the room that it has. A log that a reader has made long gives most of
+ * that back. */
+static enum store_outcome restart_log(struct trim *trim, struct store *store)
 {
-    struct retain_numbers numbers;
-    struct retain_verdict verdict;
+    const bool is_long = store_log_file_bytes(store) > 2 * trim->config.limits.log_bytes_max;
+    const enum store_outcome outcome = store_restart_log(store, is_long);
 
-    look(trim, store, &numbers);
-    retain_judge(&trim->config.limits, &numbers, trim->is_deleting, &verdict);
-    return verdict.delete_bytes > 0 || verdict.give_back_bytes > 0 || trim->is_old_left;
+    trim->is_log_stuck = is_full(store, outcome);
+    trim->is_log_held = outcome == STORE_REFUSED && store_is_busy(store);
+    return outcome;
 }
 
 /* What is deleted is written to the log as well: no more than the reserve has room for. */
@@ -220,21 +229,21 @@ static enum store_outcome step_in_reserve(struct trim *trim, struct store *store
 }
 
 /* The disk is full, and everything takes room in the log first: so that is moved, which lets it begin anew in the room
- * it has. Then what is due goes, until what that leaves free has made a new reserve: whatever else was stored first
- * could take up the room without which the log can never be moved. *ret_has_room: it is so, or nothing more is due. */
+ * it has, or in the reserve's. Then what is due goes, until what that leaves free has made a new reserve: whatever else
+ * was stored first could take up the room without which the log can never be moved. While somebody reads the log none
+ * of this makes room, and the reserve stays for later. *ret_has_room: there is a reserve, or nothing more is due. */
 static enum store_outcome recover(struct trim *trim, struct store *store, bool *ret_has_gone, bool *ret_has_room)
 {
-    const bool has_log = store_log_bytes(store) > 0;
-    enum store_outcome outcome = trim_move_log(trim, store);
+    const bool has_log = store_log_file_bytes(store) > 0;
+    enum store_outcome outcome = restart_log(trim, store);
     bool goes_on = !keeps_everything(&trim->config.limits);
 
-    if (is_full(store, outcome) && is_anything_due(trim, store) && give_up_reserve(trim))
-        outcome = trim_move_log(trim, store);
+    if (is_full(store, outcome) && give_up_reserve(trim)) outcome = restart_log(trim, store);
     *ret_has_gone = has_log && outcome == STORE_STORED;
     for (int i = 0; i < STEPS_TO_RECOVER_MAX && goes_on && outcome == STORE_STORED; i++) {
         outcome = step_in_reserve(trim, store, &goes_on);
         *ret_has_gone |= goes_on;
-        if (outcome == STORE_STORED && goes_on) outcome = trim_move_log(trim, store);
+        if (outcome == STORE_STORED && goes_on) outcome = restart_log(trim, store);
         if (trim->has_reserve) break;
     }
     *ret_has_room = outcome == STORE_STORED && (trim->has_reserve || !goes_on);
@@ -248,7 +257,7 @@ enum store_outcome trim_step(struct trim *trim, struct store *store, bool is_wai
 
     *ret_goes_on = false;
     if (keeps_everything(&trim->config.limits)) return STORE_STORED;
-    outcome = step(trim, store, retain_step_bytes(trim->stored_bytes, is_waited_for), ret_goes_on);
+    outcome = step(trim, store, retention_step_bytes(trim->stored_bytes, is_waited_for), ret_goes_on);
     return is_full(store, outcome) ? recover(trim, store, ret_goes_on, &has_room) : outcome;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/journal/trim.h: keeps a store within its bounds, a small step at a time. The writer's, on the writer's thread:
+ * Keeps a store within its bounds, a small step at a time. The writer's, on the writer's thread:
  * between two of its transactions it has a step done, and as many as there are to do when nobody waits. */
 #ifndef APP_JOURNAL_TRIM_H
 #define APP_JOURNAL_TRIM_H
@@ -8,21 +8,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "journal/retain.h"
-#include "journal/store.h"
+#include "retention.h"
+#include "store/store.h"
 
 /* What a step has done. */
 struct trim_news {
-    enum retain_reason reason;
+    enum retention_reason reason;
     uint64_t messages; /* that were deleted */
     int64_t bytes;     /* of these */
     bool is_at_floor;  /* DISK, without messages: no more is deleted for it, though it would need more */
 };
 
 struct trim_config {
-    const char *path;            /* of the store; must outlive it */
-    struct retain_limits limits; /* zeroed: everything is kept */
-    uint64_t first_connection;   /* of this run */
+    const char *path;               /* of the store; must outlive it */
+    struct retention_limits limits; /* zeroed: everything is kept */
     void (*on_trimmed)(const struct trim_news *news, void *user);
     void *user;
 };
@@ -32,7 +31,8 @@ struct trim {
     bool has_reserve;
     bool is_reserve_refused; /* the last try failed, and is repeated when looked_ms is */
     bool is_log_stuck;       /* the last try to move it met a full disk */
-    bool is_deleting;        /* for space; see retain_judge */
+    bool is_log_held;        /* on a full disk: somebody reads it, and nothing can be done before he ends */
+    bool is_deleting;        /* for space; see retention_judge */
     bool is_at_floor;        /* told */
     bool is_old_left;        /* the last step found messages that are too old, and there may be more */
     int64_t stored_bytes;    /* since the last step */
@@ -52,6 +52,11 @@ void trim_note_stored(struct trim *trim, uint64_t records, int64_t bytes);
 
 /* When it is next to be asked for a step, though nothing comes: on the monotonic clock; INT64_MAX: never. */
 int64_t trim_next_ms(const struct trim *trim);
+
+/* The store cannot be opened because the disk is full. Returns whether the reserve was given up for it: it may open
+ * now.
+ */
+bool trim_make_room_to_open(struct trim *trim);
 
 /* Does one step, if there is one to do. *ret_goes_on: there was, and there may be another. */
 enum store_outcome trim_step(struct trim *trim, struct store *store, bool is_waited_for, bool *ret_goes_on);

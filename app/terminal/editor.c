@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/editor.c: libedit in a thread of its own, on a terminal that others write to as well. Whoever uses
+ * Libedit in a thread of its own, on a terminal that others write to as well. Whoever uses
  * libedit or writes to the terminal has the turn; the editor's thread has it but for the time in which it waits for a
  * key, and goes first when it wants it back, so that a flood of output does not stop the typing. Must never read or
  * change a terminal that is in another's foreground, and never keep what was typed anywhere but in memory.
@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,15 +26,16 @@
 
 #include <histedit.h>
 
-#include "line.h"
+#include "base/thread.h"
 #include "terminal.h"
-#include "thread.h"
+#include "text/line.h"
+#include "text/utf8.h"
 #include "tty.h"
-#include "utf8.h"
 #include "wrap.h"
 
 enum {
     HISTORY_LINES = 500,
+    CTRL_C = 3,
     BACKGROUND_MS = 250, /* between looks whether the terminal is ours again: a shell's fg tells nobody */
     PLAIN_LINE_BYTES_MAX = 1024 * 1024
 };
@@ -146,7 +148,7 @@ static void erase_rows(struct editor *editor, unsigned rows)
 static void erase(struct editor *editor)
 {
     const unsigned columns = terminal_columns(STDOUT_FILENO);
-    const LineInfoW *const typed = el_wline(editor->el);
+    const LineInfoW *typed = el_wline(editor->el);
     struct wrap wrap = { 0 };
 
     wrap_prompt(editor, &wrap, columns);
@@ -260,7 +262,7 @@ static void give_up(struct editor *editor, int error)
 
 static bool is_line_empty(struct editor *editor)
 {
-    const LineInfoW *const typed = el_wline(editor->el);
+    const LineInfoW *typed = el_wline(editor->el);
 
     return typed->buffer == typed->lastchar;
 }
@@ -347,7 +349,10 @@ static int read_key(EditLine *el, wchar_t *ret)
         /* Ctrl-C throws away what was typed before it: a key that poll has seen may be gone. */
         len = read(editor->keys_fd < 0 ? STDIN_FILENO : editor->keys_fd, &byte, 1);
         error = len < 0 ? errno : 0;
-        if (len > 0 && take_byte(editor, byte, ret)) return 1;
+        if (len > 0 && byte == CTRL_C && !tty_has_job_control())
+            kill(getpid(), SIGINT);
+        else if (len > 0 && take_byte(editor, byte, ret))
+            return 1;
         if (len == 0 || (error && error != EAGAIN && error != EINTR && tty_is_ours() == 1)) give_up(editor, -error);
     }
 }
@@ -428,7 +433,7 @@ static void close_editing(struct editor *editor)
 static FILE *open_copy(int fd)
 {
     const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    FILE *const file = copy < 0 ? NULL : fdopen(copy, "w");
+    FILE *file = copy < 0 ? NULL : fdopen(copy, "w");
 
     if (!file && copy >= 0) close(copy);
     return file;
@@ -442,6 +447,10 @@ static void set_keys(EditLine *el)
     el_set(el, EL_BIND, "\\e[1;5D", "ed-prev-word", NULL);
     /* Between two lines nothing is echoed either. */
     el_set(el, EL_SETTY, "-x", "-icanon", "-echo", NULL);
+    if (tty_has_job_control()) return;
+    /* Else the terminal would take Ctrl-C for a signal, have nobody to send it to, and throw it away. */
+    el_set(el, EL_SETTY, "-x", "intr=", NULL);
+    el_set(el, EL_SETTY, "-d", "intr=", NULL);
 }
 
 /* In the foreground: libedit sets attributes from its first call on. Returns false when lines cannot be edited here. */
@@ -486,7 +495,7 @@ static void type_lines(struct editor *editor)
 /* Hands on the whole lines of what was read, and keeps the rest. */
 static void take_plain(struct editor *editor, const char *bytes, size_t len, uint64_t tag)
 {
-    struct line *const line = &editor->line;
+    struct line *line = &editor->line;
 
     for (size_t i = 0; i < len; i++) {
         const char byte = bytes[i] == '\n' ? 0 : bytes[i];
@@ -540,7 +549,7 @@ static void read_plain_lines(struct editor *editor)
 
 static void *run(void *arg)
 {
-    struct editor *const editor = arg;
+    struct editor *editor = arg;
 
     is_typist = true;
     if (wait_for_foreground(editor, false)) {
@@ -567,7 +576,7 @@ static void *run(void *arg)
 
 int editor_new(const struct editor_config *config, const char *prompt, uint64_t tag, struct editor **ret)
 {
-    struct editor *const editor = calloc(1, sizeof(*editor));
+    struct editor *editor = calloc(1, sizeof(*editor));
 
     if (!editor) return -ENOMEM;
     editor->keys_fd = -1;

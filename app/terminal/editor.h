@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/editor.h: lines that a person types on the terminal, with editing and history, while other threads print
+ * Lines that a person types on the terminal, with editing and history, while other threads print
  * on it. */
 #ifndef APP_TERMINAL_EDITOR_H
 #define APP_TERMINAL_EDITOR_H
@@ -10,15 +10,16 @@
 
 /* A thread, with all signals blocked, that owns the terminal of standard input and output. It reads only while the
  * process is in the foreground: in the background there is no prompt and nothing is read, and back in the foreground
- * the half-typed line is there again. On a terminal that understands no escape codes lines are read as they come, and
- * there is no prompt. One in a process. */
+ * the half-typed line is there again. Where there is no job control it always reads, and Ctrl-C, which the terminal
+ * makes no signal of there, is made one. On a terminal that understands no escape codes lines are read as they come,
+ * and there is no prompt. One in a process. */
 struct editor;
 
 struct editor_config {
     /* A line was typed, without its newline. tag is that of the prompt it was typed behind. */
     void (*on_line)(const char *line, uint64_t tag, void *user);
     /* Nothing more will be typed, of which the editor's owner is told once: Ctrl-D on an empty line; with an error the
-     * terminal is gone, or was never the process's own (-ENOTTY). Not called when it is stopped. */
+     * terminal is gone. Not called when it is stopped. */
     void (*on_end)(int error, void *user);
     /* Both run on the editor's thread, and may call editor_set_prompt. */
     void *user;

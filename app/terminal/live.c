@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/live.c: one line of a terminal, rewritten. Must never write more than fits: a line that wraps could not
+ * One line of a terminal, rewritten. Must never write more than fits: a line that wraps could not
  * be taken off again. */
 #include "live.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/live.h: a line that tells how something goes: rewritten in place, on standard error, when that is a
+ * A line that tells how something goes: rewritten in place, on standard error, when that is a
  * terminal. */
 #ifndef APP_TERMINAL_LIVE_H
 #define APP_TERMINAL_LIVE_H
 
 #include <stdbool.h>
 
-#include "terminal/line.h"
+#include "text/line.h"
 
 /* Starts with live_init; live_fini frees what it holds. */
 struct live {

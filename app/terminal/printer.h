@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/printer.h: lines to a descriptor that may block, for threads that may not. */
+ * Lines to a descriptor that may block, for threads that may not. */
 #ifndef APP_TERMINAL_PRINTER_H
 #define APP_TERMINAL_PRINTER_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "line.h"
+#include "text/line.h"
 
 /* A queue of lines, bounded, and a thread that writes them. */
 struct printer;
@@ -18,13 +19,24 @@ struct printer;
  * after printer_start. Returns 0 or -ENOMEM. */
 int printer_new(int fd, const char *name, struct printer *notes, struct printer **ret);
 
-/* Whether the count of lines that were not shown goes to notes rather than to fd, where only whole objects may go. */
-void printer_set_notes_only(struct printer *printer);
+/* For fd's where only whole objects may go: adds the line, of up to 400 bytes, that stands where so many were not
+ * shown, instead of a sentence; notes is told of them as well. It runs on the printer's thread. Before printer_start.
+ */
+void printer_set_gap(struct printer *printer, void (*add_gap)(struct line *line, uint64_t lost));
+
+/* How much may be held: no more lines are taken when queue_bytes_max waits (4 MiB, until this is called), and no long
+ * ones (printer_reserve) beyond all_bytes_max, in which what is being written counts, too. Before printer_start. */
+void printer_set_bounds(struct printer *printer, size_t queue_bytes_max, size_t all_bytes_max);
 
 /* How a sentence that a printer says of itself, without a newline, becomes a line of what is written here; without it,
  * the sentence and a newline do. wrap runs on printers' threads. Before printer_start. */
 void printer_set_wrap(struct printer *printer,
                       void (*wrap)(struct line *line, const char *text, size_t len, void *user), void *user);
+
+/* Is told of each write that failed, with its code, on the printer's thread. When it returns true, nothing more is
+ * printed, and notes is not told why: that is the caller's then. Before printer_start. */
+void printer_set_on_failed(struct printer *printer, bool (*on_failed)(int err, void *user), void *user);
+
 /* To be called around each write, on the printer's thread: for a terminal on which somebody types meanwhile. What is
  * written between the two are whole lines, and no more than a few hundred unless one is long. Before printer_start. */
 struct printer_around {
@@ -41,11 +53,20 @@ int printer_start(struct printer *printer);
  * already they are dropped and counted as one. Never waits for fd. Any thread. */
 void printer_add(struct printer *printer, const char *line, size_t len);
 
+/* Before a long line is made: for how many of those bytes there is room. That room is the line's. Any thread. */
+size_t printer_reserve(struct printer *printer, size_t bytes);
+
+/* printer_add of a line that was made in that room; it may take the line's memory over in place of a copy. The line is
+ * to be cleared in any case. One that has failed is counted. */
+void printer_take(struct printer *printer, struct line *line, size_t reserved);
+
 /* For a line that could not even be made, for want of memory: counts it. Any thread. */
 void printer_count_lost(struct printer *printer);
 
-/* Takes no more lines and waits at most wait_ms for those that wait to be written. Returns false when the thread is
- * still stuck in a write: then neither this printer nor its notes may be freed, and the process must exit soon. */
+/* Takes no more lines and waits wait_ms for those that wait to be written. What is left is then counted, and the count
+ * written, if there is room for it; that takes a moment more, and half a second where a write is stuck. Returns false
+ * when the thread is still stuck in a write: then neither this printer nor its notes may be freed, and the process must
+ * exit soon. */
 bool printer_finish(struct printer *printer, int wait_ms);
 
 /* Frees a printer that has finished or was never started. NULL is accepted. */

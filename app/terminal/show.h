@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/show.h: shows connections on standard output as they live: the tie between the engine's callbacks, the
+ * Shows connections on standard output as they live: the tie between the engine's callbacks, the
  * two ways to put them in words, and the printer. */
 #ifndef APP_TERMINAL_SHOW_H
 #define APP_TERMINAL_SHOW_H
@@ -11,12 +11,12 @@
 #include <weir/weir.h>
 
 #include "printer.h"
-#include "render.h"
+#include "text/render.h"
 
 struct show;
 
-/* How: as JSON, or for people in that form. What is shown goes to lines, which must live longer. workers is the number
- * of threads that will call. Returns 0 or -ENOMEM. */
+/* How: as JSON, or for people in that form. What is shown goes to lines, which must live longer and have not started.
+ * workers is the number of threads that will call. Returns 0 or -ENOMEM. */
 int show_new(struct printer *lines, bool json, enum render_form form, unsigned workers, struct show **ret);
 void show_free(struct show *show);
 
@@ -32,6 +32,7 @@ struct encoding *show_encoding(const struct show *show);
 void show_open(struct show *show, struct weir_conn *conn, const char *listener);
 void show_message(struct show *show, struct weir_conn *conn, const char *listener, struct weir_bytes message);
 void show_sent(struct show *show, struct weir_conn *conn, const char *listener, struct weir_bytes message);
+void show_end(struct show *show, struct weir_conn *conn, const char *listener);
 void show_close(struct show *show, struct weir_conn *conn, const char *listener, enum weir_reason reason);
 
 /* What has come of a message that does not end, and what it lacks. On the connection's worker; shown to people only. */

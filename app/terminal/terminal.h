@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/terminal.h: what a descriptor can show, if it is a terminal. */
+ * What a descriptor can show, if it is a terminal. */
 #ifndef APP_TERMINAL_TERMINAL_H
 #define APP_TERMINAL_TERMINAL_H
 

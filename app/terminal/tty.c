@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/tty.c: puts the terminal back as it was, however the process ends or stops. Must never change the
+ * Puts the terminal back as it was, however the process ends or stops. Must never change the
  * attributes of a terminal that another process has in the foreground; and the handlers here may only do what is safe
  * in one: that, and state that is the process's own, is why there are variables of the file. */
 #include "tty.h"
@@ -27,11 +27,21 @@ static atomic_bool stop_noted;
 static atomic_bool continue_noted;
 static atomic_int noted_fd = -1;
 
+bool tty_has_job_control(void)
+{
+    return tcgetpgrp(STDIN_FILENO) >= 0;
+}
+
+/* On a terminal that is not its session's own (ENOTTY) a process is never in the background: it reads as any other
+ * file is read, and nothing stops it. */
 int tty_is_ours(void)
 {
     const pid_t group = tcgetpgrp(STDIN_FILENO);
+    struct termios attributes;
 
-    return group < 0 ? -errno : group == getpgrp();
+    if (group >= 0) return group == getpgrp();
+    if (errno != ENOTTY) return -errno;
+    return tcgetattr(STDIN_FILENO, &attributes) ? -errno : 1;
 }
 
 int tty_remember(void)
@@ -79,7 +89,8 @@ static void on_job_signal(int number)
     const uint64_t one = 1;
 
     atomic_store(number == SIGTSTP ? &stop_noted : &continue_noted, true);
-    if (write(atomic_load(&noted_fd), &one, sizeof(one)) < 0) errno = 0; /* full: it is readable anyway */
+    while (write(atomic_load(&noted_fd), &one, sizeof(one)) < 0 && errno == EINTR)
+        continue; /* full: it is readable anyway */
     errno = error;
 }
 

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/tty.h: whose the terminal is, and how it is left. There is one in a process, that of standard input. */
+ * Whose the terminal is, and how it is left. There is one in a process, that of standard input. */
 #ifndef APP_TERMINAL_TTY_H
 #define APP_TERMINAL_TTY_H
 
 #include <stdbool.h>
 
-/* 1 when the process is in the foreground of its terminal, 0 when another has it, or a negative code: it is gone, or
- * was never the process's own. */
+/* 1 when the process may read the terminal and change it: it is in the foreground, or there is no job control that
+ * could put it in the background. 0 when it is in the background, or a negative code when there is no terminal, or no
+ * more. */
 int tty_is_ours(void);
+
+/* Whether the terminal is that of the process's session: only then do keys send signals, and groups of processes take
+ * turns. It is not in a session that was given none, as by setsid(1), some inits of containers, and programs that run
+ * others on a pseudo-terminal. */
+bool tty_has_job_control(void);
 
 /* Keeps what the terminal's attributes are, for tty_restore. Returns 0 or a negative code. */
 int tty_remember(void);

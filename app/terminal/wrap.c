@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/wrap.c: counts rows and columns as libedit does (its re_addc and re_putc), which does not tell where its
+ * Counts rows and columns as libedit does (its re_addc and re_putc), which does not tell where its
  * cursor is. Pure. Must know no terminal: what is asked for here has been drawn already. */
 #include "wrap.h"
 

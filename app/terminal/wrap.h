@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/terminal/wrap.h: where a line that is typed ends up on the screen. */
+ * Where a line that is typed ends up on the screen. */
 #ifndef APP_TERMINAL_WRAP_H
 #define APP_TERMINAL_WRAP_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/audit.c: reads the ledger and then the store, and tells what proof.c makes of them. Server and verify may
+ * Reads the ledger and then the store, and tells what proof.c makes of them. Server and verify may
  * go on meanwhile: what the ledger says was acknowledged is in a store that is read later, and what the store had
  * before the ledger was read is in the ledger. Must never write to either. */
 #include "audit.h"
@@ -9,13 +9,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "clock.h"
-#include "journal/locate.h"
-#include "journal/reader.h"
-#include "journal/record.h"
+#include "base/clock.h"
+#include "ledger.h"
+#include "proof.h"
+#include "store/locate.h"
+#include "store/reader.h"
+#include "store/record.h"
 #include "terminal/live.h"
-#include "verify/ledger.h"
-#include "verify/proof.h"
 
 #define SHOW_EVERY_NS INT64_C(1000000000)
 
@@ -37,7 +37,7 @@ static enum status fail(int err, const char *sentence)
 
 static enum status read_ledger(struct audit *audit)
 {
-    const char *const path = audit->asked->ledger;
+    const char *path = audit->asked->ledger;
     char sentence[LEDGER_ERROR_BYTES_MAX];
     uint64_t line = 0;
     const int err = ledger_read(path, proof_add_entry, audit->proof, &line);
@@ -71,7 +71,7 @@ static int add_page(struct audit *audit, const struct reader_page *page, uint64_
 
     if (!audit->first_row && page->count > 0) audit->first_row = page->messages[0].id;
     for (size_t i = 0; i < page->count && !err; i++) {
-        const struct stored_message *const message = &page->messages[i];
+        const struct stored_message *message = &page->messages[i];
         const struct proof_row row = { .id = message->id,
                                        .connection = message->connection,
                                        .seq = message->seq,

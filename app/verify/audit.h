@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/audit.h: weir verify --check. Private to this folder. */
+ * Weir verify --check. Private to this folder. */
 #ifndef APP_VERIFY_AUDIT_H
 #define APP_VERIFY_AUDIT_H
 
-#include "options/options.h"
-#include "status.h"
+#include "cli/exit_status.h"
+#include "cli/options.h"
 
 /* Compares the ledger with the store, and prints what came of it: STATUS_NOT_STORED when what was acknowledged is not
  * there as it was sent. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/ledger.c: adds lines to the ledger, and reads them. A piece that could not be written whole is an error,
+ * Adds lines to the ledger, and reads them. A piece that could not be written whole is an error,
  * and then nothing of what it tells may happen. Not synced: the ledger outlives a process, not the machine, which is
  * the server's that is to be killed, or another. */
 #include "ledger.h"
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "terminal/line.h"
+#include "text/line.h"
 
 enum { LAST_LINE_BYTES_MAX = 256, RUN_DIGITS = 8 };
 
@@ -194,7 +194,7 @@ int ledger_parse(struct weir_bytes line, struct ledger_entry *ret)
 int ledger_read(const char *path, int (*fn)(const struct ledger_entry *entry, void *user), void *user,
                 uint64_t *ret_line)
 {
-    FILE *const file = fopen(path, "rbe");
+    FILE *file = fopen(path, "rbe");
     struct ledger_entry entry;
     char *text = NULL;
     size_t room = 0;

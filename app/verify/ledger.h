@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/ledger.h: what weir verify has sent and what was acknowledged, in a file that is only added to, and that
+ * What weir verify has sent and what was acknowledged, in a file that is only added to, and that
  * says the truth whenever the server, or verify itself, is killed: what is sent stands in it before it leaves. Lines of
  * text; docs/ledger.md says what they mean:
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/numbered.c: makes and reads numbered messages. The padding differs from message to message, so that one
+ * Makes and reads numbered messages. The padding differs from message to message, so that one
  * whose bytes are another's is noticed. */
 #include "numbered.h"
 

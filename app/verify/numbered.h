@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/numbered.h: the messages of weir verify: `RUN CONNECTION NUMBER PADDING`. Each follows from its run,
+ * The messages of weir verify: `RUN CONNECTION NUMBER PADDING`. Each follows from its run,
  * connection, number and length alone, so that it can be made again to be compared with what was stored. */
 #ifndef APP_VERIFY_NUMBERED_H
 #define APP_VERIFY_NUMBERED_H

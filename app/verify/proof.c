@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/proof.c: goes through the store's messages and makes each anew from what it says that it is. Must never
+ * Goes through the store's messages and makes each anew from what it says that it is. Must never
  * believe a message that its bytes do not bear out.
  *
  * Order is that on a connection of the server, a lane here: there verify has sent its messages one after the other,
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "verify/numbered.h"
+#include "numbered.h"
 
 enum { COUNT_MAX = UINT8_MAX, LANES_FIRST = 64 };
 
@@ -59,8 +59,8 @@ struct proof {
 
 int proof_new(struct proof **ret)
 {
-    struct proof *const proof = calloc(1, sizeof(*proof));
-    struct lane *const lanes = calloc(LANES_FIRST, sizeof(*lanes));
+    struct proof *proof = calloc(1, sizeof(*proof));
+    struct lane *lanes = calloc(LANES_FIRST, sizeof(*lanes));
 
     if (!proof || !lanes) {
         free(proof);
@@ -177,8 +177,8 @@ static int add_acknowledged(struct proof *proof, struct sent *sent, const struct
 
 int proof_add_entry(const struct ledger_entry *entry, void *user)
 {
-    struct proof *const proof = user;
-    const struct run *const run = proof->run_count ? &proof->runs[proof->run_count - 1] : NULL;
+    struct proof *proof = user;
+    const struct run *run = proof->run_count ? &proof->runs[proof->run_count - 1] : NULL;
 
     if (entry->kind == LEDGER_RUN) return add_run(proof, entry);
     if (!run || entry->connection > run->connections) return -EBADMSG;
@@ -200,7 +200,7 @@ static struct lane *find_lane(const struct proof *proof, uint64_t connection)
 
 static int make_room_for_lane(struct proof *proof)
 {
-    struct lane *const before = proof->lanes;
+    struct lane *before = proof->lanes;
     const size_t room = proof->lane_room;
 
     if (proof->lane_count < room / 2) return 0;
@@ -232,7 +232,7 @@ static struct sent *sent_of(const struct proof *proof, const struct known *known
 
 static void add_fault(struct proof *proof, enum proof_fault_kind kind, const struct known *known, uint64_t row)
 {
-    const struct sent *const sent = sent_of(proof, known);
+    const struct sent *sent = sent_of(proof, known);
     const bool is_known = known->number > 0 && known->number <= sent->highest;
     const uint64_t count = proof->result.counts[kind]++;
 
@@ -261,7 +261,7 @@ static bool identify(struct proof *proof, struct weir_bytes bytes, struct known 
 
 static bool is_unaltered(struct proof *proof, struct weir_bytes bytes, const struct known *known)
 {
-    const struct run *const run = &proof->runs[known->run];
+    const struct run *run = &proof->runs[known->run];
     const struct numbered numbered = { run->id, known->client, known->number };
 
     if (bytes.len != run->message_bytes || bytes.len < numbered_bytes_min(&numbered)) return false;
@@ -272,9 +272,8 @@ static bool is_unaltered(struct proof *proof, struct weir_bytes bytes, const str
 /* Counts it as there. Returns whether that is more often than it was sent. */
 static bool count_stored(struct proof *proof, const struct known *known)
 {
-    const struct sent *const sent = sent_of(proof, known);
-    struct mark *const mark =
-        known->number > 0 && known->number <= sent->highest ? &sent->marks[known->number - 1] : NULL;
+    const struct sent *sent = sent_of(proof, known);
+    struct mark *mark = known->number > 0 && known->number <= sent->highest ? &sent->marks[known->number - 1] : NULL;
 
     if (!mark) return true;
     proof->result.stored_again += mark->stored > 0;
@@ -288,7 +287,7 @@ static void add_altered(struct proof *proof, const struct proof_row *row, const 
                         const struct known *said)
 {
     const struct known expected = { lane->run, lane->client, lane->offset + row->seq };
-    const struct known *const known = lane->connection ? &expected : said;
+    const struct known *known = lane->connection ? &expected : said;
 
     count_stored(proof, known); /* what is altered is not missing, too */
     add_fault(proof, PROOF_ALTERED, known, row->id);
@@ -338,7 +337,7 @@ int proof_add_row(struct proof *proof, const struct proof_row *row)
 
 static void look_for_missing(struct proof *proof, size_t run, uint32_t client)
 {
-    const struct sent *const sent = &proof->runs[run].sent[client - 1];
+    const struct sent *sent = &proof->runs[run].sent[client - 1];
 
     for (uint64_t number = 1; number <= sent->acknowledged; number++) {
         const struct known known = { run, client, number };

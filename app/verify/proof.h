@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/proof.h: what a ledger says against what a store has. First the ledger's lines, then the store's messages
+ * What a ledger says against what a store has. First the ledger's lines, then the store's messages
  * in their order, then the result. It takes two bytes of memory for each message that was sent, and some 40 for each
  * connection that the server had. */
 #ifndef APP_VERIFY_PROOF_H
@@ -11,7 +11,7 @@
 
 #include <weir/weir.h>
 
-#include "verify/ledger.h"
+#include "ledger.h"
 
 struct proof;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/sender.c: the connections of weir verify, on the engine's one worker. In a turn acknowledgements are only
+ * The connections of weir verify, on the engine's one worker. In a turn acknowledgements are only
  * counted. At its end one piece goes to the ledger, with what was acknowledged and what is to be sent, and only then is
  * it sent. Must never send what is not in the ledger, nor take for acknowledged what an acknowledgement does not say.
  *
@@ -18,8 +18,9 @@
 
 #include <event2/event.h>
 
-#include "clock.h"
-#include "verify/numbered.h"
+#include "base/clock.h"
+#include "numbered.h"
+#include "text/utf8.h"
 
 #define MILLISECOND_NS INT64_C(1000000)
 #define SECOND_NS INT64_C(1000000000)
@@ -99,7 +100,7 @@ static void set_able(struct sender_client *client, bool is_able)
 
 static void note_acknowledged(struct sender_client *client)
 {
-    struct sender *const sender = client->sender;
+    struct sender *sender = client->sender;
 
     if (client->noted == client->acknowledged) return;
     ledger_add_acknowledged(sender->ledger, client->number, client->noted + 1, client->acknowledged);
@@ -148,8 +149,8 @@ static void plan_messages(struct sender *sender, struct sender_clients *ret)
 
 static void send_planned(struct sender_client *client)
 {
-    struct sender *const sender = client->sender;
-    const struct sender_plan *const plan = sender->plan;
+    struct sender *sender = client->sender;
+    const struct sender_plan *plan = sender->plan;
 
     while (client->sent < client->planned) {
         const struct numbered numbered = { plan->run, client->number, ++client->sent };
@@ -205,9 +206,7 @@ static void on_due(void *user)
 
 static bool is_text(struct weir_bytes bytes)
 {
-    for (size_t i = 0; i < bytes.len; i++)
-        if (bytes.data[i] < ' ' || bytes.data[i] > '~') return false;
-    return true;
+    return utf8_plain_len(bytes) == bytes.len;
 }
 
 /* The first number in what is text. */
@@ -235,7 +234,7 @@ static void end_wrong_number(const struct sender_client *client, struct weir_byt
 
 static void on_acknowledgement(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    struct sender_client *const client = user;
+    struct sender_client *client = user;
     const uint64_t nth = client->acknowledged + 1 - client->before;
     struct weir_message_info info;
     uint64_t number = 0;
@@ -271,8 +270,8 @@ static void dial_others(struct sender *sender)
 
 static void on_open(struct weir_conn *conn, void *user)
 {
-    struct sender_client *const client = user;
-    struct sender *const sender = client->sender;
+    struct sender_client *client = user;
+    struct sender *sender = client->sender;
 
     if (!sender->opened++) {
         again_url(sender->url, conn);
@@ -288,8 +287,8 @@ static void on_open(struct weir_conn *conn, void *user)
 /* What it has not acknowledged is sent again on the next one. */
 static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
-    struct sender_client *const client = user;
-    struct sender *const sender = client->sender;
+    struct sender_client *client = user;
+    struct sender *sender = client->sender;
     const bool was_open = client->conn != NULL;
 
     client->conn = NULL;
@@ -312,7 +311,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
 
 static int dial(struct sender_client *client)
 {
-    struct sender *const sender = client->sender;
+    struct sender *sender = client->sender;
 
     return weir_dial(sender->weir, sender->url, &sender->service, client, NULL);
 }
@@ -323,7 +322,7 @@ static void dial_again(struct sender *sender, int64_t now_ns)
     size_t dialled = 0;
 
     while (client && dialled < DIALS_A_LOOK) {
-        struct sender_client *const next = TAILQ_NEXT(client, in_list);
+        struct sender_client *next = TAILQ_NEXT(client, in_list);
 
         if (client->dial_ns <= now_ns) {
             TAILQ_REMOVE(&sender->later, client, in_list);
@@ -339,7 +338,7 @@ static void dial_again(struct sender *sender, int64_t now_ns)
 static bool is_anything_in_flight(const struct sender *sender)
 {
     for (uint32_t i = 0; i < sender->plan->connections; i++) {
-        const struct sender_client *const client = &sender->clients[i];
+        const struct sender_client *client = &sender->clients[i];
         if (client->conn && client->sent > client->acknowledged) return true;
     }
     return false;
@@ -381,7 +380,7 @@ static void show(struct sender *sender, int64_t now_ns)
 
 static void look(struct weir_timer *timer, void *arg)
 {
-    struct sender *const sender = arg;
+    struct sender *sender = arg;
     const int64_t now_ns = clock_ns();
 
     (void)timer;
@@ -398,7 +397,7 @@ static const int stop_signals[SENDER_SIGNALS] = { SIGINT, SIGTERM };
 /* A second one ends the program at once, as it does any. */
 static void on_signal(int number, short what, void *user)
 {
-    struct sender *const sender = user;
+    struct sender *sender = user;
 
     (void)number;
     (void)what;
@@ -419,7 +418,7 @@ static int start_signals(struct sender *sender)
 
 static int make_clients(struct sender *sender)
 {
-    const struct sender_plan *const plan = sender->plan;
+    const struct sender_plan *plan = sender->plan;
 
     sender->message = malloc(plan->message_bytes);
     sender->clients = calloc(plan->connections, sizeof(*sender->clients));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/sender.h: sends numbered messages on connections that are dialled again when they end, and writes down in
+ * Sends numbered messages on connections that are dialled again when they end, and writes down in
  * the ledger what was sent and what was acknowledged. Private to this folder. */
 #ifndef APP_VERIFY_SENDER_H
 #define APP_VERIFY_SENDER_H
@@ -12,10 +12,10 @@
 
 #include <weir/weir.h>
 
-#include "bench/timetable.h"
-#include "client/again.h"
+#include "dial/again.h"
+#include "dial/timetable.h"
+#include "ledger.h"
 #include "terminal/live.h"
-#include "verify/ledger.h"
 
 struct event;
 

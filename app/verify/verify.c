@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * app/verify/verify.c: from the options of `weir verify` to its exit status: checks that they make sense together and
+ * From the options of `weir verify` to its exit status: checks that they make sense together and
  * that messages can be sent in the framing, sends, and tells what came of it. */
 #include "verify.h"
 
@@ -12,13 +12,14 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "client/verdict.h"
-#include "clients/framing.h"
-#include "descriptors.h"
-#include "terminal/line.h"
-#include "verify/audit.h"
-#include "verify/numbered.h"
-#include "verify/sender.h"
+#include "answer/framing.h"
+#include "audit.h"
+#include "base/descriptors.h"
+#include "dial/verdict.h"
+#include "numbered.h"
+#include "sender.h"
+#include "text/line.h"
+#include "text/render.h"
 
 enum {
     DEFAULT_CONNECTIONS = 10,
@@ -61,8 +62,8 @@ static enum status fail(int err, const char *sentence)
 /* What a server with that framing finds in these bytes: one message, and these? */
 static bool is_one_message(const struct weir_frame *frame, unsigned char *framed, size_t len, struct weir_bytes message)
 {
-    const struct weir_codec *const codec = weir_frame_codec(frame);
-    void *const state = calloc(1, codec->state_bytes + 1);
+    const struct weir_codec *codec = weir_frame_codec(frame);
+    void *state = calloc(1, codec->state_bytes + 1);
     struct weir_decode decode = { .bytes = framed, .len = len, .message_bytes_max = MESSAGE_BYTES_MAX };
     bool is_one = false;
 
@@ -76,11 +77,11 @@ static bool is_one_message(const struct weir_frame *frame, unsigned char *framed
 /* Frames a message as it is sent, and looks at it as the server will. *ret_bytes: what it takes on the wire. */
 static bool survives(const struct weir_frame *frame, struct weir_bytes message, size_t *ret_bytes)
 {
-    const struct weir_codec *const codec = weir_frame_codec(frame);
-    const void *const config = weir_frame_config(frame);
+    const struct weir_codec *codec = weir_frame_codec(frame);
+    const void *config = weir_frame_config(frame);
     const bool is_encoded = codec->encode && weir_frame_is_sendable(frame);
     const size_t bytes_max = is_encoded ? codec->encoded_bytes_max(config, message.len) : message.len;
-    unsigned char *const framed = malloc(bytes_max);
+    unsigned char *framed = malloc(bytes_max);
     ssize_t len = (ssize_t)message.len;
     bool is_good = false;
 
@@ -99,9 +100,9 @@ static bool survives(const struct weir_frame *frame, struct weir_bytes message, 
 static enum status check_framing(struct verify *verify, struct weir_frame *frame)
 {
     static const char alphabet[] = "0123456789 abcdefghijklmnop";
-    struct sender_plan *const plan = &verify->plan;
+    struct sender_plan *plan = &verify->plan;
     const struct numbered numbered = { plan->run, plan->connections, 1 + plan->messages / plan->connections };
-    unsigned char *const message = malloc(plan->message_bytes);
+    unsigned char *message = malloc(plan->message_bytes);
     size_t wire_bytes = 0;
     bool is_good = false;
 
@@ -124,7 +125,7 @@ static enum status check_framing(struct verify *verify, struct weir_frame *frame
 
 static enum status plan_framing(struct verify *verify)
 {
-    struct weir_service *const service = &verify->plan.service;
+    struct weir_service *service = &verify->plan.service;
     struct weir_frame *frame = NULL;
     enum status status = STATUS_DONE;
 
@@ -143,7 +144,7 @@ static enum status plan_framing(struct verify *verify)
 static size_t usual_bytes(const struct weir_service *service)
 {
     static const char fixed[] = "fixed:";
-    const char *const frame = service->send_frame ? service->send_frame : service->frame;
+    const char *frame = service->send_frame ? service->send_frame : service->frame;
 
     if (!frame || strncmp(frame, fixed, strlen(fixed)) != 0) return DEFAULT_MESSAGE_BYTES;
     return strtoul(frame + strlen(fixed), NULL, 10);
@@ -160,8 +161,8 @@ static enum status check_size(const struct sender_plan *plan)
 
 static enum status make_plan(struct verify *verify)
 {
-    const struct verify_options *const asked = &verify->options->verify;
-    struct sender_plan *const plan = &verify->plan;
+    const struct verify_options *asked = &verify->options->verify;
+    struct sender_plan *plan = &verify->plan;
     const int64_t connections = asked->connections ? asked->connections : DEFAULT_CONNECTIONS;
     enum status status = STATUS_DONE;
 
@@ -182,8 +183,8 @@ static enum status make_plan(struct verify *verify)
 /* What the options ask for together, or that they cannot be together. */
 static enum status check(const struct verify *verify)
 {
-    const struct options *const options = verify->options;
-    const struct verify_options *const asked = &options->verify;
+    const struct options *options = verify->options;
+    const struct verify_options *asked = &options->verify;
 
     if (!asked->ledger) return fail_usage("write down where? As in: --ledger ledger.txt");
     if (asked->check && !asked->store) return fail_usage("check which store? As in: --store 8000.db");
@@ -229,25 +230,20 @@ static enum status start(struct verify *verify)
 
 /* ---- What came of it ---- */
 
-static enum status say(enum status status, const char *target, const char *text)
-{
-    fprintf(stderr, "weir: %s: %s\n", target, text);
-    return status;
-}
-
 /* Why the last connection ended, or could not be made. */
 static enum status say_reason(const struct verify *verify)
 {
-    const struct sender *const sender = &verify->sender;
+    const struct sender *sender = &verify->sender;
 
     if (!weir_reason_is_error(sender->reason))
-        return say(STATUS_FAILED, verify->target, "closed each connection, and has acknowledged nothing more");
+        return verdict_say_text(STATUS_FAILED, verify->target,
+                                "closed each connection, and has acknowledged nothing more");
     return verdict_say(sender->reason, sender->error, &verify->url);
 }
 
 static enum status judge(const struct verify *verify)
 {
-    const struct sender *const sender = &verify->sender;
+    const struct sender *sender = &verify->sender;
     char sentence[SENTENCE_BYTES_MAX];
 
     switch (sender->end) {
@@ -255,14 +251,16 @@ static enum status judge(const struct verify *verify)
     case SENDER_INTERRUPTED:
         return STATUS_DONE;
     case SENDER_UNACKNOWLEDGED:
-        return say(STATUS_FAILED, verify->target, "the server does not acknowledge; start it with --ack {seq}");
+        return verdict_say_text(STATUS_FAILED, verify->target,
+                                "the server does not acknowledge; start it with --ack {seq}");
     case SENDER_GAVE_UP:
-        if (sender->was_open) return say(STATUS_TIMED_OUT, verify->target, "nothing was acknowledged any more");
+        if (sender->was_open)
+            return verdict_say_text(STATUS_TIMED_OUT, verify->target, "nothing was acknowledged any more");
         return say_reason(verify);
     case SENDER_NEVER_THERE:
         return say_reason(verify);
     case SENDER_WRONG:
-        return say(STATUS_FAILED, verify->target, sender->sentence);
+        return verdict_say_text(STATUS_FAILED, verify->target, sender->sentence);
     case SENDER_BROKEN:
         break;
     }
@@ -280,15 +278,17 @@ static void add_seconds(struct line *line, const struct sender *sender)
 
 static enum status print(const struct verify *verify)
 {
-    const struct sender *const sender = &verify->sender;
-    const struct sender_plan *const plan = &verify->plan;
+    const struct sender *sender = &verify->sender;
+    const struct sender_plan *plan = &verify->plan;
     struct line line = { 0 };
     enum status status = STATUS_DONE;
 
     if (!sender->opened) return STATUS_DONE;
     line_addf(&line, "run %08" PRIx32 ": ", plan->run);
     line_add_count(&line, plan->connections, "connection");
-    line_addf(&line, " to %s, ", verify->target);
+    line_add_text(&line, " to ");
+    render_sentence(&line, verify->target, strlen(verify->target));
+    line_add_text(&line, ", ");
     line_add_count(&line, plan->message_bytes, "byte");
     line_addf(&line, " a message, framing %.100s\n\n", plan->service.frame);
     line_add_text(&line, "acknowledged  ");

@@ -5,6 +5,7 @@
 #ifndef WEIR_FRAME_H
 #define WEIR_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -49,13 +50,13 @@ struct weir_decode {
     unsigned char
         *bytes; /* the window: all bytes of the stream not yet consumed, oldest first; may be changed in place */
     size_t len; /* its length in bytes */
-    int ended;  /* not 0: the peer has ended its side, nothing follows the window */
+    bool ended; /* the peer has ended its side, nothing follows the window */
     size_t message_bytes_max; /* the longest message that may be delivered, at least 1 */
     enum weir_too_long too_long;
 
     size_t consumed;           /* bytes at the window's start that are done with */
     size_t dropped;            /* MORE only: bytes at the window's end that are done with; those between are kept */
-    int outside;               /* MORE only: not 0: no message has begun, so none can be late (frame_timeout_ms) */
+    bool outside;              /* MORE only: no message has begun, so none can be late (frame_timeout_ms) */
     struct weir_bytes message; /* MESSAGE: where it lies, inside the window */
     uint64_t original_len;     /* MESSAGE, SKIPPED: its length in bytes on the wire, without framing */
     unsigned flags;            /* MESSAGE: WEIR_MESSAGE_* */
@@ -126,6 +127,16 @@ struct weir_frame;
  * Any thread. */
 WEIR_PUBLIC int weir_frame_new(const char *spec, struct weir_frame **ret, char *error, size_t error_size);
 
+/* A framing, as people are told of it. */
+struct weir_framing {
+    const char *syntax; /* of its SPECs, "fixed:N[,pad=BYTE]": capitals stand for values, [] for what may be left out */
+    const char *summary; /* sentences */
+};
+
+/* The framings that weir_frame_new knows, in the order in which people are told of them: index 0 is the first, and
+ * behind the last is NULL. They live as long as the program. Any thread. */
+WEIR_PUBLIC const struct weir_framing *weir_framing_get(size_t index);
+
 /* Frees a frame; NULL is accepted. Any thread. */
 WEIR_PUBLIC void weir_frame_free(struct weir_frame *frame);
 
@@ -133,13 +144,13 @@ WEIR_PUBLIC void weir_frame_free(struct weir_frame *frame);
 WEIR_PUBLIC const struct weir_codec *weir_frame_codec(const struct weir_frame *frame);
 WEIR_PUBLIC const void *weir_frame_config(const struct weir_frame *frame);
 
-/* Not 0 when encode is the inverse of decode, so that what is sent in this framing arrives as the message it was; with
+/* Whether encode is the inverse of decode, so that what is sent in this framing arrives as the message it was; with
  * `line` and `delimiter` as long as it does not hold what ends a message. Any thread. */
-WEIR_PUBLIC int weir_frame_is_reversible(const struct weir_frame *frame);
+WEIR_PUBLIC bool weir_frame_is_reversible(const struct weir_frame *frame);
 
-/* Not 0 when a service with this frame sends in it too, and when it can be a send_frame: what is sent arrives as one
+/* Whether a service with this frame sends in it too, and whether it can be a send_frame: what is sent arrives as one
  * message. Those are the reversible ones and `fixed` with a `pad`, whose messages arrive filled up. Any thread. */
-WEIR_PUBLIC int weir_frame_is_sendable(const struct weir_frame *frame);
+WEIR_PUBLIC bool weir_frame_is_sendable(const struct weir_frame *frame);
 
 /* Turns text with escapes into bytes: \n \r \t \0 \a \b \e \f \v \\ \" \' \xHH; every other character stands for
  * itself. Writes at most room bytes to ret and their number to *ret_len. ret may be text itself: it never grows.

@@ -5,8 +5,9 @@
  *
  * Threads. A connection lives and dies on one worker, a thread with its own event loop: all callbacks about it run
  * there, one at a time. A function marked "own thread" may be called only there: from a callback about any connection
- * or timer of that worker, or from a function posted to it; for worker 0 and before weir_run also from the thread that
- * will call it. A function marked "any thread" may be called from anywhere, at any time between weir_new and weir_free.
+ * or timer of that worker, or from a function posted to it; before weir_run and after it has returned, from the thread
+ * that calls it. A function marked "any thread" may be called from anywhere, at any time between weir_new and
+ * weir_free.
  *
  * Callbacks. A callback may call anything on its own connection, closing included: the connection stays valid until its
  * on_close returns. No callback runs inside weir_conn_send or any other function here, but for weir_run and, where it
@@ -16,10 +17,23 @@
  * makes sense. Times are in milliseconds, sizes in bytes; a name says so.
  *
  * Errors. 0 or a positive result, or a negative code (weir/error.h). For what a person may have to mend (weir_new,
- * weir_run, weir_listen, weir_listener_enable, weir_dial) weir_error_text has a sentence that names it. */
+ * weir_run, weir_listen, weir_listener_enable, weir_dial), and where -EINVAL means NULL, weir_error_text has a sentence
+ * that names it.
+ *
+ * NULL. Where no comment accepts it, NULL for an engine, a listener, a connection, an address, a function or the place
+ * of a result is refused: a function with a code returns -EINVAL, one without does nothing and returns 0 or NULL.
+ *
+ * Fork. An engine belongs to the process that called weir_new; a daemon calls daemon(3) first. A process forked from
+ * that one has a copy, and may call weir_free for it, and nothing else: its descriptors and memory go, nobody is called
+ * back, and clients, listeners and unix sockets stay as they are. Forked in a callback, it must not return from there.
+ * Memory stays when other threads ran the engine at the fork, which may have left it in the middle of a change, and so
+ * do events of the program's own. Other calls return WEIR_EFORKED there or do nothing; weir_conn_send alone does not
+ * look. Until it calls weir_free or ends, such a process holds the sockets open: clients that the owner closes hear of
+ * it late, and addresses stay in use. fork(2) is noticed, _Fork(3) and a bare clone(2) are not. */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,27 +60,27 @@ struct weir_timer;
  * to the end. */
 /* clang-format off */
 #define WEIR_REASONS(X)                                                                                                        \
-    X(NONE, "open", 0)                                                                                                         \
-    X(PEER_CLOSED, "peer closed", 0)                                                                                           \
-    X(CLOSED, "closed", 0)              /* weir_conn_close */                                                                  \
-    X(KICKED, "kicked", 0)              /* weir_conn_abort's usual reason */                                                   \
-    X(DRAIN, "drain", 0)                /* weir_stop */                                                                        \
-    X(RESET, "reset by peer", 1)                                                                                               \
-    X(LOST, "peer lost", 1)             /* keepalive or user timeout: nothing was heard from its machine */                    \
-    X(IDLE, "idle timeout", 1)                                                                                                 \
-    X(FRAME_TIMEOUT, "frame timeout", 1) /* a message was begun and not ended in time */                                       \
-    X(WRITE_TIMEOUT, "write timeout", 1) /* the peer took nothing of what waits for it in time */                              \
-    X(SLOW_READER, "slow reader", 1)    /* more waits for it than its output limit */                                          \
-    X(TOO_LONG, "message too long", 1)                                                                                         \
-    X(MALFORMED, "malformed message", 1)                                                                                       \
-    X(LIMIT, "too many clients", 1)     /* never opened: clients_max was reached */                                            \
-    X(MEMORY, "out of memory", 1)       /* memory_bytes_max, or the system has none */                                         \
-    X(DRAIN_TIMEOUT, "drain timeout", 1) /* owed answers did not leave within the deadline */                                  \
-    X(ARRIVE_TIMEOUT, "arrival timeout", 1) /* it did not become ready (handshake, admission) in time */                       \
-    X(REFUSED, "connection refused", 1) /* dialled: nothing listens there */                                                   \
-    X(UNREACHABLE, "unreachable", 1)    /* dialled: no way to that host or network */                                          \
-    X(CONNECT_TIMEOUT, "connect timeout", 1) /* dialled: no answer in time */                                                  \
-    X(FAILED, "failed", 1)              /* any other error of the system: weir_conn_error has it */
+    X(NONE, "open", false)                                                                                                     \
+    X(PEER_CLOSED, "peer closed", false)                                                                                       \
+    X(CLOSED, "closed", false)                  /* weir_conn_close */                                                          \
+    X(KICKED, "kicked", false)                  /* weir_conn_abort's usual reason */                                           \
+    X(DRAIN, "drain", false)                    /* weir_stop */                                                                \
+    X(RESET, "reset by peer", true)                                                                                            \
+    X(LOST, "peer lost", true)                  /* keepalive or user timeout: nothing was heard from its machine */            \
+    X(IDLE, "idle timeout", true)                                                                                              \
+    X(FRAME_TIMEOUT, "frame timeout", true)     /* a message was begun and not ended in time */                                \
+    X(WRITE_TIMEOUT, "write timeout", true)     /* the peer took nothing of what waits for it in time */                       \
+    X(SLOW_READER, "slow reader", true)         /* more waits for it than its output limit */                                  \
+    X(TOO_LONG, "message too long", true)                                                                                      \
+    X(MALFORMED, "malformed message", true)                                                                                    \
+    X(LIMIT, "too many clients", true)          /* never opened: clients_max was reached */                                    \
+    X(MEMORY, "out of memory", true)            /* memory_bytes_max, or the system has none */                                 \
+    X(DRAIN_TIMEOUT, "drain timeout", true)     /* owed answers did not leave within the deadline */                           \
+    X(ARRIVE_TIMEOUT, "arrival timeout", true)  /* it did not become ready (handshake, admission) in time */                   \
+    X(REFUSED, "connection refused", true)      /* dialled: nothing listens there */                                           \
+    X(UNREACHABLE, "unreachable", true)         /* dialled: no way to that host or network */                                  \
+    X(CONNECT_TIMEOUT, "connect timeout", true) /* dialled: no answer in time */                                               \
+    X(FAILED, "failed", true)                   /* any other error of the system: weir_conn_error has it */
 /* clang-format on */
 
 enum weir_reason {
@@ -78,7 +92,7 @@ enum weir_reason {
 
 /* The reason's text ("idle timeout"), and whether it is an error rather than an ordinary end. Any thread. */
 WEIR_PUBLIC const char *weir_reason_text(enum weir_reason reason);
-WEIR_PUBLIC int weir_reason_is_error(enum weir_reason reason);
+WEIR_PUBLIC bool weir_reason_is_error(enum weir_reason reason);
 
 enum weir_log_level { WEIR_LOG_ERROR = 1, WEIR_LOG_WARNING, WEIR_LOG_INFO, WEIR_LOG_DEBUG };
 
@@ -183,7 +197,7 @@ struct weir_service {
     int64_t frame_timeout_ms;
     /* the peer takes nothing of what waits for it; default 30 s */
     int64_t write_timeout_ms;
-    /* after the peer's end or weir_conn_close, for owed answers to leave; default 10 s */
+    /* after the peer's end (without on_end) or weir_conn_close, for owed answers to leave; default 10 s */
     int64_t drain_timeout_ms;
     /* after our FIN, for the peer's; default 2 s; off: do not wait */
     int64_t linger_timeout_ms;
@@ -209,16 +223,28 @@ struct weir_service {
     int64_t defer_accept_ms;
     /* permissions of a unix socket's file; default 0600; 0 cannot be asked for */
     int64_t unix_mode;
-    /* not 0: one socket a worker (SO_REUSEPORT, socket(7)); a second server on the port still fails */
-    int reuseport;
-    /* not 0: bound, so that nobody else takes the address, but not accepting until weir_listener_enable; over TCP not
+    /* one socket a worker (SO_REUSEPORT, socket(7)); a second server on the port still fails */
+    bool reuseport;
+    /* bound, so that nobody else takes the address, but not accepting until weir_listener_enable; over TCP not
      * listening either */
-    int disabled;
+    bool disabled;
 
     /* Dialling only. */
     /* the local address to connect from, an IPv4 or IPv6 address without a port; NULL: the system's choice. Addresses
      * of the other family, and unix sockets, cannot be reached from it, and are unreachable then */
     const char *source;
+
+    /* Added later, so behind all others. */
+    /* The peer has ended its side (a FIN), and all that it sent before has been delivered, a message that it did not
+     * finish included. On the connection's worker, once at most, as a message would be: not while delivering is paused
+     * or the output is full, and not once the connection closes. NULL (default): the end begins the closing, with the
+     * reason WEIR_REASON_PEER_CLOSED. Set: the connection stays open for sending, to a peer that still listens, until
+     * weir_conn_close, weir_conn_end (then both sides have ended, and it closes with WEIR_REASON_PEER_CLOSED),
+     * weir_conn_abort, weir_stop, an idle or write timeout, or a reset. What made no message is in on_close, too;
+     * frame_timeout_ms no longer counts. A TCP peer that has gone altogether looks the same until something is sent to
+     * it, or keepalive finds out, and is then reset or lost; a unix-socket peer that has gone is noticed at once, and
+     * closes with WEIR_REASON_PEER_CLOSED. */
+    void (*on_end)(struct weir_conn *conn, void *user);
 };
 
 #ifdef __cplusplus
@@ -238,9 +264,21 @@ WEIR_PUBLIC int weir_new(const struct weir_config *config, struct weir **ret);
  * be. Before weir_run and weir_dial. Returns 0, or WEIR_ECONFIG when it is 0 or not under 2^53. */
 WEIR_PUBLIC int weir_set_first_id(struct weir *weir, uint64_t first_id);
 
+/* Lets no connection have an id of limit or above, until a higher limit is set: for those who write down which ids are
+ * given before any is. Clients wait in the kernel's queue then, and weir_dial fails with -EAGAIN; accepting may stop as
+ * many ids before the limit as there are workers. A limit that ids have passed already stops what comes next. Without a
+ * call there is none. Never fails. Any thread. */
+WEIR_PUBLIC void weir_set_id_limit(struct weir *weir, uint64_t limit);
+
+/* The id that the next connection will have; none below it will be given any more. Any thread. */
+WEIR_PUBLIC uint64_t weir_next_id(const struct weir *weir);
+
 /* Serves until weir_stop, in the calling thread (worker 0) and in threads of its own (the others). All callbacks run
  * inside it. Returns 0 when everything had drained, -ETIMEDOUT when weir_stop's deadline cut connections off, or
- * another code when a worker could not start; WEIR_ESTOPPED when it has run already: once in a weir's life. */
+ * another code when a worker could not start; WEIR_ESTOPPED when it has run already: once in a weir's life. -EDEADLK
+ * when it would wait for ever: at the call there is no listener, connection, dial, timer, post or event of the
+ * program's, and the process has never had another thread, so that nobody can bring one; it may be called again then.
+ * With threads it waits, for one of them may listen, dial or post later. */
 WEIR_PUBLIC int weir_run(struct weir *weir);
 
 /* Stops: listeners close; connections deliver no further message, keep their owed answers' time (weir_conn_hold) until
@@ -250,7 +288,8 @@ WEIR_PUBLIC int weir_run(struct weir *weir);
 WEIR_PUBLIC void weir_stop(struct weir *weir, int64_t deadline_ms);
 
 /* Frees the engine after weir_run has returned or without it having been called. What was posted and has not run runs
- * now, with its connection gone; what is still open closes, on_close included. NULL is accepted. */
+ * now, with its connection gone; what is still open closes, on_close included; timers do not run any more. NULL is
+ * accepted. In a forked process see "Fork" above. */
 WEIR_PUBLIC void weir_free(struct weir *weir);
 
 /* The sentence of the last call with this engine that failed in this thread ("listen tcp://127.0.0.1:8000: address
@@ -271,10 +310,10 @@ WEIR_PUBLIC struct event_base *weir_worker_base(struct weir *weir, unsigned work
  * taken over), or short `[HOST]:PORT` or `PORT`: a bare port means 127.0.0.1, an empty host or `*` every address, IPv4
  * and IPv6; `0.0.0.0` every IPv4 and `[::]` every IPv6 address. Port 0 takes a free one. A name with several addresses
  * listens on each. A stale unix socket (nobody answers on it) is replaced; a live one, or a file of another kind, never
- * is. ret may be NULL. The listener is the engine's and lives until weir_free. Clients can connect once this returns 0,
- * and are served by weir_run. Names are resolved in the calling thread. Any thread. Returns WEIR_EADDRESS,
- * WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, WEIR_ESTOPPED, -EADDRINUSE (also for a descriptor that is listened on
- * already), -EACCES, -EADDRNOTAVAIL, -ENOMEM ... */
+ * is. service NULL means the defaults; ret may be NULL. The listener is the engine's and lives until weir_free. Clients
+ * can connect once this returns 0, and are served by weir_run. Names are resolved in the calling thread. Any thread.
+ * Returns WEIR_EADDRESS, WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, WEIR_ESTOPPED, -EADDRINUSE (also for a descriptor
+ * that is listened on already), -EACCES, -EADDRNOTAVAIL, -ENOMEM ... */
 WEIR_PUBLIC int weir_listen(struct weir *weir, const char *url, const struct weir_service *service,
                             struct weir_listener **ret);
 
@@ -295,9 +334,10 @@ WEIR_PUBLIC int weir_listener_disable(struct weir_listener *listener);
 /* Opens a connection outward; url is as for weir_listen (a bare port means 127.0.0.1), without fd. The service's
  * callbacks run as for an accepted connection, with `user` in place of the service's when it is not NULL. Names are
  * resolved in the calling thread, before this returns; the addresses are tried in turn, each for connect_timeout_ms.
+ * service NULL means the defaults.
  * When none answers, on_close runs once, without on_open, with the reason of the last. *ret_id (may be NULL) is the
  * connection's id. Any thread. Returns 0, WEIR_EADDRESS, WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, WEIR_ESTOPPED
- * inside weir_free, -EAGAIN when the worker's mailbox is full, -ENOMEM. */
+ * inside weir_free, -EAGAIN when the worker's mailbox is full or the limit of ids is reached, -ENOMEM. */
 WEIR_PUBLIC int weir_dial(struct weir *weir, const char *url, const struct weir_service *service, void *user,
                           uint64_t *ret_id);
 
@@ -315,7 +355,9 @@ WEIR_PUBLIC int weir_conn_send(struct weir_conn *conn, struct weir_bytes message
 WEIR_PUBLIC void weir_conn_close(struct weir_conn *conn);
 
 /* Ends our side only: once all output has left, a FIN is sent; messages are delivered on until the peer ends its side
- * too, or resets. Nothing more can be sent. What a client does that has asked everything and waits for the answers. */
+ * too, or resets. Nothing more can be sent. What a client does that has asked everything and waits for the answers.
+ * When the peer has ended its side before (on_end), the connection closes behind the FIN with the reason
+ * WEIR_REASON_PEER_CLOSED, once the peer's machine has taken everything, or linger_timeout_ms have passed. */
 WEIR_PUBLIC void weir_conn_end(struct weir_conn *conn);
 
 /* Closes at once; output that has not left is dropped, on_close runs at the end of the turn. reason is mostly
@@ -329,9 +371,9 @@ WEIR_PUBLIC void weir_conn_abort(struct weir_conn *conn, enum weir_reason reason
 WEIR_PUBLIC void weir_conn_pause(struct weir_conn *conn);
 WEIR_PUBLIC void weir_conn_resume(struct weir_conn *conn);
 
-/* Answers can be owed: hold counts one, release takes one back. After the peer's end, weir_conn_close or weir_stop the
- * connection stays open for sending until nothing is held and its output is empty, or drain_timeout_ms or the stop's
- * deadline have passed. A release without a hold is a fault of the program and asserted. */
+/* Answers can be owed: hold counts one, release takes one back. After the peer's end (without on_end), weir_conn_close
+ * or weir_stop the connection stays open for sending until nothing is held and its output is empty, or drain_timeout_ms
+ * or the stop's deadline have passed. A release without a hold is a fault of the program and asserted. */
 WEIR_PUBLIC void weir_conn_hold(struct weir_conn *conn);
 WEIR_PUBLIC void weir_conn_release(struct weir_conn *conn);
 
@@ -381,8 +423,8 @@ WEIR_PUBLIC void weir_conn_counters(const struct weir_conn *conn, struct weir_co
 
 /* What was received of the message in progress, as the framing has left it so far: with the framing in front of it,
  * unescaped where that is done in place, and of a message that is too long only what is kept. No bytes when none has
- * begun, in the connection's own on_message, and while whole messages may wait before it (a pause, a full output). In
- * on_close it is what made no message. Valid until the callback returns. */
+ * begun, in the connection's own on_message, while whole messages may wait before it (a pause, a full output), and
+ * from on_end on. In on_close it is what made no message. Valid until the callback returns. */
 WEIR_PUBLIC struct weir_bytes weir_conn_unfinished(const struct weir_conn *conn);
 
 /* Calls fn for each open connection of the worker, in no order. fn may close the connection it is given. Own thread
@@ -392,19 +434,23 @@ WEIR_PUBLIC void weir_conn_each(struct weir *weir, unsigned worker, void (*fn)(s
 
 /* ---- Timers: own thread ---- */
 
-/* Calls fn after after_ms, and then every every_ms (0: only once), by the monotonic clock, on the given worker. A timer
- * that runs once is freed when its fn returns; one that repeats by weir_timer_stop, or by weir_free. ret may be NULL.
- * Returns -ENOMEM, -EINVAL for a negative time or a worker that does not exist. */
+/* Calls fn after after_ms, and then every every_ms (0: only once), by the monotonic clock, on the given worker. The
+ * timer in *ret lives until weir_timer_stop or weir_free, also when it has run its only time. ret may be NULL: then a
+ * timer that runs once is freed when its fn returns. arg stays the caller's: when the timer is stopped, or weir_free
+ * comes first, fn does not run (any more), so what was allocated for it is to be freed by the program, as in on_close
+ * or after weir_free. Returns -ENOMEM, -EINVAL for a negative time or a worker that does not exist. */
 WEIR_PUBLIC int weir_timer_start(struct weir *weir, unsigned worker, int64_t after_ms, int64_t every_ms,
                                  void (*fn)(struct weir_timer *timer, void *arg), void *arg, struct weir_timer **ret);
-/* Stops and frees a timer; NULL is accepted. Also from its own fn. Not for a timer that has run its only time. */
+/* Stops and frees a timer, at any time before weir_free returns: before and after it has run, from its own fn, from
+ * on_close, after weir_run has returned. Once for each timer: a second stop is a use after free, as is one of a timer
+ * whose handle was not asked for, but from its own fn. NULL is accepted. */
 WEIR_PUBLIC void weir_timer_stop(struct weir_timer *timer);
 
 /* ---- Any thread ---- */
 
 /* Runs fn on the worker's thread, in the order of posting. Each fn that was accepted runs exactly once; after weir_run
- * has ended, inside weir_free. Returns -EAGAIN when the worker's mailbox is full, -EINVAL when there is no such worker,
- * -ENOMEM, or WEIR_ESTOPPED when called from within weir_free. */
+ * has ended, inside weir_free: there fn may free what was allocated for arg. Returns -EAGAIN when the worker's mailbox
+ * is full, -EINVAL when there is no such worker, -ENOMEM, or WEIR_ESTOPPED when called from within weir_free. */
 WEIR_PUBLIC int weir_post(struct weir *weir, unsigned worker, void (*fn)(struct weir *weir, void *arg), void *arg);
 
 /* Runs fn on the thread of the connection with that id, or with conn NULL when the id is gone (never with another
@@ -427,8 +473,8 @@ struct weir_filter {
     struct weir_listener *listener;
     /* not this one; 0: nobody is left out */
     uint64_t except_id;
-    /* not 0: this one too; on each connection's worker; NULL: all */
-    int (*match)(struct weir_conn *conn, void *user);
+    /* whether this one too; on each connection's worker; NULL: all */
+    bool (*match)(struct weir_conn *conn, void *user);
     /* Once, after the last worker is done, on that worker's thread: how many connections it was sent to. May be NULL.
      */
     void (*done)(uint64_t sent, void *user);

@@ -9,11 +9,12 @@
  * It must never look at a byte in two calls. So the message is unescaped in place as it comes, and what is kept of a
  * window is START and, right behind it, the message so far, to which the start of an END belongs until it turns out to
  * be one. Nor may it send what it would not read back as the same message: that is -EINVAL. */
-#include "frame/between.h"
-#include "frame/frame_internal.h"
+#include "between.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "frame_internal.h"
 
 /* ---- Receiving ---- */
 
@@ -33,7 +34,7 @@ static uint64_t message_len(const struct weir__between_state *state)
 }
 
 /* Looks for START. Without it there is nothing to keep but what may be its beginning. */
-static int find_start(struct scan *scan)
+static bool find_start(struct scan *scan)
 {
     size_t matched = scan->state->matched;
     size_t head = scan->config->is_shared ? 0 : scan->config->start.len;
@@ -43,12 +44,12 @@ static int find_start(struct scan *scan)
         scan->state->matched = (unsigned char)matched;
         scan->decode->consumed = scan->decode->len - matched;
         scan->decode->outside = matched == 0;
-        return 0;
+        return false;
     }
-    *scan->state = (struct weir__between_state){ .is_open = 1, .head = (unsigned char)head };
+    *scan->state = (struct weir__between_state){ .is_open = true, .head = (unsigned char)head };
     scan->begin = end - head;
     scan->at = end;
-    return 1;
+    return true;
 }
 
 /* Takes in the bytes up to the next that can begin an END or is the escape: nearly all of a message. Nothing of an END
@@ -147,7 +148,7 @@ static enum weir_decoded end_frame(struct scan *scan)
 /* A message that was too long already is too long, however the bytes behind it came. */
 static enum weir_decoded bad_escape(const struct scan *scan)
 {
-    int too_long = message_len(scan->state) > scan->decode->message_bytes_max;
+    bool too_long = message_len(scan->state) > scan->decode->message_bytes_max;
 
     return too_long && scan->decode->too_long == WEIR_TOO_LONG_CLOSE ? WEIR_DECODED_TOO_LONG : WEIR_DECODED_MALFORMED;
 }
@@ -158,7 +159,7 @@ enum weir_decoded weir__between_decode(const void *config, void *state_memory, s
     struct weir__between_state *state = state_memory;
     struct scan scan = { .config = between, .state = state, .decode = decode };
 
-    if (between->starts_open) state->is_open = 1;
+    if (between->starts_open) state->is_open = true;
     scan.at = state->is_open ? (size_t)state->head + state->written + state->escaping : state->matched;
     for (;;) {
         enum weir_decoded decoded;
@@ -168,7 +169,7 @@ enum weir_decoded weir__between_decode(const void *config, void *state_memory, s
         if (decoded == WEIR_DECODED_MORE) return wait_for_more(&scan);
         if (decoded == WEIR_DECODED_MALFORMED) return bad_escape(&scan);
         if (!between->is_shared || message_len(state) > 0) return end_frame(&scan);
-        *state = (struct weir__between_state){ .is_open = 1 }; /* an empty frame; the next takes its place */
+        *state = (struct weir__between_state){ .is_open = true }; /* an empty frame; the next takes its place */
     }
 }
 
@@ -185,13 +186,13 @@ size_t weir__between_encoded_bytes_max(const void *config, size_t len)
 
 /* Whether END, behind a message whose last bytes match `matched` of it, would be found where it stands and not before.
  */
-static int end_is_found(const struct weir__between *config, size_t matched)
+static bool end_is_found(const struct weir__between *config, size_t matched)
 {
     for (size_t i = 0; i < config->end.len; i++) {
-        if (matched == config->end.len) return 0;
+        if (matched == config->end.len) return false;
         matched = weir__pattern_advance(&config->end, matched, config->end.bytes[i]);
     }
-    return 1;
+    return true;
 }
 
 ssize_t weir__between_encode(const void *config, struct weir_bytes message, unsigned char *ret, size_t room)
@@ -270,7 +271,7 @@ static int parse_map(const struct weir__spec *spec, struct weir_bytes value, str
 
 /* One `NAME=VALUE`. */
 static int parse_option(const struct weir__spec *spec, const char *text, struct weir__between *config,
-                        int given[OPTIONS], unsigned char *ret_xor)
+                        bool given[OPTIONS], unsigned char *ret_xor)
 {
     struct weir_bytes value;
     unsigned char escape;
@@ -279,8 +280,8 @@ static int parse_option(const struct weir__spec *spec, const char *text, struct 
 
     if (i < 0) return i;
     if (given[i] && i != MAP) return weir__spec_fail(spec, "%s is given twice", option_names[i]);
-    given[i] = 1;
-    if (value.data == NULL) return weir__spec_fail(spec, "%s needs %s", option_names[i], option_needs[i]);
+    given[i] = true;
+    if (!value.data) return weir__spec_fail(spec, "%s needs %s", option_names[i], option_needs[i]);
     if (i == MAP) return parse_map(spec, value, config);
     if (i == XOR) return weir__spec_byte(spec, "xor=", value, ret_xor);
     err = weir__spec_byte(spec, "escape=", value, &escape);
@@ -296,7 +297,7 @@ static void fill_map(struct weir__between *config, unsigned char change)
 
     for (int i = 0; i < 256; i++)
         config->meaning[i] = (int16_t)(i ^ change);
-    for (size_t i = 0; i < sizeof special; i++)
+    for (size_t i = 0; i < sizeof(special); i++)
         weir__between_map(config, special[i], special[i] ^ change);
 }
 
@@ -306,7 +307,7 @@ static int check_end(const struct weir__spec *spec, struct weir__between *config
     unsigned char escape = (unsigned char)config->escape;
     unsigned char last = config->end.bytes[config->end.len - 1];
 
-    if (memchr(config->end.bytes, escape, config->end.len) == NULL) return 0;
+    if (!memchr(config->end.bytes, escape, config->end.len)) return 0;
     if (config->end.len != 2 || last == escape) {
         return weir__spec_fail(spec, "END has the escape byte in it; it can only be the first of two");
     }
@@ -319,7 +320,7 @@ static int check_end(const struct weir__spec *spec, struct weir__between *config
 
 static int parse_options(const struct weir__spec *spec, const char *at, struct weir__between *config)
 {
-    int given[OPTIONS] = { 0 };
+    bool given[OPTIONS] = { false };
     unsigned char change = 0;
 
     for (; *at == ','; at += 1 + strcspn(at + 1, ",")) {
@@ -339,7 +340,7 @@ static int parse_options(const struct weir__spec *spec, const char *at, struct w
 static int between_parse(const struct weir__spec *spec, void *config)
 {
     struct weir__between *between = config;
-    const char *text = spec->options == NULL ? "" : spec->options;
+    const char *text = spec->options ? spec->options : "";
     struct weir_bytes start = weir__spec_word(text, ",");
     struct weir_bytes end = weir__spec_word(text + start.len + (text[start.len] == ','), ",");
     int err;
@@ -361,6 +362,11 @@ const struct weir_codec weir__codec_between =
     WEIR_CODEC(.name = "between", .state_bytes = sizeof(struct weir__between_state), .decode = weir__between_decode,
                .encoded_bytes_max = weir__between_encoded_bytes_max, .encode = weir__between_encode);
 
-const struct weir__framing weir__framing_between = { .codec = &weir__codec_between,
-                                                     .config_bytes = sizeof(struct weir__between),
-                                                     .parse = between_parse };
+const struct weir__framing weir__framing_between = {
+    .codec = &weir__codec_between,
+    .about = { "between:START,END[,escape=BYTE[[,map=FROM:TO]...|,xor=BYTE]]",
+               "1 to 8 bytes begin a message, 1 to 8 end it; what is outside is skipped. Behind the escape byte a byte "
+               "is itself, or the FROM of the map (one for each) whose TO it is, or changed by xor." },
+    .config_bytes = sizeof(struct weir__between),
+    .parse = between_parse
+};

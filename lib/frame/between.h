@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * frame/between.h: messages between a START and an END, with bytes escaped in between: the configuration and the
+ * Messages between a START and an END, with bytes escaped in between: the configuration and the
  * codec's functions, for the framings that are a case of it. */
 #ifndef WEIR__BETWEEN_H
 #define WEIR__BETWEEN_H
 
+#include <stdbool.h>
+
 #include <weir/frame.h>
 
-#include "frame/pattern.h"
+#include "pattern.h"
 
 #define WEIR__BETWEEN_MARK_BYTES_MAX 8
 
 struct weir__between {
     struct weir__pattern start;
     struct weir__pattern end;
-    int is_shared;   /* START and END are the same: each is the end of one frame and the start of the next */
-    int starts_open; /* the stream begins inside a frame, as if a START had come before it */
-    int escape;      /* the byte that changes the meaning of the one behind it; WEIR__BETWEEN_NONE without one */
+    bool is_shared;   /* START and END are the same: each is the end of one frame and the start of the next */
+    bool starts_open; /* the stream begins inside a frame, as if a START had come before it */
+    int escape;       /* the byte that changes the meaning of the one behind it; WEIR__BETWEEN_NONE without one */
     /* What a byte behind the escape means, and what is sent behind the escape for a byte; else WEIR__BETWEEN_NONE.
      * meaning is WEIR__BETWEEN_END for the byte that makes an END of the escape. */
     int16_t meaning[256];
@@ -38,7 +40,7 @@ ssize_t weir__between_encode(const void *config, struct weir_bytes message, unsi
 /* Of one stream: of the message that is under way. */
 struct weir__between_state {
     uint32_t written;       /* bytes of it at the window's front, behind those of START, unescaped */
-    unsigned char is_open;  /* inside a frame */
+    bool is_open;           /* inside a frame */
     unsigned char head;     /* bytes of START in front of the message */
     unsigned char matched;  /* how much of START, or inside a frame of END, the bytes looked at last are */
     unsigned char escaping; /* the byte looked at last was the escape; its place is behind the message */

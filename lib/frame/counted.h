@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * frame/counted.h: what the framings share that know how long a message is before it has come: its header says it, or
+ * What the framings share that know how long a message is before it has come: its header says it, or
  * it is always the same. They read the header; this waits for the frame's end, and answers what the policy for too long
  * messages makes of it.
  *
@@ -9,6 +9,8 @@
  * is under way; TRUNCATE keeps the header and the first message_bytes_max bytes behind it. */
 #ifndef WEIR__COUNTED_H
 #define WEIR__COUNTED_H
+
+#include <stdbool.h>
 
 #include <weir/frame.h>
 
@@ -30,7 +32,7 @@ static inline void weir__counted_start(struct weir__counted *counted, uint64_t m
 
 /* Waits for more of the frame. Of a message that is too long, lets go of what need not be kept. */
 static inline enum weir_decoded weir__counted_more(struct weir__counted *counted, struct weir_decode *decode,
-                                                   size_t head, int too_long)
+                                                   size_t head, bool too_long)
 {
     size_t keep = decode->too_long == WEIR_TOO_LONG_SKIP ? 1 : head + decode->message_bytes_max;
     size_t let_go = too_long && decode->len > keep ? decode->len - keep : 0;
@@ -51,7 +53,7 @@ static inline enum weir_decoded weir__counted_decode(struct weir__counted *count
 {
     uint64_t message_len = counted->message_len;
     uint64_t left = head + message_len + tail - counted->done;
-    int too_long = message_len > decode->message_bytes_max;
+    bool too_long = message_len > decode->message_bytes_max;
 
     if (too_long && decode->too_long == WEIR_TOO_LONG_CLOSE) return WEIR_DECODED_TOO_LONG;
     if (decode->len < left) return weir__counted_more(counted, decode, head, too_long);

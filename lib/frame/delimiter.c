@@ -3,13 +3,12 @@
  * delimiter: a message ends where a fixed sequence of 1 to 64 bytes ends. Sending appends it; a message that contains
  * the delimiter is sent as it is and arrives as several. It must never look at a byte in two calls, nor go back in one:
  * how much of the delimiter has been matched is remembered. */
-#include "frame/frame_internal.h"
-
 #include <errno.h>
 #include <string.h>
 
-#include "frame/pattern.h"
-#include "frame/until.h"
+#include "frame_internal.h"
+#include "pattern.h"
+#include "until.h"
 
 static enum weir_decoded delimiter_decode(const void *config, void *state, struct weir_decode *decode)
 {
@@ -45,11 +44,11 @@ static int delimiter_parse(const struct weir__spec *spec, void *config)
     struct weir__pattern *delimiter = config;
     int err;
 
-    if (spec->options == NULL || spec->options[0] == '\0') {
+    if (!spec->options || spec->options[0] == '\0') {
         return weir__spec_fail(spec, "needs the bytes that end a message, as in delimiter:\\x03");
     }
     err = weir__spec_bytes(spec, "the delimiter", weir__spec_word(spec->options, ""), delimiter->bytes,
-                           sizeof delimiter->bytes, &delimiter->len);
+                           sizeof(delimiter->bytes), &delimiter->len);
     if (err) return err;
     weir__pattern_init(delimiter);
     return 0;
@@ -60,5 +59,6 @@ const struct weir_codec weir__codec_delimiter =
                .encoded_bytes_max = delimiter_encoded_bytes_max, .encode = delimiter_encode);
 
 const struct weir__framing weir__framing_delimiter = { .codec = &weir__codec_delimiter,
+                                                       .about = { "delimiter:BYTES", "1 to 64 bytes end a message." },
                                                        .config_bytes = sizeof(struct weir__pattern),
                                                        .parse = delimiter_parse };

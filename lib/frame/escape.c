@@ -2,16 +2,16 @@
  *
  * Escapes: how bytes that cannot be typed are written, in SPECs, in templates and at the prompt. It must never write
  * ahead of what it has read, because the bytes may replace the text they are made from. */
-#include <weir/frame.h>
-
 #include <errno.h>
 #include <string.h>
+
+#include <weir/frame.h>
 
 /* The escapes of one character and what they stand for. */
 static const char letters[] = "nrt0abefv\\\"'";
 static const char meanings[] = "\n\r\t\0\a\b\033\f\v\\\"'";
 
-_Static_assert(sizeof letters == sizeof meanings, "each escape has a meaning");
+_Static_assert(sizeof(letters) == sizeof(meanings), "each escape has a meaning");
 
 static int hex_digit(char c)
 {
@@ -35,7 +35,7 @@ static size_t escape_read(const char *text, unsigned char *ret)
         return 3;
     }
     letter = strchr(letters, text[0]);
-    if (letter == NULL) return 0;
+    if (!letter) return 0;
     *ret = (unsigned char)meanings[letter - letters];
     return 1;
 }
@@ -44,6 +44,10 @@ int weir_unescape(const char *text, unsigned char *ret, size_t room, size_t *ret
 {
     size_t at = 0, len = 0;
 
+    if (!text || (!ret && room > 0) || !ret_len) {
+        if (ret_len) *ret_len = 0;
+        return -EINVAL;
+    }
     while (text[at] != '\0') {
         unsigned char byte = (unsigned char)text[at];
         size_t used = 1;

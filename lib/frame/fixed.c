@@ -5,12 +5,11 @@
  * length, which nobody can promise of every answer, so that a listener sends in it only where there is a pad. It must
  * never take the filling off again: it cannot be told from a message that ends like it, which is why what is sent here
  * does not count as reversible. */
-#include "frame/frame_internal.h"
-
 #include <errno.h>
 #include <string.h>
 
-#include "frame/counted.h"
+#include "counted.h"
+#include "frame_internal.h"
 
 #define FIXED_BYTES_MAX (1 << 30)
 
@@ -50,13 +49,13 @@ static ssize_t fixed_encode(const void *config, struct weir_bytes message, unsig
     return (ssize_t)len;
 }
 
-static int fixed_is_reversible(const void *config)
+static bool fixed_is_reversible(const void *config)
 {
     (void)config;
-    return 0;
+    return false;
 }
 
-static int fixed_is_sendable(const void *config)
+static bool fixed_is_sendable(const void *config)
 {
     const struct fixed_config *fixed = config;
 
@@ -71,7 +70,7 @@ static int fixed_parse(const struct weir__spec *spec, void *config)
     int32_t number;
     int err;
 
-    if (spec->options == NULL || spec->options[0] == '\0') {
+    if (!spec->options || spec->options[0] == '\0') {
         return weir__spec_fail(spec, "needs the messages' length, as in fixed:128");
     }
     word = weir__spec_word(spec->options, ",");
@@ -82,7 +81,7 @@ static int fixed_parse(const struct weir__spec *spec, void *config)
         err = weir__spec_option(spec, at + 1, known, &pad);
         if (err < 0) return err;
         if (fixed->has_pad) return weir__spec_fail(spec, "pad is given twice");
-        if (pad.data == NULL) return weir__spec_fail(spec, "pad needs a byte, as in pad=\\x00");
+        if (!pad.data) return weir__spec_fail(spec, "pad needs a byte, as in pad=\\x00");
         fixed->has_pad = 1;
         err = weir__spec_byte(spec, "pad=", pad, &fixed->pad);
         if (err) return err;
@@ -94,8 +93,12 @@ const struct weir_codec weir__codec_fixed =
     WEIR_CODEC(.name = "fixed", .state_bytes = sizeof(struct weir__counted), .decode = fixed_decode,
                .encoded_bytes_max = fixed_encoded_bytes_max, .encode = fixed_encode);
 
-const struct weir__framing weir__framing_fixed = { .codec = &weir__codec_fixed,
-                                                   .config_bytes = sizeof(struct fixed_config),
-                                                   .parse = fixed_parse,
-                                                   .is_reversible = fixed_is_reversible,
-                                                   .is_sendable = fixed_is_sendable };
+const struct weir__framing weir__framing_fixed = {
+    .codec = &weir__codec_fixed,
+    .about = { "fixed:N[,pad=BYTE]",
+               "Every message has N bytes. Sends shorter ones filled up with pad; without it bytes leave as given." },
+    .config_bytes = sizeof(struct fixed_config),
+    .parse = fixed_parse,
+    .is_reversible = fixed_is_reversible,
+    .is_sendable = fixed_is_sendable
+};

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * frame/frame_internal.h: what a framing is made of, for frame.c, which reads SPECs, and for the files of this room,
+ * What a framing is made of, for frame.c, which reads SPECs, and for the files of this room,
  * one for each framing. */
 #ifndef WEIR__FRAME_INTERNAL_H
 #define WEIR__FRAME_INTERNAL_H
+
+#include <stdbool.h>
 
 #include <weir/error.h>
 #include <weir/frame.h>
@@ -21,13 +23,14 @@ struct weir__spec {
 /* A framing as SPECs name it. */
 struct weir__framing {
     const struct weir_codec *codec;
+    struct weir_framing about; /* begins with the codec's name */
     size_t config_bytes;
     /* Fills a zeroed config from the SPEC's options. Returns 0, or what weir__spec_fail returned. */
     int (*parse)(const struct weir__spec *spec, void *config);
     /* Whether encode is the inverse of decode; NULL: always. */
-    int (*is_reversible)(const void *config);
+    bool (*is_reversible)(const void *config);
     /* Whether what is sent arrives as one message, if not as the same; NULL: when it is reversible. */
-    int (*is_sendable)(const void *config);
+    bool (*is_sendable)(const void *config);
 };
 
 /* Every framing there is, in the order in which people are told of them. NAME, with - for _, is also the codec's name;
@@ -60,7 +63,7 @@ int weir__spec_fail_unknown(const struct weir__spec *spec, const char *what, str
 
 /* A word is a part of the SPEC's text: it ends before the first of `stops`, or with the text. */
 struct weir_bytes weir__spec_word(const char *text, const char *stops);
-int weir__spec_word_is(struct weir_bytes word, const char *name);
+bool weir__spec_word_is(struct weir_bytes word, const char *name);
 
 /* Reads `NAME` or `NAME=VALUE`, up to a comma: the place of NAME among those known (a list that ends with NULL), with
  * the VALUE as a word; its data is NULL without a `=`. */

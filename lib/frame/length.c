@@ -6,20 +6,19 @@
  *
  * The length is a claim of somebody unknown. It must never decide how much memory is used, and no sum with it may wrap:
  * it is checked against the limit as soon as it is read, and a claim that cannot be is malformed. */
-#include "frame/frame_internal.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "frame/counted.h"
+#include "counted.h"
+#include "frame_internal.h"
 
 /* Of offset, strip and adjust. No protocol comes near, and sums with them need no further care. */
 #define LENGTH_OPTION_MAX 65535
 
 struct length_config {
     unsigned field_bytes;
-    int little_endian;
+    bool little_endian;
     uint32_t offset;
     int32_t adjust;
     uint32_t strip;
@@ -82,7 +81,7 @@ static enum weir_decoded length_decode(const void *config, void *state, struct w
 }
 
 /* What is sent has no other header than the length, so the receiver must not expect one, nor get to see it. */
-static int length_is_reversible(const void *config)
+static bool length_is_reversible(const void *config)
 {
     const struct length_config *length = config;
 
@@ -114,13 +113,13 @@ static ssize_t length_encode(const void *config, struct weir_bytes message, unsi
 static const struct {
     const char *name;
     unsigned bytes;
-    int little_endian;
+    bool little_endian;
 } fields[] = {
-    { "u8", 1, 0 },    { "u16be", 2, 0 }, { "u16le", 2, 1 }, { "u24be", 3, 0 }, { "u24le", 3, 1 },
-    { "u32be", 4, 0 }, { "u32le", 4, 1 }, { "u64be", 8, 0 }, { "u64le", 8, 1 },
+    { "u8", 1, false },    { "u16be", 2, false }, { "u16le", 2, true },  { "u24be", 3, false }, { "u24le", 3, true },
+    { "u32be", 4, false }, { "u32le", 4, true },  { "u64be", 8, false }, { "u64le", 8, true },
 };
 
-#define FIELDS (sizeof fields / sizeof fields[0])
+#define FIELDS (sizeof(fields) / sizeof(fields[0]))
 
 /* The options after the field, in the order of their values in parse. */
 enum option { OFFSET, ADJUST, STRIP, OPTIONS };
@@ -142,7 +141,7 @@ static int parse_field(const struct weir__spec *spec, struct weir_bytes word, st
 }
 
 /* One `NAME=NUMBER`. */
-static int parse_option(const struct weir__spec *spec, const char *text, int32_t values[OPTIONS], int given[OPTIONS])
+static int parse_option(const struct weir__spec *spec, const char *text, int32_t values[OPTIONS], bool given[OPTIONS])
 {
     struct weir_bytes number;
     int i = weir__spec_option(spec, text, option_names, &number);
@@ -150,11 +149,11 @@ static int parse_option(const struct weir__spec *spec, const char *text, int32_t
 
     if (i < 0) return i;
     if (given[i]) return weir__spec_fail(spec, "%s is given twice", option_names[i]);
-    given[i] = 1;
-    if (number.data == NULL) {
+    given[i] = true;
+    if (!number.data) {
         return weir__spec_fail(spec, "%s needs a number, as in %s=2", option_names[i], option_names[i]);
     }
-    snprintf(what, sizeof what, "%s=", option_names[i]);
+    snprintf(what, sizeof(what), "%s=", option_names[i]);
     return weir__spec_number(spec, what, number, i == ADJUST ? -LENGTH_OPTION_MAX : 0, LENGTH_OPTION_MAX, &values[i]);
 }
 
@@ -162,11 +161,11 @@ static int length_parse(const struct weir__spec *spec, void *config)
 {
     struct length_config *length = config;
     int32_t values[OPTIONS] = { 0 };
-    int given[OPTIONS] = { 0 };
+    bool given[OPTIONS] = { false };
     const char *at = spec->options;
     int err;
 
-    if (at == NULL || *at == '\0') return weir__spec_fail(spec, "needs a length field, as in length:u16be");
+    if (!at || *at == '\0') return weir__spec_fail(spec, "needs a length field, as in length:u16be");
     err = parse_field(spec, weir__spec_word(at, ","), length);
     for (at += strcspn(at, ","); !err && *at == ','; at += 1 + strcspn(at + 1, ",")) {
         err = parse_option(spec, at + 1, values, given);
@@ -187,7 +186,13 @@ const struct weir_codec weir__codec_length =
     WEIR_CODEC(.name = "length", .state_bytes = sizeof(struct weir__counted), .decode = length_decode,
                .encoded_bytes_max = length_encoded_bytes_max, .encode = length_encode);
 
-const struct weir__framing weir__framing_length = { .codec = &weir__codec_length,
-                                                    .config_bytes = sizeof(struct length_config),
-                                                    .parse = length_parse,
-                                                    .is_reversible = length_is_reversible };
+const struct weir__framing weir__framing_length = {
+    .codec = &weir__codec_length,
+    .about = { "length:u8|u16be|u16le|u24be|u24le|u32be|u32le|u64be|u64le[,offset=N][,adjust=N][,strip=N]",
+               "A length before the message, be with its high byte first, le with its low one. offset bytes stand "
+               "before the length; adjust is added to it; strip bytes of the front are no part of the message, by "
+               "default the length itself when it stands first, else none." },
+    .config_bytes = sizeof(struct length_config),
+    .parse = length_parse,
+    .is_reversible = length_is_reversible
+};

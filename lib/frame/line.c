@@ -4,15 +4,14 @@
  * others. Sending adds LF, or CRLF, to text that has no line end yet; line ends inside it are sent as they are and
  * arrive as the ends of several messages. It must never look at a byte in two calls: whether the last one was a CR is
  * remembered, because its LF may come with the next read. */
-#include "frame/frame_internal.h"
-
 #include <errno.h>
 #include <string.h>
 
-#include "frame/until.h"
+#include "frame_internal.h"
+#include "until.h"
 
 struct line_config {
-    int crlf; /* not 0: sent lines end with CR LF */
+    bool crlf; /* sent lines end with CR LF */
 };
 
 static enum weir_decoded line_decode(const void *config, void *state, struct weir_decode *decode)
@@ -23,7 +22,7 @@ static enum weir_decoded line_decode(const void *config, void *state, struct wei
 
     (void)config;
     if (decode->len > until->scanned) lf = memchr(decode->bytes + until->scanned, '\n', decode->len - until->scanned);
-    if (lf == NULL) {
+    if (!lf) {
         if (decode->len > until->scanned) until->partial = decode->bytes[decode->len - 1] == '\r';
         return weir__until_more(until, decode);
     }
@@ -60,12 +59,12 @@ static int line_parse(const struct weir__spec *spec, void *config)
     static const char *const known[] = { "crlf", NULL };
     struct line_config *line = config;
 
-    if (spec->options == NULL) return 0;
+    if (!spec->options) return 0;
     if (strcmp(spec->options, "crlf") != 0) {
         return weir__spec_fail_unknown(
             spec, "option", (struct weir_bytes){ (const unsigned char *)spec->options, strlen(spec->options) }, known);
     }
-    line->crlf = 1;
+    line->crlf = true;
     return 0;
 }
 
@@ -73,6 +72,9 @@ const struct weir_codec weir__codec_line =
     WEIR_CODEC(.name = "line", .state_bytes = sizeof(struct weir__until), .decode = line_decode,
                .encoded_bytes_max = line_encoded_bytes_max, .encode = line_encode);
 
-const struct weir__framing weir__framing_line = { .codec = &weir__codec_line,
-                                                  .config_bytes = sizeof(struct line_config),
-                                                  .parse = line_parse };
+const struct weir__framing weir__framing_line = {
+    .codec = &weir__codec_line,
+    .about = { "line[:crlf]", "LF ends a message, and a CR before it goes with it. Sends LF, or with crlf CR LF." },
+    .config_bytes = sizeof(struct line_config),
+    .parse = line_parse
+};

@@ -2,11 +2,10 @@
  *
  * netstring: LEN:MSG, as D. J. Bernstein's netstrings are. The length has at most 10 digits. It must never deliver a
  * message before the comma behind it has come: where there is none, the length was a lie. */
-#include "frame/frame_internal.h"
-
 #include <errno.h>
 
-#include "frame/decimal.h"
+#include "decimal.h"
+#include "frame_internal.h"
 
 static enum weir_decoded netstring_decode(const void *config, void *state, struct weir_decode *decode)
 {
@@ -41,11 +40,15 @@ static ssize_t netstring_encode(const void *config, struct weir_bytes message, u
 static int netstring_parse(const struct weir__spec *spec, void *config)
 {
     (void)config;
-    return spec->options == NULL ? 0 : weir__spec_fail(spec, "netstring takes no options");
+    return spec->options ? weir__spec_fail(spec, "netstring takes no options") : 0;
 }
 
 const struct weir_codec weir__codec_netstring =
     WEIR_CODEC(.name = "netstring", .state_bytes = sizeof(struct weir__counted), .decode = netstring_decode,
                .encoded_bytes_max = netstring_encoded_bytes_max, .encode = netstring_encode);
 
-const struct weir__framing weir__framing_netstring = { .codec = &weir__codec_netstring, .parse = netstring_parse };
+const struct weir__framing weir__framing_netstring = {
+    .codec = &weir__codec_netstring,
+    .about = { "netstring", "The length in digits, a colon, the message, a comma." },
+    .parse = netstring_parse
+};

@@ -3,11 +3,10 @@
  * octet-count: LEN SP MSG, as syslog is sent over TCP (RFC 6587, 3.4.1). There are no empty messages: a length begins
  * with a digit other than 0, and has at most 10. It must never take the first bytes of a sender that does not count for
  * a length: what is not a digit is malformed where it stands. */
-#include "frame/frame_internal.h"
-
 #include <errno.h>
 
-#include "frame/decimal.h"
+#include "decimal.h"
+#include "frame_internal.h"
 
 static enum weir_decoded octet_count_decode(const void *config, void *state, struct weir_decode *decode)
 {
@@ -36,12 +35,15 @@ static ssize_t octet_count_encode(const void *config, struct weir_bytes message,
 static int octet_count_parse(const struct weir__spec *spec, void *config)
 {
     (void)config;
-    return spec->options == NULL ? 0 : weir__spec_fail(spec, "octet-count takes no options");
+    return spec->options ? weir__spec_fail(spec, "octet-count takes no options") : 0;
 }
 
 const struct weir_codec weir__codec_octet_count =
     WEIR_CODEC(.name = "octet-count", .state_bytes = sizeof(struct weir__counted), .decode = octet_count_decode,
                .encoded_bytes_max = octet_count_encoded_bytes_max, .encode = octet_count_encode);
 
-const struct weir__framing weir__framing_octet_count = { .codec = &weir__codec_octet_count,
-                                                         .parse = octet_count_parse };
+const struct weir__framing weir__framing_octet_count = {
+    .codec = &weir__codec_octet_count,
+    .about = { "octet-count", "The length in digits and a blank, as syslog is sent over TCP (RFC 6587)." },
+    .parse = octet_count_parse
+};

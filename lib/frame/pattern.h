@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * frame/pattern.h: finding a sequence of bytes in a stream without looking at a byte twice. A sequence can begin inside
+ * Finding a sequence of bytes in a stream without looking at a byte twice. A sequence can begin inside
  * a failed attempt at itself ("aab" in "aaab"), so how much of it has been matched follows the bytes by the table of
  * Knuth, Morris and Pratt. */
 #ifndef WEIR__PATTERN_H
@@ -49,7 +49,7 @@ static inline size_t weir__pattern_find(const struct weir__pattern *pattern, con
     while (n < pattern->len && at < len) {
         if (n == 0) {
             const unsigned char *first = memchr(bytes + at, pattern->bytes[0], len - at);
-            if (first == NULL) break;
+            if (!first) break;
             at = (size_t)(first - bytes) + 1;
             n = 1;
         } else {

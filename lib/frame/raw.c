@@ -3,7 +3,7 @@
  * raw: no framing. What one read returned is a message, cut where it is longer than the limit. TCP keeps no boundaries,
  * so where these messages begin and end means nothing; that is for people who look, and for streams whose bytes are all
  * alike. It must never wait for more, nor call anything too long. */
-#include "frame/frame_internal.h"
+#include "frame_internal.h"
 
 static enum weir_decoded raw_decode(const void *config, void *state, struct weir_decode *decode)
 {
@@ -21,9 +21,11 @@ static enum weir_decoded raw_decode(const void *config, void *state, struct weir
 static int raw_parse(const struct weir__spec *spec, void *config)
 {
     (void)config;
-    return spec->options == NULL ? 0 : weir__spec_fail(spec, "raw takes no options");
+    return spec->options ? weir__spec_fail(spec, "raw takes no options") : 0;
 }
 
 const struct weir_codec weir__codec_raw = WEIR_CODEC(.name = "raw", .decode = raw_decode);
 
-const struct weir__framing weir__framing_raw = { .codec = &weir__codec_raw, .parse = raw_parse };
+const struct weir__framing weir__framing_raw = { .codec = &weir__codec_raw,
+                                                 .about = { "raw", "No framing: what one read returned is a message." },
+                                                 .parse = raw_parse };

@@ -4,8 +4,8 @@
  * END, so what comes before the first one is a message. An ESC with any other byte behind it is malformed: the RFC
  * leaves that open, but over TCP no byte is lost, so whoever sends one speaks something else. It must never know how
  * frames are found. */
-#include "frame/between.h"
-#include "frame/frame_internal.h"
+#include "between.h"
+#include "frame_internal.h"
 
 enum { END = 0xc0, ESC = 0xdb, ESC_END = 0xdc, ESC_ESC = 0xdd };
 
@@ -13,11 +13,11 @@ static int slip_parse(const struct weir__spec *spec, void *config)
 {
     struct weir__between *between = config;
 
-    if (spec->options != NULL) return weir__spec_fail(spec, "slip takes no options");
+    if (spec->options) return weir__spec_fail(spec, "slip takes no options");
     between->start.bytes[0] = between->end.bytes[0] = END;
     between->start.len = between->end.len = 1;
     weir__between_init(between);
-    between->starts_open = 1;
+    between->starts_open = true;
     between->escape = ESC;
     weir__between_map(between, END, ESC_END);
     weir__between_map(between, ESC, ESC_ESC);
@@ -29,5 +29,6 @@ const struct weir_codec weir__codec_slip =
                .encoded_bytes_max = weir__between_encoded_bytes_max, .encode = weir__between_encode);
 
 const struct weir__framing weir__framing_slip = { .codec = &weir__codec_slip,
+                                                  .about = { "slip", "RFC 1055." },
                                                   .config_bytes = sizeof(struct weir__between),
                                                   .parse = slip_parse };

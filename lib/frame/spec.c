@@ -2,14 +2,14 @@
  *
  * What SPECs are made of: words, numbers and bytes, and the sentence about one that cannot be read. It must never know
  * which framings there are, nor change a result before the whole of its text has been understood. */
-#include "frame/frame_internal.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "frame_internal.h"
 
 /* ---- What is wrong with a SPEC ---- */
 
@@ -50,7 +50,7 @@ static const char *nearest_word(struct weir_bytes word, const char *const known[
     size_t best = WORD_BYTES_MAX;
 
     if (word.len > WORD_BYTES_MAX) return NULL;
-    for (size_t i = 0; known[i] != NULL; i++) {
+    for (size_t i = 0; known[i]; i++) {
         size_t distance = word_distance(word, known[i]);
         if (distance < best && distance * 2 <= strlen(known[i])) {
             best = distance;
@@ -65,7 +65,7 @@ int weir__spec_fail(const struct weir__spec *spec, const char *format, ...)
     va_list args;
     int prefix;
 
-    if (spec->error == NULL || spec->error_size == 0) return WEIR_EFRAME;
+    if (!spec->error || spec->error_size == 0) return WEIR_EFRAME;
     prefix = snprintf(spec->error, spec->error_size, "frame \"%.100s\": ", spec->text);
     if (prefix < 0 || (size_t)prefix >= spec->error_size) return WEIR_EFRAME;
     va_start(args, format);
@@ -80,8 +80,8 @@ int weir__spec_fail_unknown(const struct weir__spec *spec, const char *what, str
     const char *nearest = nearest_word(word, known);
     char list[256] = "";
 
-    for (size_t i = 0, used = 0; known[i] != NULL && used < sizeof list; i++) {
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", known[i]);
+    for (size_t i = 0, used = 0; known[i] && used < sizeof(list); i++) {
+        used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "", known[i]);
     }
     return weir__spec_fail(spec, "unknown %s \"%.*s\"%s%s%s known: %s", what, (int)smaller(word.len, 100),
                            (const char *)word.data, nearest ? "; did you mean \"" : ";", nearest ? nearest : "",
@@ -95,7 +95,7 @@ struct weir_bytes weir__spec_word(const char *text, const char *stops)
     return (struct weir_bytes){ (const unsigned char *)text, strcspn(text, stops) };
 }
 
-int weir__spec_word_is(struct weir_bytes word, const char *name)
+bool weir__spec_word_is(struct weir_bytes word, const char *name)
 {
     return strlen(name) == word.len && memcmp(word.data, name, word.len) == 0;
 }
@@ -106,9 +106,9 @@ int weir__spec_option(const struct weir__spec *spec, const char *text, const cha
     struct weir_bytes name = weir__spec_word(text, "=,");
     int i = 0;
 
-    while (known[i] != NULL && !weir__spec_word_is(name, known[i]))
+    while (known[i] && !weir__spec_word_is(name, known[i]))
         i++;
-    if (known[i] == NULL) return weir__spec_fail_unknown(spec, "option", name, known);
+    if (!known[i]) return weir__spec_fail_unknown(spec, "option", name, known);
     *ret_value = (struct weir_bytes){ NULL, 0 };
     if (text[name.len] == '=') *ret_value = weir__spec_word(text + name.len + 1, ",");
     return i;
@@ -135,12 +135,12 @@ int weir__spec_number(const struct weir__spec *spec, const char *what, struct we
 int weir__spec_bytes(const struct weir__spec *spec, const char *what, struct weir_bytes word, unsigned char *ret,
                      size_t room, size_t *ret_len)
 {
-    char text[BYTES_MAX * sizeof "\\xHH"]; /* the longest way to write a byte */
+    char text[BYTES_MAX * sizeof("\\xHH")]; /* the longest way to write a byte */
     unsigned char bytes[BYTES_MAX];
     size_t len = 0;
     int err = -ENOBUFS;
 
-    if (word.len < sizeof text) {
+    if (word.len < sizeof(text)) {
         memcpy(text, word.data, word.len);
         text[word.len] = '\0';
         err = weir_unescape(text, bytes, smaller(room, BYTES_MAX), &len);
@@ -168,12 +168,12 @@ static long byte_number(const char *text)
 
 int weir__spec_byte(const struct weir__spec *spec, const char *what, struct weir_bytes word, unsigned char *ret)
 {
-    char text[sizeof "0xHH"] = "";
+    char text[sizeof("0xHH")] = "";
     unsigned char byte;
     size_t len = 0;
     long number;
 
-    if (word.len < sizeof text) memcpy(text, word.data, word.len);
+    if (word.len < sizeof(text)) memcpy(text, word.data, word.len);
     number = byte_number(text);
     if (number >= 0 && number <= UCHAR_MAX) {
         *ret = (unsigned char)number;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * frame/until.h: what the framings share whose messages last until a terminator is seen: how long the message is by
+ * What the framings share whose messages last until a terminator is seen: how long the message is by
  * now, and what the policy for too long ones makes of it. They find the terminator; this answers.
  *
  * A message that is too long is not collected: SKIP lets go of its bytes as they come, all but the last, so that there

@@ -6,12 +6,11 @@
  * The length is a claim of somebody unknown. It must never be taken in two ways or wrap: one that is written longer
  * than it needs to be, or that is more than INT64_MAX, is malformed. So 9 bytes are the most that a length can have,
  * and one that goes on is refused there, although 64 bits would take a tenth. */
-#include "frame/frame_internal.h"
-
 #include <errno.h>
 #include <string.h>
 
-#include "frame/counted.h"
+#include "counted.h"
+#include "frame_internal.h"
 
 #define VARINT_BYTES_MAX 9 /* 63 bits */
 
@@ -26,19 +25,19 @@ static size_t header_bytes(uint64_t len)
 }
 
 /* Reads on in the header: 0 when it is malformed. The length is known once it has come whole. */
-static int read_header(struct weir__counted *counted, const struct weir_decode *decode)
+static bool read_header(struct weir__counted *counted, const struct weir_decode *decode)
 {
     while (!counted->is_known && counted->done < decode->len) {
         unsigned at = counted->done & 0xf;
         unsigned char byte = decode->bytes[at];
 
-        if (byte == 0 && at > 0) return 0;
-        if (byte >= 0x80 && at == VARINT_BYTES_MAX - 1) return 0;
+        if (byte == 0 && at > 0) return false;
+        if (byte >= 0x80 && at == VARINT_BYTES_MAX - 1) return false;
         counted->message_len |= (uint64_t)(byte & 0x7f) << 7 * at;
         counted->done++;
         if (byte < 0x80) weir__counted_start(counted, counted->message_len);
     }
-    return 1;
+    return true;
 }
 
 static enum weir_decoded varint_decode(const void *config, void *state, struct weir_decode *decode)
@@ -75,11 +74,15 @@ static ssize_t varint_encode(const void *config, struct weir_bytes message, unsi
 static int varint_parse(const struct weir__spec *spec, void *config)
 {
     (void)config;
-    return spec->options == NULL ? 0 : weir__spec_fail(spec, "varint takes no options");
+    return spec->options ? weir__spec_fail(spec, "varint takes no options") : 0;
 }
 
 const struct weir_codec weir__codec_varint =
     WEIR_CODEC(.name = "varint", .state_bytes = sizeof(struct weir__counted), .decode = varint_decode,
                .encoded_bytes_max = varint_encoded_bytes_max, .encode = varint_encode);
 
-const struct weir__framing weir__framing_varint = { .codec = &weir__codec_varint, .parse = varint_parse };
+const struct weir__framing weir__framing_varint = {
+    .codec = &weir__codec_varint,
+    .about = { "varint", "The length in base 128, as Protocol Buffers delimit streams." },
+    .parse = varint_parse
+};

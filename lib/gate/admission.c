@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The bound on clients. Its counter is the only thing on the way of a connection that workers share. */
-#include "gate/admission.h"
+#include "admission.h"
 
 #include <dirent.h>
 #include <stddef.h>
 #include <sys/resource.h>
 
-enum { reserve_max = 64, reserve_share = 4 };
+enum { RESERVE_MAX = 64, RESERVE_SHARE = 4 };
 
 static uint64_t descriptors_open(void)
 {
     uint64_t count = 0;
     DIR *dir = opendir("/proc/self/fd");
 
-    if (dir == NULL) return 3; /* no /proc: the three that every process has */
-    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+    if (!dir) return 3; /* no /proc: the three that every process has */
+    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
         if (entry->d_name[0] != '.') count++;
     }
     closedir(dir);
@@ -29,8 +29,8 @@ uint64_t weir__admission_room(void)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
     if (limit.rlim_cur == RLIM_INFINITY) limit.rlim_cur = 1 << 20;
-    reserve = limit.rlim_cur / reserve_share;
-    if (reserve > reserve_max) reserve = reserve_max;
+    reserve = limit.rlim_cur / RESERVE_SHARE;
+    if (reserve > RESERVE_MAX) reserve = RESERVE_MAX;
     used = descriptors_open() + reserve;
     return limit.rlim_cur > used ? limit.rlim_cur - used : 1;
 }
@@ -44,13 +44,13 @@ void weir__admission_shrink(struct weir__admission *admission, uint64_t descript
     }
 }
 
-int weir__admission_enter(struct weir__admission *admission)
+bool weir__admission_enter(struct weir__admission *admission)
 {
     const uint64_t before = atomic_fetch_add_explicit(&admission->clients, 1, memory_order_relaxed);
 
-    if (before < atomic_load_explicit(&admission->clients_max, memory_order_relaxed)) return 1;
+    if (before < atomic_load_explicit(&admission->clients_max, memory_order_relaxed)) return true;
     weir__admission_leave(admission);
-    return 0;
+    return false;
 }
 
 void weir__admission_force(struct weir__admission *admission)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * gate/admission.h: who may come in. Today a bound on how many; address rules take the same two calls. */
+ * Who may come in. Today a bound on how many; address rules take the same two calls. */
 #ifndef WEIR__ADMISSION_H
 #define WEIR__ADMISSION_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct weir__admission {
@@ -20,8 +21,8 @@ uint64_t weir__admission_room(void);
  * thread. */
 void weir__admission_shrink(struct weir__admission *admission, uint64_t descriptors);
 
-/* Counts one client in: 1, or 0 when there is no room for it. Any thread. */
-int weir__admission_enter(struct weir__admission *admission);
+/* Counts one client in; false when there is no room for it. Any thread. */
+bool weir__admission_enter(struct weir__admission *admission);
 /* Counts one in without asking: for connections that we dial ourselves. */
 void weir__admission_force(struct weir__admission *admission);
 void weir__admission_leave(struct weir__admission *admission);

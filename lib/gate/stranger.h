@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * gate/stranger.h: naming clients that speak another protocol than the one that is served here, for the log. */
+ * Naming clients that speak another protocol than the one that is served here, for the log. */
 #ifndef WEIR__STRANGER_H
 #define WEIR__STRANGER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "gate/address.h"
+#include "net/address.h"
 
 /* "HTTP", "TLS", "SSH" or "PROXY" when a connection's first bytes look like it, else NULL. A guess for people to read,
  * never a decision about the connection. */
@@ -21,14 +22,14 @@ struct weir__stranger_memory {
         uint64_t told_ms;
         unsigned char addr[16];
         uint8_t family;
-        uint8_t used;
+        bool used;
     } entries[WEIR__STRANGERS_MAX];
 };
 
-/* Not 0 when this address (whatever its port) has not been news for a minute; with `told` it then is now. Of more than
+/* Whether this address (whatever its port) has not been news for a minute; with `told` it then is now. Of more than
  * WEIR__STRANGERS_MAX addresses in a minute the later ones are no news: whoever has many addresses cannot fill the log.
  * now_ms is of a monotonic clock. */
-int weir__stranger_is_news(struct weir__stranger_memory *memory, const struct weir__peer *peer, uint64_t now_ms,
-                           int told);
+bool weir__stranger_is_news(struct weir__stranger_memory *memory, const struct weir__peer *peer, uint64_t now_ms,
+                            bool told);
 
 #endif

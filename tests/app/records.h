@@ -10,15 +10,15 @@
 
 #include <sqlite3.h>
 
-#include "journal/crc32c.h"
-#include "journal/store.h"
+#include "base/crc32c.h"
+#include "store/store.h"
 
 enum { FIRST_SECOND = 1763856000 }; /* 2025-11-23T00:00:00Z: that of each record */
 
 static inline struct record *record_add(struct batch *batch, struct head *head, enum record_kind kind,
                                         const void *bytes, size_t len)
 {
-    struct record *const record = batch_add(batch, len);
+    struct record *record = batch_add(batch, len);
 
     assert_non_null(record);
     *record = (struct record){
@@ -36,7 +36,7 @@ static inline struct record *record_add(struct batch *batch, struct head *head, 
 /* Adds it to the store in a batch of its own; the record gets what the store gave its copy. */
 static inline enum store_outcome record_store(struct store *store, struct record *record)
 {
-    struct batch *const own = batch_new(0, record_bytes(record->len));
+    struct batch *own = batch_new(0, record_bytes(record->len));
     enum store_outcome outcome = STORE_STORED;
     struct record *copy = NULL;
 

@@ -18,7 +18,7 @@ static char scratch[SCRATCH_BYTES_MAX / 2]; /* the folder */
 /* For cmocka, before each test or before all of them. */
 static inline int scratch_make(void **state)
 {
-    const char *const parent = getenv("TMPDIR");
+    const char *parent = getenv("TMPDIR");
 
     (void)state;
     snprintf(scratch, sizeof(scratch), "%s/weir-test-XXXXXX", parent && *parent ? parent : "/tmp");

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "ack.h"
+#include "answer/ack.h"
 #include "journal/journal.h"
 
 static struct endpoint_options options_of(const char *frame, const char *send_frame, const char *ack)

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "terminal/command.h"
-#include "terminal/utf8.h"
+#include "text/utf8.h"
+#include "typing/command.h"
 
 static void parse(const char *text, enum command_place place, struct command_line *ret)
 {

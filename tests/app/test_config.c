@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "options/options.h"
+#include "cli/options.h"
 
 #define BYTES(text) ((struct weir_bytes){ (const unsigned char *)(text), sizeof(text) - 1 })
 
@@ -71,7 +71,7 @@ static void values_reach_their_members(void **state)
     assert_string_equal(options.common.reply, "text:OK\r\n");
     assert_int_equal(options.common.service.message_bytes_max, 65536);
     assert_int_equal(options.common.service.unix_mode, 0660);
-    assert_int_equal(options.common.service.reuseport, 1);
+    assert_true(options.common.service.reuseport);
     assert_int_equal(options.common.service.keepalive_idle_ms, WEIR_OFF);
     assert_int_equal(options.workers, 3);
     assert_int_equal(options.log_format, LOG_FORMAT_JSON);
@@ -256,7 +256,7 @@ static void parse_with_file(const char *config, const char *format, char buffer[
     char path[] = "/tmp/weir-test-config-XXXXXX";
     char error[OPTIONS_ERROR_BYTES_MAX];
     char text[256];
-    const char *const name = strstr(format, "FILE");
+    const char *name = strstr(format, "FILE");
     const int fd = mkstemp(path);
 
     assert_true(fd >= 0);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "journal/crc32c.h"
+#include "base/crc32c.h"
 
 enum { LEN_MAX = 64, ALIGNMENTS = 8 };
 

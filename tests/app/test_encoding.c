@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include "terminal/encoding.h"
-#include "terminal/json.h"
-#include "terminal/render.h"
-#include "terminal/utf8.h"
+#include "text/encoding.h"
+#include "text/json.h"
+#include "text/render.h"
+#include "text/utf8.h"
 
 #define BYTES(text) ((struct weir_bytes){ (const unsigned char *)(text), sizeof(text) - 1 })
 
@@ -39,7 +39,7 @@ static void expect_line(struct line *line, const char *expected)
 
 static void expect_shown(const char *name, struct weir_bytes bytes, const char *expected)
 {
-    struct encoding *const encoding = open_encoding(name);
+    struct encoding *encoding = open_encoding(name);
     const struct render_style style = { .form = RENDER_TEXT, .utf8 = true, .encoding = encoding };
     struct line line = { 0 };
 
@@ -142,7 +142,7 @@ static void whole_texts_go_both_ways(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct encoding *const encoding = open_encoding(cases[i].name);
+        struct encoding *encoding = open_encoding(cases[i].name);
         char encoded[256];
         const size_t len =
             convert(cases[i].name, "UTF-8", cases[i].text, strlen(cases[i].text), encoded, sizeof(encoded));
@@ -186,7 +186,7 @@ static void any_bytes_are_gone_through(void **state)
         struct render_style style = { .form = RENDER_TEXT, .utf8 = true };
         const size_t len = seed % 40;
         /* Of its exact size, so that a checker sees any byte read past it. */
-        unsigned char *const bytes = malloc(len ? len : 1);
+        unsigned char *bytes = malloc(len ? len : 1);
         struct line line = { 0 };
 
         if (round % 500 == 0) {
@@ -213,7 +213,7 @@ static void any_bytes_are_gone_through(void **state)
 
 static void expect_typed(const char *name, const char *text, struct weir_bytes expected)
 {
-    struct encoding *const encoding = open_encoding(name);
+    struct encoding *encoding = open_encoding(name);
     struct line line = { 0 };
     size_t offset = 0;
 
@@ -226,7 +226,7 @@ static void expect_typed(const char *name, const char *text, struct weir_bytes e
 
 static void expect_typed_error(const char *name, const char *text, int expected, size_t expected_offset)
 {
-    struct encoding *const encoding = open_encoding(name);
+    struct encoding *encoding = open_encoding(name);
     struct line line = { 0 };
     size_t offset = 0;
 
@@ -254,7 +254,7 @@ static void typed_characters_are_encoded_and_escapes_are_bytes(void **state)
 static void lines_end_at_whole_characters(void **state)
 {
     static const unsigned char utf16[] = "\x0a\x4e\n\0x";
-    struct encoding *const encoding = open_encoding("utf-16le");
+    struct encoding *encoding = open_encoding("utf-16le");
     size_t newline = 9;
 
     (void)state;
@@ -276,6 +276,26 @@ static int setup(void **state)
     return 0;
 }
 
+/* Text is compared in blocks: an odd byte is seen at each place of each length. */
+static void one_odd_byte_makes_text_unreadable(void **state)
+{
+    static const unsigned char odd[] = { 0x00, 0x1f, 0x7f, 0x80, 0xff };
+    unsigned char text[50];
+
+    (void)state;
+    memset(text, '~', sizeof(text));
+    for (size_t len = 0; len <= sizeof(text); len++) {
+        assert_true(encoding_is_readable(NULL, (struct weir_bytes){ text, len }));
+        for (size_t i = 0; i < len * sizeof(odd); i++) {
+            text[i / sizeof(odd)] = odd[i % sizeof(odd)];
+            assert_false(encoding_is_readable(NULL, (struct weir_bytes){ text, len }));
+            text[i / sizeof(odd)] = i % 2 ? ' ' : '\n';
+            assert_true(encoding_is_readable(NULL, (struct weir_bytes){ text, len }));
+            text[i / sizeof(odd)] = '~';
+        }
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -287,6 +307,7 @@ int main(void)
         cmocka_unit_test(any_bytes_are_gone_through),
         cmocka_unit_test(typed_characters_are_encoded_and_escapes_are_bytes),
         cmocka_unit_test(lines_end_at_whole_characters),
+        cmocka_unit_test(one_odd_byte_makes_text_unreadable),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

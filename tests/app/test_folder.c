@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "journal/folder.h"
 #include "scratch.h"
+#include "store/folder.h"
 
 static void set_variables(const char *state_directory, const char *xdg_state_home, const char *home)
 {
@@ -69,8 +69,12 @@ static void without_a_home_there_is_a_sentence(void **state)
     set_variables(NULL, NULL, NULL);
     assert_int_equal(folder_default("8000.db", path, error), -ENOENT);
     assert_non_null(strstr(error, "HOME is not set"));
-    set_variables(NULL, NULL, "home");
+    set_variables(NULL, NULL, "");
     assert_int_equal(folder_default("8000.db", path, error), -ENOENT);
+    assert_non_null(strstr(error, "HOME is empty"));
+    set_variables(NULL, NULL, "some/home");
+    assert_int_equal(folder_default("8000.db", path, error), -ENOENT);
+    assert_non_null(strstr(error, "HOME is some/home, which is no absolute path"));
 }
 
 static void a_path_too_long_is_refused(void **state)
@@ -84,9 +88,58 @@ static void a_path_too_long_is_refused(void **state)
     set_variables(text, NULL, NULL);
     assert_int_equal(folder_default("8000.db", path, error), -ENAMETOOLONG);
     assert_non_null(strstr(error, "too long"));
-    error[0] = '\0';
-    assert_int_equal(folder_prepare(text, true, error), -ENAMETOOLONG);
-    assert_non_null(strstr(error, "too long"));
+    for (size_t i = 0; i < 2; i++) { /* an absolute one, and one that becomes too long */
+        error[0] = '\0';
+        assert_int_equal(folder_resolve(text + 2 * i, path, error), -ENAMETOOLONG);
+        assert_non_null(strstr(error, "too long"));
+    }
+}
+
+static void a_named_path_is_absolute(void **state)
+{
+    static const struct {
+        const char *named, *expected;
+    } cases[] = {
+        { "s.db", "/s.db" },       { "./s.db", "/s.db" }, { ".//././s.db", "/s.db" },    { "a/b.db", "/a/b.db" },
+        { "../s.db", "/../s.db" }, { ".s.db", "/.s.db" }, { "a/../s.db", "/a/../s.db" }, { "", "/" },
+    };
+    char here[FOLDER_PATH_BYTES_MAX], expected[2 * FOLDER_PATH_BYTES_MAX], path[FOLDER_PATH_BYTES_MAX];
+    char error[FOLDER_ERROR_BYTES_MAX] = "";
+    char *before = getcwd(NULL, 0);
+
+    (void)state;
+    assert_non_null(before);
+    assert_int_equal(folder_resolve("/x/./s.db", path, error), 0);
+    assert_string_equal(path, "/x/./s.db");
+    assert_int_equal(chdir(scratch), 0);
+    assert_non_null(getcwd(here, sizeof(here)));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(folder_resolve(cases[i].named, path, error), 0);
+        snprintf(expected, sizeof(expected), "%s%s", here, cases[i].expected);
+        assert_string_equal(path, expected);
+    }
+    assert_int_equal(chdir("/"), 0);
+    assert_int_equal(folder_resolve("s.db", path, error), 0);
+    assert_string_equal(path, "/s.db");
+    assert_int_equal(chdir(before), 0);
+    free(before);
+}
+
+static void without_a_working_directory_there_is_a_sentence(void **state)
+{
+    char gone[SCRATCH_BYTES_MAX], path[FOLDER_PATH_BYTES_MAX], error[FOLDER_ERROR_BYTES_MAX] = "";
+    char *before = getcwd(NULL, 0);
+
+    (void)state;
+    assert_non_null(before);
+    assert_int_equal(mkdir(scratch_path("gone", gone), 0700), 0);
+    assert_int_equal(chdir(gone), 0);
+    assert_int_equal(rmdir(gone), 0);
+    assert_int_equal(folder_resolve("s.db", path, error), -ENOENT);
+    assert_non_null(strstr(error, "store s.db: the working directory has no name"));
+    assert_int_equal(folder_resolve("/s.db", path, error), 0);
+    assert_int_equal(chdir(before), 0);
+    free(before);
 }
 
 static unsigned mode_of(const char *path)
@@ -105,7 +158,8 @@ static void folders_on_the_way_are_made_for_the_owner_alone(void **state)
 
     (void)state;
     for (int round = 0; round < 2; round++) { /* once made, and once found */
-        assert_int_equal(folder_prepare(scratch_path("a/b/c/8000.db", path), true, error), 0);
+        assert_int_equal(folder_make(scratch_path("a/b/c/8000.db", path), error), 0);
+        assert_int_equal(folder_check(path, true, error), 0);
         for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
             assert_int_equal(mode_of(scratch_path(made[i], path)), 0700);
         assert_int_equal(access(scratch_path("a/b/c/8000.db", path), F_OK), -1);
@@ -121,13 +175,13 @@ static void a_folder_that_is_there_keeps_its_mode(void **state)
     (void)state;
     assert_int_equal(mkdir(scratch_path("wide", path), 0700), 0);
     assert_int_equal(chmod(path, 0755), 0);
-    assert_int_equal(folder_prepare(scratch_path("wide/8000.db", path), true, error), 0);
+    assert_int_equal(folder_make(scratch_path("wide/8000.db", path), error), 0);
     assert_int_equal(mode_of(scratch_path("wide", path)), 0755);
 }
 
 static void make_empty_file(const char *path)
 {
-    FILE *const file = fopen(path, "w");
+    FILE *file = fopen(path, "w");
 
     assert_non_null(file);
     fclose(file);
@@ -139,11 +193,35 @@ static void a_file_in_the_way_is_an_error(void **state)
 
     (void)state;
     make_empty_file(scratch_path("file", path));
-    assert_int_equal(folder_prepare(scratch_path("file/8000.db", path), true, error), -ENOTDIR);
+    assert_int_equal(folder_make(scratch_path("file/8000.db", path), error), -ENOTDIR);
     assert_non_null(strstr(error, "/file: Not a directory"));
     error[0] = '\0';
-    assert_int_equal(folder_prepare(scratch_path("file/a/b/8000.db", path), true, error), -ENOTDIR);
+    assert_int_equal(folder_check(path, true, error), -ENOTDIR);
+    assert_non_null(strstr(error, "/file: Not a directory"));
+    error[0] = '\0';
+    assert_int_equal(folder_make(scratch_path("file/a/b/8000.db", path), error), -ENOTDIR);
     assert_non_null(strstr(error, "Not a directory"));
+}
+
+static void a_folder_that_is_not_there_is_refused_and_not_made(void **state)
+{
+    char path[SCRATCH_BYTES_MAX], folder[SCRATCH_BYTES_MAX], advice[2 * SCRATCH_BYTES_MAX];
+    char error[FOLDER_ERROR_BYTES_MAX] = "";
+
+    (void)state;
+    scratch_path("missing/deep", folder);
+    assert_int_equal(folder_check(scratch_path("missing/deep/8000.db", path), true, error), -ENOENT);
+    snprintf(advice, sizeof(advice), "mkdir -p %s", folder);
+    assert_memory_equal(error + strlen("folder "), folder, strlen(folder));
+    assert_non_null(strstr(error, "it is not made, because"));
+    assert_non_null(strstr(error, advice));
+    assert_int_equal(access(scratch_path("missing", path), F_OK), -1);
+
+    assert_int_equal(symlink("missing", scratch_path("link", folder)), 0);
+    assert_int_equal(folder_check(scratch_path("link/8000.db", path), true, error), -ENOENT);
+    assert_non_null(strstr(error, "it is a link"));
+    assert_non_null(strstr(error, folder));
+    assert_int_equal(access(scratch_path("missing", path), F_OK), -1);
 }
 
 static void the_file_is_made_for_the_owner_alone(void **state)
@@ -326,6 +404,9 @@ int main(void)
         cmocka_unit_test(folders_on_the_way_are_made_for_the_owner_alone),
         cmocka_unit_test(a_folder_that_is_there_keeps_its_mode),
         cmocka_unit_test(a_file_in_the_way_is_an_error),
+        cmocka_unit_test(a_named_path_is_absolute),
+        cmocka_unit_test(without_a_working_directory_there_is_a_sentence),
+        cmocka_unit_test(a_folder_that_is_not_there_is_refused_and_not_made),
         cmocka_unit_test(the_file_is_made_for_the_owner_alone),
         cmocka_unit_test(a_file_that_is_there_is_left_alone),
         cmocka_unit_test(a_file_that_cannot_be_made_is_named),

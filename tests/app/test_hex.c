@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "terminal/hex.h"
+#include "text/hex.h"
 
 static void what_people_copy_is_read(void **state)
 {
@@ -70,12 +70,27 @@ static void a_slip_is_named_with_its_place(void **state)
     }
 }
 
+static void bytes_are_written(void **state)
+{
+    const struct weir_bytes bytes = { (const unsigned char *)"\x00\xffz", 3 };
+    struct line line = { 0 };
+
+    (void)state;
+    hex_add(&line, bytes, ' ');
+    hex_add(&line, bytes, 0);
+    hex_add(&line, (struct weir_bytes){ NULL, 0 }, ' ');
+    assert_int_equal(line.len, 14);
+    assert_memory_equal(line.bytes, "00 ff 7a00ff7a", 14);
+    line_fini(&line);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_people_copy_is_read),
         cmocka_unit_test(nothing_is_no_bytes),
         cmocka_unit_test(a_slip_is_named_with_its_place),
+        cmocka_unit_test(bytes_are_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

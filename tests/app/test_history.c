@@ -2,27 +2,26 @@
  *
  * What `weir log` is made of: points in time, which clients are meant, where a store lies, the newest messages of some
  * connections, and messages as lines. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-#include <errno.h>
 #include <time.h>
 
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "history/format.h"
-#include "history/selection.h"
-#include "history/when.h"
-#include "journal/locate.h"
-#include "journal/newest.h"
-#include "journal/store.h"
+#include "log/format.h"
+#include "log/selection.h"
+#include "log/when.h"
 #include "records.h"
 #include "scratch.h"
-#include "terminal/utf8.h"
+#include "store/locate.h"
+#include "store/newest.h"
+#include "store/store.h"
+#include "text/utf8.h"
 
 enum { BATCH_BYTES = 4 * 1024 * 1024 };
 
@@ -114,7 +113,7 @@ static void what_is_no_time_is_refused(void **state)
 static void make_file(const char *name)
 {
     char path[SCRATCH_BYTES_MAX];
-    FILE *const file = fopen(scratch_path(name, path), "w");
+    FILE *file = fopen(scratch_path(name, path), "w");
 
     assert_non_null(file);
     fclose(file);
@@ -125,7 +124,7 @@ static void expect_located(const char *wanted, int expected, const char *end_or_
     char path[FOLDER_PATH_BYTES_MAX] = "";
     char error[LOCATE_ERROR_BYTES_MAX] = "";
     const int err = locate_store(wanted, path, error);
-    const char *const said = err ? error : path;
+    const char *said = err ? error : path;
 
     if (err != expected || !strstr(said, end_or_words)) fail_msg("%d: %s", err, said);
 }
@@ -193,7 +192,7 @@ static void fill_store(void)
         store_one(record_add(batch, &heads[i], RECORD_OPEN, bytes, (size_t)len + 1));
     }
     for (uint64_t i = 0; i < MESSAGES; i++) {
-        struct record *const record = record_add(batch, &heads[senders[i]], RECORD_MESSAGE, "m", 1);
+        struct record *record = record_add(batch, &heads[senders[i]], RECORD_MESSAGE, "m", 1);
 
         record->time_us += (int64_t)i * 1000000;
         store_one(record);
@@ -304,7 +303,8 @@ static void clients_are_meant_by_number_address_or_name(void **state)
     expect_newest("[::1]:5002", 0, 8, 16, "");
     expect_newest("10.0.0.1", 0, 8, 16, "");
     expect_newest("pump", 0, 8, 16, "");
-    name_clients("INSERT INTO client VALUES (1, 'pump'); UPDATE connection SET client = 1 WHERE id IN (2, 4)");
+    name_clients(
+        "INSERT INTO client (id, name) VALUES (1, 'pump'); UPDATE connection SET client = 1 WHERE id IN (2, 4)");
     expect_newest("pump", 0, 8, 16, "7 5 4 2");
 }
 

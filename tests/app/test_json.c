@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "terminal/json.h"
-#include "terminal/utf8.h"
+#include "text/json.h"
+#include "text/utf8.h"
 
 #define BYTES(text) ((struct weir_bytes){ (const unsigned char *)(text), sizeof(text) - 1 })
 
@@ -53,9 +53,13 @@ static void events_have_the_members_of_the_contract(void **state)
            HEAD("message") ",\"seq\":8,\"len\":2,\"base64\":\"/wA=\",\"original_len\":900,\"unfinished\":true}\n");
     json_sent(&line, &event, NULL, BYTES(""));
     expect(&line, HEAD("sent") ",\"len\":0,\"text\":\"\"}\n");
+    json_end(&line, &event);
+    expect(&line, HEAD("end") "}\n");
     json_close(&line, &event, WEIR_REASON_PEER_CLOSED, 0, &counters);
     expect(&line, HEAD("close") ",\"reason\":\"peer closed\",\"messages_in\":1,\"messages_out\":2,\"bytes_in\":3,"
                                 "\"bytes_out\":4,\"input_bytes\":5,\"output_bytes\":6}\n");
+    json_missed(&line, &event.time, 75767);
+    expect(&line, "{\"event\":\"missed\",\"time\":\"2026-11-23T08:00:00.000001Z\",\"count\":75767}\n");
     line_fini(&line);
 }
 

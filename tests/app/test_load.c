@@ -100,7 +100,7 @@ unsigned __wrap_weir_conn_worker(const struct weir_conn *conn)
 
 int __wrap_weir_conn_send(struct weir_conn *conn, struct weir_bytes message)
 {
-    void (*const meanwhile)(void) = scene.meanwhile;
+    void (*meanwhile)(void) = scene.meanwhile;
     const int result = ((const struct end *)conn)->result;
 
     assert_false(is_all_begun()); /* these are not sent yet */
@@ -152,7 +152,7 @@ static void open_client(unsigned index)
 
 static void finish(void)
 {
-    struct bench_results *const results = test_calloc(1, sizeof(*results));
+    struct bench_results *results = test_calloc(1, sizeof(*results));
 
     assert_int_equal(scene.handed_over, MESSAGES);
     assert_true(is_all_begun());

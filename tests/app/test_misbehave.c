@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The option's words, and how many connections a share is. What the faults do is in tests/flow/test_bench_misbehave.py.
+ * The option's words, and how many connections a share is. What the faults do is in
+ * tests/flow/bench/test_bench_misbehave.py.
  */
 #include <errno.h>
 #include <setjmp.h>

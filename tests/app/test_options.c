@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "options/options.h"
-#include "options/values.h"
+#include "cli/options.h"
+#include "cli/values.h"
 
 enum { ARGUMENTS_MAX = 32 };
 
@@ -113,7 +113,7 @@ static void every_type_reaches_its_member(void **state)
     assert_int_equal(service->keepalive_idle_ms, 30000);
     assert_int_equal(service->keepalive_interval_ms, 5000);
     assert_int_equal(service->keepalive_count, 3);
-    assert_int_equal(service->reuseport, 1);
+    assert_true(service->reuseport);
     assert_int_equal(service->unix_mode, 0660);
     assert_string_equal(service->send_frame, "same");
     assert_int_equal(service->defer_accept_ms, 3000);
@@ -190,7 +190,7 @@ static void letters_and_double_dash_are_understood(void **state)
 
     (void)state;
     assert_int_equal(parse(COMMAND_CONNECT, "-C -- 8000", buffer, &options, error), 0);
-    assert_int_equal(options.crlf, 1);
+    assert_true(options.crlf);
     assert_string_equal(options.endpoints[0].url, "8000");
     options_fini(&options);
     expect_error(COMMAND_SERVE, "-- --frame", "address \"--frame\"");
@@ -235,7 +235,7 @@ static void a_setting_remembers_where_it_came_from(void **state)
         } expected[] = { { "listen", "7001", SOURCE_ARGUMENTS },     { "frame", "line", SOURCE_ARGUMENTS },
                          { "workers", "3", SOURCE_ARGUMENTS },       { "max-frame", "2KiB", SOURCE_ENVIRONMENT },
                          { "reuseport", "off", SOURCE_ENVIRONMENT }, { "reply", NULL, SOURCE_DEFAULT } };
-        const struct option_setting *const setting = options_setting(&options, &options.endpoints[0], &option_specs[i]);
+        const struct option_setting *setting = options_setting(&options, &options.endpoints[0], &option_specs[i]);
         if (!(option_specs[i].commands & 1U << COMMAND_SERVE)) continue;
         for (size_t j = 0; j < sizeof(expected) / sizeof(expected[0]); j++) {
             if (strcmp(option_specs[i].name, expected[j].name) != 0) continue;
@@ -246,7 +246,7 @@ static void a_setting_remembers_where_it_came_from(void **state)
                 assert_null(setting->text);
         }
     }
-    assert_int_equal(options.endpoints[0].service.reuseport, 0);
+    assert_false(options.endpoints[0].service.reuseport);
     options_fini(&options);
 }
 
@@ -258,7 +258,7 @@ static void help_ends_the_reading(void **state)
 
     (void)state;
     assert_int_equal(parse(COMMAND_SERVE, "--help --bogus", buffer, &options, error), 0);
-    assert_int_equal(options.help, 1);
+    assert_true(options.help);
     options_fini(&options);
 }
 
@@ -274,7 +274,7 @@ static void the_environment_comes_first(void **state)
     setenv("WEIR_WORKERS", "", 1);
     assert_int_equal(parse(COMMAND_SERVE, "7001 7002 --max-frame 3KiB", buffer, &options, error), 0);
     assert_int_equal(options.endpoints[0].service.message_bytes_max, 2048);
-    assert_int_equal(options.endpoints[0].service.reuseport, 1);
+    assert_true(options.endpoints[0].service.reuseport);
     assert_int_equal(options.endpoints[1].service.message_bytes_max, 3072);
     assert_int_equal(options.workers, 0);
     options_fini(&options);
@@ -323,21 +323,32 @@ static void names_are_unique_in_each_command(void **state)
         }
 }
 
-/* The library names its framings in a sentence; each must be among those that completions offer. */
+/* The library names its framings in a sentence; --help must say how each is written. */
 static void framings_are_those_of_the_library(void **state)
 {
     char sentence[512];
     struct weir_frame *frame = NULL;
     char *position = NULL;
+    char *help = NULL;
+    size_t help_len = 0;
+    FILE *file = open_memstream(&help, &help_len);
     size_t count = 0;
 
     (void)state;
+    assert_non_null(file);
+    help_print_command(file, COMMAND_SERVE);
+    fclose(file);
     assert_int_equal(weir_frame_new("?", &frame, sentence, sizeof(sentence)), WEIR_EFRAME);
     assert_non_null(strstr(sentence, "known: "));
     for (char *name = strtok_r(strstr(sentence, "known: ") + 7, ", ", &position); name;
-         name = strtok_r(NULL, ", ", &position), count++)
-        if (!strstr(option_framings, name)) fail_msg("%s is missing", name);
+         name = strtok_r(NULL, ", ", &position), count++) {
+        const struct weir_framing *framing = weir_framing_get(count);
+        assert_non_null(framing);
+        assert_memory_equal(framing->syntax, name, strlen(name));
+        if (!strstr(help, framing->syntax)) fail_msg("%s is missing", framing->syntax);
+    }
     assert_true(count >= 10);
+    free(help);
 }
 
 static void environment_names_follow_from_names(void **state)
@@ -358,7 +369,7 @@ static void defaults_are_values_that_would_be_accepted(void **state)
 {
     (void)state;
     for (size_t i = 0; i < option_count; i++) {
-        const struct option_spec *const option = &option_specs[i];
+        const struct option_spec *option = &option_specs[i];
         char error[OPTIONS_ERROR_BYTES_MAX];
         char buffer[512];
         char line[256];
@@ -377,7 +388,7 @@ static void help_names_every_option(void **state)
     for (size_t command = 0; command < COMMAND_COUNT; command++) {
         char *text = NULL;
         size_t len = 0;
-        FILE *const file = open_memstream(&text, &len);
+        FILE *file = open_memstream(&text, &len);
         assert_non_null(file);
         help_print_command(file, (enum command)command);
         fclose(file);

@@ -2,23 +2,24 @@
  *
  * The printer: lines arrive whole and in order, a reader that stops costs counted lines and nobody's time, a reader
  * that is gone is noticed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pty.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "terminal/printer.h"
 
@@ -89,8 +90,14 @@ static long number_in(const char *text)
     return number;
 }
 
-/* More lines than socket and queue can hold are added while nobody reads. Then all are either read or counted. */
-static void lines_are_dropped_and_counted(bool notes_only)
+static void add_gap(struct line *line, uint64_t lost)
+{
+    line_addf(line, "gap %llu\n", (unsigned long long)lost);
+}
+
+/* More lines than socket and queue can hold are added while nobody reads. Then all are either read or counted, and the
+ * count stands where the lines would: in a sentence, or in a line of its own kind, and then the notes have it too. */
+static void lines_are_dropped_and_counted(bool has_gap)
 {
     enum { LINES = 30000, LINE_BYTES = 512 };
     int ends[2];
@@ -98,42 +105,38 @@ static void lines_are_dropped_and_counted(bool notes_only)
     char line[LINE_BYTES * 2];
     struct printer *notes = NULL;
     struct printer *printer = NULL;
-    long shown = 0;
+    long next = 0;
     long lost = 0;
-    long last = -1;
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, note_ends), 0);
     notes = start(note_ends[1], NULL);
     assert_int_equal(printer_new(ends[1], "the output", notes, &printer), 0);
-    if (notes_only) printer_set_notes_only(printer);
+    if (has_gap) printer_set_gap(printer, add_gap);
     assert_int_equal(printer_start(printer), 0);
     for (int i = 0; i < LINES; i++) {
         snprintf(line, sizeof(line), "%*d\n", LINE_BYTES - 1, i);
         printer_add(printer, line, LINE_BYTES);
     }
-    while (shown + lost < LINES) {
-        struct pollfd ready[] = { { .fd = ends[0], .events = POLLIN }, { .fd = note_ends[0], .events = POLLIN } };
-        assert_true(poll(ready, 2, DEADLINE_MS) > 0);
-        read_line(ready[0].revents ? ends[0] : note_ends[0], line, sizeof(line));
-        if (line[0] != '(') {
-            assert_true(ready[0].revents);
-            /* On one descriptor the count stands where the lines would; on two it may come later. */
-            if (notes_only)
-                assert_true(atoi(line) > last);
-            else
-                assert_int_equal(atoi(line), shown + lost);
-            last = atoi(line);
-            shown++;
+    while (next < LINES) {
+        read_line(ends[0], line, sizeof(line));
+        if (line[0] == ' ') {
+            assert_int_equal(atoi(line), next++);
             continue;
         }
-        assert_true(notes_only == !ready[0].revents);
-        assert_non_null(strstr(line, " not shown: the output is too slow)"));
+        assert_non_null(strstr(line, has_gap ? "gap " : " not shown: the output is too slow)"));
         lost += number_in(line);
+        next += number_in(line);
     }
     assert_true(lost > 0);
-    assert_int_equal(shown + lost, LINES);
+    assert_int_equal(next, LINES);
     assert_true(printer_finish(printer, DEADLINE_MS));
+    while (has_gap && lost > 0) {
+        read_line(note_ends[0], line, sizeof(line));
+        assert_non_null(strstr(line, " not shown: the output is too slow)"));
+        lost -= number_in(line);
+    }
+    assert_true(!has_gap || lost == 0);
     assert_true(printer_finish(notes, DEADLINE_MS));
     printer_free(printer);
     printer_free(notes);
@@ -149,7 +152,7 @@ static void a_stopped_reader_costs_counted_lines(void **state)
     lines_are_dropped_and_counted(false);
 }
 
-static void the_count_goes_to_the_notes_when_asked(void **state)
+static void the_count_is_a_line_of_its_own_when_asked(void **state)
 {
     (void)state;
     lines_are_dropped_and_counted(true);
@@ -164,7 +167,7 @@ struct around_check {
 
 static void on_begin(void *user)
 {
-    struct around_check *const check = user;
+    struct around_check *check = user;
 
     assert_int_equal(check->begun, check->ended);
     check->begun++;
@@ -173,7 +176,7 @@ static void on_begin(void *user)
 
 static void on_end(void *user)
 {
-    struct around_check *const check = user;
+    struct around_check *check = user;
 
     check->ended++;
     assert_int_equal(check->begun, check->ended);
@@ -184,7 +187,7 @@ static void writes_are_whole_lines_in_pieces(void **state)
 {
     enum { LINES = 2000, LINE_BYTES = 100, LONG_BYTES = 100000 };
     int ends[2];
-    char *const text = malloc(LONG_BYTES + 1);
+    char *text = malloc(LONG_BYTES + 1);
     struct around_check check = { 0 };
     const struct printer_around around = { .begin = on_begin, .end = on_end, .user = &check };
     struct printer *printer = NULL;
@@ -233,8 +236,8 @@ static void a_line_longer_than_the_queue_is_whole(void **state)
 {
     enum { LEN = 3 * 1024 * 1024 };
     int ends[2];
-    char *const text = malloc(LEN);
-    char *const back = malloc(LEN + 1);
+    char *text = malloc(LEN);
+    char *back = malloc(LEN + 1);
     struct printer *printer = NULL;
 
     (void)state;
@@ -253,6 +256,79 @@ static void a_line_longer_than_the_queue_is_whole(void **state)
     close(ends[1]);
     free(text);
     free(back);
+}
+
+/* A line of so many bytes, in the room that the printer had for it. */
+static void take_long(struct printer *printer, char letter, size_t len, size_t reserved)
+{
+    struct line line = { .len_max = reserved };
+
+    for (size_t i = 1; i < len; i++)
+        line_add(&line, &letter, 1);
+    line_add_text(&line, "\n");
+    printer_take(printer, &line, reserved);
+    line_fini(&line);
+}
+
+static void expect_line(int fd, char letter, size_t len)
+{
+    char line[8192];
+
+    read_line(fd, line, sizeof(line));
+    assert_int_equal(strlen(line), len - 1);
+    assert_int_equal(line[0], letter);
+}
+
+static void long_lines_share_the_room(void **state)
+{
+    int ends[2];
+    char line[128];
+    struct printer *printer = NULL;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(printer_new(ends[1], "the output", NULL, &printer), 0);
+    printer_set_bounds(printer, 4500, 5000);
+    assert_int_equal(printer_reserve(printer, 3000), 3000);
+    assert_int_equal(printer_reserve(printer, 3000), 2000); /* another's, at the same time */
+    assert_int_equal(printer_reserve(printer, 3000), 0);
+    take_long(printer, 'a', 2500, 3000); /* its memory is taken over */
+    assert_int_equal(printer_reserve(printer, 3000), 500);
+    take_long(printer, 'b', 2000, 2000); /* and this one is added to it, whatever the first was allowed to be */
+    assert_int_equal(printer_reserve(printer, 3000), 0); /* the queue is full */
+    take_long(printer, 'c', 501, 500);                   /* longer than there was room for */
+    assert_int_equal(printer_start(printer), 0);
+    expect_line(ends[0], 'a', 2500);
+    expect_line(ends[0], 'b', 2000);
+    read_line(ends[0], line, sizeof(line));
+    assert_string_equal(line, "(1 line not shown: the output is too slow)");
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    printer_free(printer);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void the_queue_is_as_long_as_it_is_told(void **state)
+{
+    int ends[2];
+    char line[128];
+    struct printer *printer = NULL;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(printer_new(ends[1], "the output", NULL, &printer), 0);
+    printer_set_bounds(printer, 3, SIZE_MAX);
+    for (int i = 0; i < 5; i++)
+        printer_add(printer, "x\n", 2); /* the second begins within it */
+    assert_int_equal(printer_start(printer), 0);
+    expect_line(ends[0], 'x', 2);
+    expect_line(ends[0], 'x', 2);
+    read_line(ends[0], line, sizeof(line));
+    assert_string_equal(line, "(3 lines not shown: the output is too slow)");
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    printer_free(printer);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 static void a_reader_that_is_gone_is_said_once(void **state)
@@ -310,7 +386,7 @@ static void a_full_disk_is_said_and_tried_again(void **state)
     close(full);
 }
 
-/* A disk that is full for a while: what comes after that is shown, and what was lost is counted. */
+/* A disk that is full for a while: what came meanwhile waits for it. */
 static void a_disk_with_room_again_is_written_to(void **state)
 {
     int ends[2];
@@ -332,10 +408,9 @@ static void a_disk_with_room_again_is_written_to(void **state)
     assert_int_equal(dup2(ends[1], output), output);
     printer_add(printer, "two\n", 4);
     read_line(ends[0], line, sizeof(line));
-    assert_string_equal(line, "(2 lines not shown: the output is too slow)");
-    printer_add(printer, "three\n", 6);
+    assert_string_equal(line, "one");
     read_line(ends[0], line, sizeof(line));
-    assert_string_equal(line, "three");
+    assert_string_equal(line, "two");
     assert_true(printer_finish(printer, DEADLINE_MS));
     assert_true(printer_finish(notes, DEADLINE_MS));
     printer_free(printer);
@@ -388,6 +463,78 @@ static void what_is_noted_is_a_line_like_the_others_there(void **state)
     close(note_ends[1]);
 }
 
+/* A file may grow by so many bytes only, which is inside a line. */
+static void a_line_that_was_cut_is_gone_on_with(void **state)
+{
+    enum { CUT_BYTES = 10 };
+    FILE *file = tmpfile();
+    int note_ends[2];
+    char line[128];
+    struct rlimit limit = { 0 };
+    struct printer *notes = NULL;
+    struct printer *printer = NULL;
+
+    (void)state;
+    assert_non_null(file);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, note_ends), 0);
+    notes = start(note_ends[1], NULL);
+    printer = start(fileno(file), notes);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ CUT_BYTES, limit.rlim_max }), 0);
+    printer_add(printer, "one\ntwo and a half\nthree\n", 25);
+    read_line(note_ends[0], line, sizeof(line));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_string_equal(line, "weir: the output: file too large");
+    printer_add(printer, "four\n", 5);
+    assert_true(printer_finish(printer, DEADLINE_MS));
+    assert_true(printer_finish(notes, DEADLINE_MS));
+    rewind(file);
+    assert_int_equal(fread(line, 1, sizeof(line), file), 30);
+    assert_memory_equal(line, "one\ntwo and a half\nthree\nfour\n", 30);
+    printer_free(printer);
+    printer_free(notes);
+    fclose(file);
+    close(note_ends[0]);
+    close(note_ends[1]);
+}
+
+/* Nobody reads before the end: then there are whole lines in the pipe, and how many more there were. */
+static void a_gap_at_the_end_is_told(void **state)
+{
+    enum { LINES = 30000 };
+    int ends[2];
+    char line[64];
+    struct printer *printer = NULL;
+    FILE *file = NULL;
+    long next = 0;
+    bool is_told = false;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(printer_new(ends[1], "the output", NULL, &printer), 0);
+    printer_set_gap(printer, add_gap);
+    assert_int_equal(printer_start(printer), 0);
+    for (int i = 0; i < LINES; i++) {
+        const int len = snprintf(line, sizeof(line), "%*d\n", i % 40 + 5, i);
+        printer_add(printer, line, (size_t)len);
+    }
+    assert_true(printer_finish(printer, 50));
+    printer_free(printer);
+    close(ends[1]);
+    file = fdopen(ends[0], "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file)) {
+        assert_false(is_told);
+        assert_non_null(strchr(line, '\n'));
+        is_told = strncmp(line, "gap ", 4) == 0;
+        if (!is_told) assert_int_equal(atoi(line), next);
+        next += is_told ? number_in(line) : 1;
+    }
+    assert_true(is_told);
+    assert_int_equal(next, LINES);
+    fclose(file);
+}
+
 static void finishing_does_not_wait_for_a_stopped_reader(void **state)
 {
     int ends[2];
@@ -399,8 +546,30 @@ static void finishing_does_not_wait_for_a_stopped_reader(void **state)
     block[sizeof(block) - 1] = '\n';
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
     printer = start(ends[1], NULL);
+    for (size_t i = 0; i < 1024; i++)
+        printer_add(printer, block, sizeof(block)); /* more than a socket holds */
+    assert_true(printer_finish(printer, 50));
+    printer_free(printer);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* A terminal has room for a little, and then lets the write wait for more. */
+static void finishing_does_not_wait_for_a_stopped_terminal(void **state)
+{
+    int ends[2];
+    char block[4096];
+    struct printer *printer = NULL;
+
+    (void)state;
+    memset(block, 'x', sizeof(block));
+    block[sizeof(block) - 1] = '\n';
+    assert_int_equal(openpty(&ends[0], &ends[1], NULL, NULL, NULL), 0);
+    assert_int_equal(printer_new(ends[1], "the output", NULL, &printer), 0);
     for (size_t i = 0; i < 64; i++)
-        printer_add(printer, block, sizeof(block)); /* more than a pipe holds */
+        printer_add(printer, block, sizeof(block));
+    assert_int_equal(printer_start(printer), 0);
+    assert_int_equal(poll(&(struct pollfd){ .fd = ends[0], .events = POLLIN }, 1, DEADLINE_MS), 1); /* it has begun */
     assert_false(printer_finish(printer, 50));
     close(ends[0]); /* lets the write fail, so that the test leaves no thread */
     assert_true(printer_finish(printer, DEADLINE_MS));
@@ -413,16 +582,22 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_arrive_in_order),
         cmocka_unit_test(a_stopped_reader_costs_counted_lines),
-        cmocka_unit_test(the_count_goes_to_the_notes_when_asked),
+        cmocka_unit_test(the_count_is_a_line_of_its_own_when_asked),
         cmocka_unit_test(writes_are_whole_lines_in_pieces),
         cmocka_unit_test(a_line_longer_than_the_queue_is_whole),
+        cmocka_unit_test(long_lines_share_the_room),
+        cmocka_unit_test(the_queue_is_as_long_as_it_is_told),
         cmocka_unit_test(a_reader_that_is_gone_is_said_once),
         cmocka_unit_test(a_full_disk_is_said_and_tried_again),
         cmocka_unit_test(a_disk_with_room_again_is_written_to),
         cmocka_unit_test(what_is_noted_is_a_line_like_the_others_there),
+        cmocka_unit_test(a_line_that_was_cut_is_gone_on_with),
+        cmocka_unit_test(a_gap_at_the_end_is_told),
         cmocka_unit_test(finishing_does_not_wait_for_a_stopped_reader),
+        cmocka_unit_test(finishing_does_not_wait_for_a_stopped_terminal),
     };
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
  *
  * The reading side of the store: what it sees while a writer is on the store and after it has gone, page by page, and
  * what it does when bytes are not those that were stored. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,16 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <errno.h>
-
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "journal/folder.h"
-#include "journal/reader.h"
-#include "journal/store.h"
 #include "records.h"
 #include "scratch.h"
+#include "store/folder.h"
+#include "store/reader.h"
+#include "store/store.h"
 
 enum { BATCH_BYTES = 4 * 1024 * 1024 };
 
@@ -49,7 +48,7 @@ static int teardown(void **state)
 
 static struct record *make_message(struct head *head, uint64_t seq, const char *text)
 {
-    struct record *const record = record_add(batch, head, RECORD_MESSAGE, text, strlen(text));
+    struct record *record = record_add(batch, head, RECORD_MESSAGE, text, strlen(text));
 
     record->seq = seq;
     return record;
@@ -127,7 +126,7 @@ static size_t read_all(struct reader *reader, struct reader_range range, unsigne
     while (range.after < range.until) {
         if (reader_read(reader, &range, &page)) fail_msg("%s", reader_text(reader));
         for (size_t i = 0; i < page.count; i++) {
-            const struct stored_message *const message = &page.messages[i];
+            const struct stored_message *message = &page.messages[i];
 
             assert_int_equal(message->id, range.is_backward ? last - 1 : last + 1);
             last = message->id;
@@ -189,7 +188,7 @@ static void every_column_is_read(void **state)
     store_one(record);
     store_one(record_add(batch, &head, RECORD_SENT, "\0\xff", 2));
     assert_int_equal(store_commit(store), STORE_STORED);
-    change_by_hand("INSERT INTO client VALUES (3, 'pump'); UPDATE connection SET client = 3");
+    change_by_hand("INSERT INTO client (id, name) VALUES (3, 'pump'); UPDATE connection SET client = 3");
     reader = open_reader();
     assert_int_equal(strlen(reader_store_id(reader)), 32);
 
@@ -222,6 +221,181 @@ static void every_column_is_read(void **state)
     assert_int_equal(reader_find_client(reader, "valve", &client), 0);
     assert_int_equal(client, 0);
     reader_close(reader);
+}
+
+static void what_came_of_a_message_is_read(void **state)
+{
+    struct head head = { .connection = 1 };
+    struct stored_message message;
+    struct reader *reader = NULL;
+    struct record *record = NULL;
+
+    (void)state;
+    store_messages(&head, 1);
+    assert_int_equal(store_begin(store), STORE_STORED);
+    record = make_message(&head, 2, "judged");
+    record->flags = RECORD_UNFINISHED | record_verdict(3, 12);
+    record->answers = 1;
+    store_one(record);
+    assert_int_equal(store_commit(store), STORE_STORED);
+    reader = open_reader();
+    assert_int_equal(reader_message(reader, 1, &message), 0);
+    assert_int_equal(message.flags, 0);
+    assert_int_equal(message.verdict, 0);
+    assert_int_equal(message.rule, 0);
+    assert_int_equal(message.answers, 0);
+    assert_int_equal(reader_message(reader, 2, &message), 0);
+    assert_int_equal(message.flags, RECORD_UNFINISHED);
+    assert_int_equal(message.verdict, 3);
+    assert_int_equal(message.rule, 12);
+    assert_int_equal(message.answers, 1);
+    reader_close(reader);
+}
+
+static void a_name_leads_to_its_connections(void **state)
+{
+    static const char opening[] = "tcp://127.0.0.1:8000\0line\0"
+                                  "10.0.0.9:1\0gt06.yaml\0"
+                                  "10.0.0.1:2\0CN=pump";
+    struct head heads[2] = { { .connection = 1 }, { .connection = 2 } };
+    struct record *named[2];
+    struct stored_connection connection;
+    struct stored_details details;
+    struct stored_client client;
+    struct reader *reader = NULL;
+    uint64_t id = 0;
+
+    (void)state;
+    store_messages(&heads[0], 1);
+    assert_int_equal(store_begin(store), STORE_STORED);
+    store_one(record_add(batch, &heads[1], RECORD_OPEN, opening, sizeof(opening)));
+    for (size_t i = 0; i < 2; i++) {
+        named[i] = record_add(batch, &heads[i], RECORD_NAME, "pump 7", 6);
+        named[i]->time_us += (int64_t)i;
+        store_one(named[i]);
+    }
+    assert_int_equal(store_commit(store), STORE_STORED);
+
+    reader = open_reader();
+    assert_int_equal(reader_find_client(reader, "pump 7", &id), 0);
+    assert_int_equal(reader_client(reader, id, &client), 0);
+    assert_string_equal(client.name, "pump 7");
+    assert_int_equal(client.first_seen_us, named[0]->time_us);
+    assert_int_equal(client.last_seen_us, named[1]->time_us);
+    assert_int_equal(reader_connection(reader, client.last_connection, &connection), 0);
+    assert_int_equal(connection.number, 2);
+    assert_int_equal(connection.client, id);
+    assert_int_equal(reader_connection(reader, connection.previous, &connection), 0);
+    assert_int_equal(connection.number, 1);
+    assert_int_equal(connection.previous, 0);
+    assert_int_equal(reader_client(reader, id + 1, &client), -ENOENT);
+
+    assert_int_equal(reader_details(reader, 2, &details), 0);
+    assert_string_equal(details.device, "gt06.yaml");
+    assert_string_equal(details.proxy, "10.0.0.1:2");
+    assert_string_equal(details.tls_subject, "CN=pump");
+    assert_int_equal(reader_details(reader, 1, &details), 0);
+    assert_string_equal(details.device, "");
+    assert_string_equal(details.proxy, "");
+    assert_string_equal(details.tls_subject, "");
+    assert_int_equal(reader_details(reader, 3, &details), -ENOENT);
+    reader_close(reader);
+}
+
+static void a_cursor_is_read_with_its_state(void **state)
+{
+    struct cursor cursor = { .row = 5, .at_us = 6, .state = { (const unsigned char *)"a\0b", 3 } };
+    unsigned char bytes[CURSOR_STATE_BYTES_MAX];
+    struct reader *reader = NULL;
+
+    (void)state;
+    assert_int_equal(store_begin(store), STORE_STORED);
+    assert_int_equal(store_set_cursor(store, "nats", &cursor), STORE_STORED);
+    assert_int_equal(store_commit(store), STORE_STORED);
+    cursor = (struct cursor){ 0 };
+    reader = open_reader();
+    assert_int_equal(reader_cursor(reader, "nats", &cursor, bytes), 0);
+    assert_int_equal(cursor.row, 5);
+    assert_int_equal(cursor.at_us, 6);
+    assert_int_equal(cursor.state.len, 3);
+    assert_ptr_equal(cursor.state.data, bytes);
+    assert_memory_equal(bytes, "a\0b", 3);
+    assert_int_equal(reader_cursor(reader, "file", &cursor, bytes), -ENOENT);
+    reader_close(reader);
+}
+
+/* ---- Of an older version ---- */
+
+static void copy_older(const char *name)
+{
+    unsigned char bytes[128 * 1024];
+    char original[SCRATCH_BYTES_MAX];
+    const char *folder = getenv("WEIR_TEST_STORES");
+    FILE *file = NULL;
+    size_t len = 0;
+
+    assert_non_null(folder);
+    snprintf(original, sizeof(original), "%s/%s", folder, name);
+    file = fopen(original, "rb");
+    assert_non_null(file);
+    len = fread(bytes, 1, sizeof(bytes), file);
+    fclose(file);
+    file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* By every function, and left as it is. What was not stored yet is not there. */
+static void older_stores_are_read_as_they_are(void **state)
+{
+    static const struct {
+        const char *name;
+        uint64_t version, newest, step;
+    } older[] = { { "version1.db", 1, 30, 31 }, { "version2.db", 2, 41, 33 } };
+
+    (void)state;
+    close_store();
+    for (size_t i = 0; i < sizeof(older) / sizeof(older[0]); i++) {
+        struct stored_connection connection;
+        struct stored_details details;
+        struct stored_client client;
+        struct stored_message message;
+        struct stored_step step;
+        struct cursor cursor;
+        unsigned char bytes[CURSOR_STATE_BYTES_MAX];
+        struct reader *reader = NULL;
+        unsigned pages = 0;
+
+        copy_older(older[i].name);
+        change_by_hand(
+            "INSERT INTO client (id, name) VALUES (3, 'pump'); UPDATE connection SET client = 3 WHERE id = 2");
+        reader = open_reader();
+        expect_newest(reader, older[i].newest);
+        assert_int_equal(read_all(reader, (struct reader_range){ 0, older[i].newest }, &pages), older[i].newest);
+        assert_int_equal(reader_message(reader, 1, &message), 0);
+        assert_int_equal(message.flags, RECORD_TEXT);
+        assert_int_equal(message.verdict, 0);
+        assert_int_equal(message.rule, 0);
+        assert_int_equal(message.answers, 0);
+        assert_int_equal(reader_next_step(reader, 0, &step), 0);
+        assert_int_equal(step.first_message, older[i].step);
+        assert_int_equal(reader_connection(reader, 2, &connection), 0);
+        assert_int_equal(connection.client, 3);
+        assert_int_equal(connection.previous, 0);
+        assert_int_equal(reader_client(reader, 3, &client), 0);
+        assert_string_equal(client.name, "pump");
+        assert_int_equal(client.first_seen_us, 0);
+        assert_int_equal(client.last_connection, 0);
+        assert_int_equal(reader_details(reader, 2, &details), 0);
+        assert_string_equal(details.device, "");
+        assert_string_equal(details.proxy, "");
+        assert_string_equal(details.tls_subject, "");
+        assert_int_equal(reader_details(reader, 999, &details), -ENOENT);
+        assert_int_equal(reader_cursor(reader, "nats", &cursor, bytes), -ENOENT);
+        reader_close(reader);
+        assert_int_equal(read_number(path, "SELECT user_version & 255 FROM pragma_user_version"), older[i].version);
+    }
 }
 
 static void pages_of_both_directions_make_the_whole(void **state)
@@ -327,37 +501,50 @@ static void altered_bytes_are_named(void **state)
     reader_close(reader);
 }
 
-static void a_second_is_found(void **state)
+static void times_and_steps_are_found(void **state)
 {
-    static const int64_t seconds[] = { 0, 0, 5, 3, 6 }; /* the clock was once set back */
-    static const struct {
-        int64_t second;
-        uint64_t id;
-    } expected[] = { { -1000, 1 }, { 0, 1 }, { 1, 3 }, { 5, 3 }, { 6, 5 }, { 7, 0 } };
+    static const int64_t seconds[] = { 0, 0, 50, 30, 60, 20 };
     struct head head = { .connection = 1 };
+    struct stored_step step;
     struct reader *reader = NULL;
     uint64_t id = 0;
+    int64_t time_us = 0;
 
     (void)state;
     assert_int_equal(store_begin(store), STORE_STORED);
     for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
-        struct record *const record = make_message(&head, i + 1, "m");
+        struct record *record = make_message(&head, i + 1, "m");
 
         record->time_us += seconds[i] * 1000000;
         store_one(record);
     }
     assert_int_equal(store_commit(store), STORE_STORED);
+    change_by_hand("DELETE FROM message WHERE id = 1");
     reader = open_reader();
-    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
-        assert_int_equal(reader_find_second(reader, FIRST_SECOND + expected[i].second, &id), 0);
-        assert_int_equal(id, expected[i].id);
-    }
+    assert_int_equal(reader_time(reader, 1, &id, &time_us), 0);
+    assert_int_equal(id, 2);
+    assert_int_equal(time_us, (int64_t)FIRST_SECOND * 1000000);
+    assert_int_equal(reader_time(reader, 7, &id, &time_us), 0);
+    assert_int_equal(id, 0);
+    assert_int_equal(reader_next_step(reader, 0, &step), 0);
+    assert_int_equal(step.first_message, 4);
+    assert_int_equal(step.before, FIRST_SECOND + 50);
+    assert_int_equal(step.after, FIRST_SECOND + 30);
+    assert_false(step.is_from_unknown);
+    assert_int_equal(reader_next_step(reader, 4, &step), 0);
+    assert_int_equal(step.first_message, 6);
+    assert_int_equal(reader_next_step(reader, 6, &step), 0);
+    assert_int_equal(step.first_message, 0);
+    assert_int_equal(reader_find_second(reader, FIRST_SECOND + 1, 6, &id), 0);
+    assert_int_equal(id, 4);
+    assert_int_equal(reader_find_second(reader, FIRST_SECOND + 61, 6, &id), 0);
+    assert_int_equal(id, 0);
     reader_close(reader);
 }
 
 static void note_connection(const struct stored_connection *connection, void *user)
 {
-    uint64_t *const last = user;
+    uint64_t *last = user;
 
     assert_int_equal(connection->number, *last + 1);
     *last = connection->number;
@@ -439,7 +626,7 @@ static void what_a_kill_has_left_is_read_and_stays(void **state)
 
 static void another_file_in_its_place_is_noticed(void **state)
 {
-    struct reader *const reader = open_reader();
+    struct reader *reader = open_reader();
     char other[SCRATCH_BYTES_MAX];
     FILE *file = NULL;
 
@@ -459,11 +646,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_no_store_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(every_column_is_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_came_of_a_message_is_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_leads_to_its_connections, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cursor_is_read_with_its_state, setup, teardown),
+        cmocka_unit_test_setup_teardown(older_stores_are_read_as_they_are, setup, teardown),
         cmocka_unit_test_setup_teardown(pages_of_both_directions_make_the_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_wanted_bounds_a_page_too, setup, teardown),
         cmocka_unit_test_setup_teardown(long_messages_bound_a_page, setup, teardown),
         cmocka_unit_test_setup_teardown(altered_bytes_are_named, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_second_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(times_and_steps_are_found, setup, teardown),
         cmocka_unit_test_setup_teardown(every_connection_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reader_is_not_in_the_writers_way, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_kill_has_left_is_read_and_stays, setup, teardown),

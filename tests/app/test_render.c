@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "terminal/render.h"
-#include "terminal/utf8.h"
+#include "text/render.h"
+#include "text/utf8.h"
 
 #define BYTES(text) ((struct weir_bytes){ (const unsigned char *)(text), sizeof(text) - 1 })
 
@@ -55,7 +55,7 @@ static size_t measure(const char *text, size_t len)
 static int hex_digit(char digit)
 {
     static const char digits[] = "0123456789abcdef";
-    const char *const found = digit ? strchr(digits, digit) : NULL;
+    const char *found = digit ? strchr(digits, digit) : NULL;
 
     assert_non_null(found);
     return (int)(found - digits);
@@ -307,6 +307,26 @@ static void expect_line(struct line *line, const char *expected)
     line_clear(line);
 }
 
+static void sentences_are_shown_as_they_are_but_for_what_steers(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        { "store a b\\x.db: \xe6\xb8\xa9 \"it\"", "store a b\\x.db: \xe6\xb8\xa9 \"it\"" },
+        { "x\033[31m\n\r\t\x7f", "x\\x1b[31m\\x0a\\x0d\\x09\\x7f" },
+        { "\x9b\xc2\x9b\xe2\x80\xae\xe6\xb8", "\\x9b\\xc2\\x9b\\xe2\\x80\\xae\\xe6\\xb8" },
+        { "", "" },
+    };
+    struct line line = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        render_sentence(&line, cases[i].text, strlen(cases[i].text));
+        expect_line(&line, cases[i].shown);
+    }
+    line_fini(&line);
+}
+
 static void lines_say_what_happened(void **state)
 {
     const struct weir_message_info whole = { .seq = 1, .original_len = 5 };
@@ -431,7 +451,7 @@ static void colour_adds_codes_and_nothing_else(void **state)
 
     (void)state;
     for (int pass = 0; pass < 2; pass++) {
-        struct line *const line = pass ? &coloured : &plain;
+        struct line *line = pass ? &coloured : &plain;
         style.colour = pass == 1;
         render_open(line, &style, &event);
         render_message(line, &style, &event, BYTES("\033[31mred"), &info);
@@ -477,6 +497,7 @@ int main(void)
         cmocka_unit_test(random_bytes_are_safe_and_can_be_read_back),
         cmocka_unit_test(hex_has_a_gutter_when_asked),
         cmocka_unit_test(auto_tells_text_from_other_bytes),
+        cmocka_unit_test(sentences_are_shown_as_they_are_but_for_what_steers),
         cmocka_unit_test(lines_say_what_happened),
         cmocka_unit_test(what_is_sent_is_marked),
         cmocka_unit_test(a_whole_message_is_shown_by_its_rows),

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "clients/reply.h"
+#include "answer/reply.h"
 
 static void specs_are_read(void **state)
 {

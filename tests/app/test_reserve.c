@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "journal/reserve.h"
 #include "scratch.h"
+#include "store/reserve.h"
 
 enum { BYTES = 256 * 1024 };
 

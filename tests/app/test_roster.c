@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "clients/roster.h"
+#include "desk/roster.h"
 
 enum { CLIENTS = 8 };
 

@@ -17,10 +17,10 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "journal/folder.h"
 #include "journal/writer.h"
 #include "records.h"
 #include "scratch.h"
+#include "store/folder.h"
 
 enum { BATCHES = 3, MESSAGES = 4, BATCH_BYTES = 2048, MESSAGE_BYTES = 300, DEADLINE_S = 60 };
 
@@ -148,6 +148,7 @@ static struct batch *make_batch(struct head *head, unsigned number)
 
 static void use(struct writer *writer)
 {
+    uint64_t left = 0;
     struct head head = { .connection = writer_next_connection(writer) };
 
     if (writer_start(writer)) fail_msg("no thread");
@@ -155,7 +156,7 @@ static void use(struct writer *writer)
         writer_put(writer, make_batch(&head, i));
         wait_for_batches(i + 1);
     }
-    writer_stop(writer);
+    writer_stop(writer, INT64_MAX, &left);
 }
 
 /* A commit that was not said to have come about may still have. */

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "terminal/tails.h"
+#include "serve/tails.h"
 
 static struct tails tails;
 

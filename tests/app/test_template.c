@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "journal/template.h"
+#include "answer/template.h"
 
 static const struct template_values usual = {
     .seq = 7,

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "client/typed.h"
+#include "connect/typed.h"
 
 /* Feeds text in pieces of that many bytes. Returns what comes out: lines each in <>, or else the bytes. */
 static void feed(enum typed_form form, const char *text, size_t piece_len, char *ret)
@@ -26,7 +26,7 @@ static void feed(enum typed_form form, const char *text, size_t piece_len, char 
     for (size_t offset = 0; offset < len; offset += piece_len) {
         /* A copy of its exact size, so that a checker sees any byte read past it. */
         const size_t size = len - offset < piece_len ? len - offset : piece_len;
-        unsigned char *const piece = malloc(size);
+        unsigned char *piece = malloc(size);
         struct weir_bytes bytes = { piece, size };
         assert_non_null(piece);
         memcpy(piece, text + offset, size);
@@ -103,7 +103,7 @@ static void a_line_that_is_not_hex_is_refused(void **state)
 static void a_line_has_a_bound(void **state)
 {
     struct typed typed = { .form = TYPED_LINES };
-    unsigned char *const block = malloc(65536);
+    unsigned char *block = malloc(65536);
     struct weir_bytes message;
     int result = 0;
     size_t fed = 0;

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "options/values.h"
+#include "cli/values.h"
 
 struct number_case {
     const char *text;

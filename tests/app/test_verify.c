@@ -143,7 +143,7 @@ static void another_line_is_refused(void **state)
 /* Adds each line to a text. */
 static int add_to_text(const struct ledger_entry *entry, void *user)
 {
-    char *const text = user;
+    char *text = user;
     const size_t len = strlen(text);
 
     if (entry->kind == LEDGER_RUN)
@@ -156,7 +156,7 @@ static int add_to_text(const struct ledger_entry *entry, void *user)
 
 static void append(const char *path, const char *text)
 {
-    FILE *const file = fopen(path, "a");
+    FILE *file = fopen(path, "a");
 
     assert_non_null(file);
     assert_true(fputs(text, file) >= 0);
@@ -276,7 +276,7 @@ static void add_all(struct proof *proof, uint64_t first, uint64_t last)
 
 static void expect(struct proof *proof, uint64_t missing, uint64_t altered, uint64_t disordered, uint64_t repeated)
 {
-    const struct proof_result *const result = proof_end(proof);
+    const struct proof_result *result = proof_end(proof);
 
     assert_int_equal(result->counts[PROOF_MISSING], missing);
     assert_int_equal(result->counts[PROOF_ALTERED], altered);
@@ -288,7 +288,7 @@ static void what_was_not_acknowledged_may_be_there_or_not(void **state)
 {
     (void)state;
     for (uint64_t last = 8; last <= 10; last++) {
-        struct proof *const proof = a_proof();
+        struct proof *proof = a_proof();
         add_all(proof, 1, last);
         expect(proof, 0, 0, 0, 0);
         assert_int_equal(proof_end(proof)->acknowledged, 10);
@@ -301,7 +301,7 @@ static void what_was_not_acknowledged_may_be_there_or_not(void **state)
 
 static void each_missing_one_is_counted_and_the_first_are_named(void **state)
 {
-    struct proof *const proof = a_proof();
+    struct proof *proof = a_proof();
 
     (void)state;
     add_all(proof, 3, 8);
@@ -318,7 +318,7 @@ static void a_bit_anywhere_is_noticed(void **state)
 {
     (void)state;
     for (size_t at = 1; at <= SIZE; at++) {
-        struct proof *const proof = a_proof();
+        struct proof *proof = a_proof();
         for (uint64_t number = 1; number <= 10; number++)
             add_stored(proof, &(struct stored){ 1, number, 7, number }, number, false, number == 4 ? at : 0);
         add_stored(proof, &(struct stored){ 2, 1, 8, 1 }, 11, false, 0);
@@ -335,7 +335,7 @@ static void an_altered_first_one_is_noticed(void **state)
 {
     (void)state;
     for (size_t at = 1; at <= SIZE; at++) {
-        struct proof *const proof = a_proof();
+        struct proof *proof = a_proof();
         const struct proof_result *result = NULL;
 
         add_stored(proof, &(struct stored){ 1, 1, 7, 1 }, 1, false, at);
@@ -350,8 +350,8 @@ static void an_altered_first_one_is_noticed(void **state)
 static void two_that_changed_places_are_out_of_order(void **state)
 {
     static const uint64_t order[] = { 1, 2, 4, 3, 5, 6, 7, 8 };
-    struct proof *const rows = a_proof();
-    struct proof *const contents = a_proof();
+    struct proof *rows = a_proof();
+    struct proof *contents = a_proof();
 
     (void)state;
     for (size_t i = 0; i < 8; i++) {
@@ -369,7 +369,7 @@ static void two_that_changed_places_are_out_of_order(void **state)
 
 static void one_that_was_sent_once_is_there_once(void **state)
 {
-    struct proof *const proof = a_proof();
+    struct proof *proof = a_proof();
     const struct proof_fault *fault = NULL;
 
     (void)state;
@@ -388,7 +388,7 @@ static void one_that_was_sent_again_may_be_there_again(void **state)
 {
     (void)state;
     for (int times = 1; times <= 3; times++) {
-        struct proof *const proof = a_proof();
+        struct proof *proof = a_proof();
         add_line(proof, "sent 1 9-10", 0);
         add_line(proof, "acknowledged 1 9-10", 0);
         add_all(proof, 1, 10);
@@ -404,7 +404,7 @@ static void one_that_was_sent_again_may_be_there_again(void **state)
 /* The end of one connection may be read while the next one is served. */
 static void lanes_may_overlap(void **state)
 {
-    struct proof *const proof = a_proof();
+    struct proof *proof = a_proof();
 
     (void)state;
     add_line(proof, "sent 1 6-10", 0);
@@ -418,7 +418,7 @@ static void lanes_may_overlap(void **state)
 
 static void a_number_that_two_connections_have_is_noticed(void **state)
 {
-    struct proof *const proof = a_proof();
+    struct proof *proof = a_proof();
 
     (void)state;
     for (uint64_t number = 1; number <= 8; number++)
@@ -431,7 +431,7 @@ static void a_number_that_two_connections_have_is_noticed(void **state)
 
 static void what_came_after_the_ledger_was_read_is_not_held_against_it(void **state)
 {
-    struct proof *const proof = a_proof();
+    struct proof *proof = a_proof();
 
     (void)state;
     add_all(proof, 1, 10);
@@ -446,7 +446,7 @@ static void what_came_after_the_ledger_was_read_is_not_held_against_it(void **st
 static void messages_of_others_are_counted_and_left_alone(void **state)
 {
     static const char *const texts[] = { "hello", "00000abd 1 1 padding", "00000abc 3 1 padding", "" };
-    struct proof *const proof = a_proof();
+    struct proof *proof = a_proof();
 
     (void)state;
     add_all(proof, 1, 10);
@@ -461,7 +461,7 @@ static void messages_of_others_are_counted_and_left_alone(void **state)
 
 static void a_ledger_that_contradicts_itself_is_refused(void **state)
 {
-    struct proof *const proof = a_proof();
+    struct proof *proof = a_proof();
     struct proof *empty = NULL;
 
     (void)state;

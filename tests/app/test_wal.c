@@ -15,8 +15,8 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "journal/wal.h"
 #include "scratch.h"
+#include "store/wal.h"
 
 enum {
     PAGE_BYTES = 1024,
@@ -34,7 +34,7 @@ static size_t last_begin, before_last_begin, first_end; /* of transactions: offs
 
 static size_t read_whole(const char *path, unsigned char *ret, size_t room)
 {
-    FILE *const file = fopen(path, "rb");
+    FILE *file = fopen(path, "rb");
     size_t len = 0;
 
     assert_non_null(file);
@@ -46,7 +46,7 @@ static size_t read_whole(const char *path, unsigned char *ret, size_t room)
 
 static void write_whole(const char *path, const unsigned char *bytes, size_t len)
 {
-    FILE *const file = fopen(path, "wb");
+    FILE *file = fopen(path, "wb");
 
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, len, file), len);
@@ -139,7 +139,7 @@ static struct wal_report walk(const unsigned char *bytes, size_t len)
     struct wal_report report;
 
     write_whole(scratch_path("walked", path), bytes, len);
-    assert_int_equal(wal_walk(path, &report), 0);
+    assert_int_equal(wal_walk(path, 1, 0, &report), 0);
     return report;
 }
 
@@ -157,7 +157,7 @@ static struct wal_report walk_flipped(size_t offset, unsigned bit)
 
 static void expect_whole(const struct wal_report *report)
 {
-    assert_int_equal(report->is_damaged, 0);
+    assert_false(report->is_damaged);
     assert_int_equal(report->bad_offset, -1);
     assert_int_equal(report->lost_frames, 0);
     assert_int_equal(report->lost_transactions, 0);
@@ -180,7 +180,7 @@ static void no_log_is_whole(void **state)
     struct wal_report report;
 
     (void)state;
-    assert_int_equal(wal_walk(scratch_path("none", path), &report), 0);
+    assert_int_equal(wal_walk(scratch_path("none", path), 1, 0, &report), 0);
     expect_whole(&report);
     for (size_t len = 0; len <= HEADER_BYTES; len++) {
         report = walk(log_bytes, len);
@@ -194,7 +194,7 @@ static void what_cannot_be_read_is_an_error(void **state)
     struct wal_report report;
 
     (void)state;
-    assert_true(wal_walk(scratch, &report) < 0); /* a folder */
+    assert_true(wal_walk(scratch, 1, 0, &report) < 0); /* a folder */
 }
 
 static void a_log_cut_in_its_last_transaction_is_not_damaged(void **state)
@@ -305,7 +305,7 @@ static struct wal_report lay_out(const unsigned char *bytes, size_t len, char re
     write_whole(scratch_path("b", ret_path), database, database_len);
     write_whole(scratch_path("b-wal", ret_log_path), bytes, len);
     remove(scratch_path("b-shm", index_path));
-    assert_int_equal(wal_walk(ret_log_path, &report), 0);
+    assert_int_equal(wal_walk(ret_log_path, 1, 0, &report), 0);
     return report;
 }
 
@@ -371,7 +371,7 @@ static void frames_without_an_end_behind_a_lost_end_are_no_damage(void **state)
 {
     static const unsigned char no_end[4] = { 0 };
     struct wal_report report;
-    unsigned char *const end = log_bytes + log_len - FRAME_BYTES + 4;
+    unsigned char *end = log_bytes + log_len - FRAME_BYTES + 4;
     unsigned char saved[4];
 
     (void)state;
@@ -423,7 +423,7 @@ static void nothing_is_taken_off_where_there_is_no_log(void **state)
     struct wal_report report;
 
     (void)state;
-    assert_int_equal(wal_walk(scratch_path("none", path), &report), 0);
+    assert_int_equal(wal_walk(scratch_path("none", path), 1, 0, &report), 0);
     assert_int_equal(wal_trim(path, scratch, &report), 0);
 }
 

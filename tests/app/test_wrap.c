@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "terminal/utf8.h"
 #include "terminal/wrap.h"
+#include "text/utf8.h"
 
 static void expect_place(const wchar_t *text, unsigned columns, unsigned row, unsigned column)
 {

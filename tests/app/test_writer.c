@@ -15,10 +15,10 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "journal/folder.h"
 #include "journal/writer.h"
 #include "records.h"
 #include "scratch.h"
+#include "store/folder.h"
 
 enum {
     PRODUCERS = 2,
@@ -41,6 +41,7 @@ static struct {
     uint64_t next_seq[PRODUCERS]; /* of the next message that should */
     unsigned wrong;               /* batches out of order, or without ids */
     unsigned troubles, mends, notices;
+    uint64_t numbers_limit;             /* as was told last; 0: not yet */
     off_t log_bytes_max;                /* of what was seen of the log's file */
     char notice[STORE_ERROR_BYTES_MAX]; /* the last one */
     char text[STORE_ERROR_BYTES_MAX];   /* of the first trouble */
@@ -57,7 +58,7 @@ static off_t log_bytes(void)
 
 static void on_stored(struct batch *batch, void *user)
 {
-    uint64_t *const next_seq = &seen.next_seq[batch->worker];
+    uint64_t *next_seq = &seen.next_seq[batch->worker];
 
     (void)user;
     pthread_mutex_lock(&seen.lock);
@@ -79,7 +80,7 @@ static void on_trouble(const char *text, void *user)
     pthread_mutex_lock(&seen.lock);
     if (text && seen.troubles == 0) snprintf(seen.text, sizeof(seen.text), "%s", text);
     seen.troubles += text != NULL;
-    seen.mends += text == NULL;
+    seen.mends += !text;
     pthread_cond_signal(&seen.changed);
     pthread_mutex_unlock(&seen.lock);
 }
@@ -92,6 +93,20 @@ static void on_notice(const char *text, void *user)
     seen.notices++;
     pthread_cond_signal(&seen.changed);
     pthread_mutex_unlock(&seen.lock);
+}
+
+static void on_numbers(uint64_t limit, void *user)
+{
+    (void)user;
+    pthread_mutex_lock(&seen.lock);
+    seen.numbers_limit = limit;
+    pthread_cond_signal(&seen.changed);
+    pthread_mutex_unlock(&seen.lock);
+}
+
+static bool are_numbers_told(void)
+{
+    return seen.numbers_limit > 0;
 }
 
 static bool is_told(void)
@@ -139,6 +154,7 @@ static void open_writer_that_gathers(int gather_ms)
                                           .on_stored = on_stored,
                                           .on_trouble = on_trouble,
                                           .on_notice = on_notice,
+                                          .on_numbers = on_numbers,
                                           .log_bytes_named = LOG_BYTES_NAMED,
                                           .gather_ms = gather_ms };
     char error[STORE_ERROR_BYTES_MAX] = "";
@@ -159,7 +175,10 @@ static void start_writer(void)
 
 static void end_writer(void)
 {
-    assert_int_equal(writer_stop(writer), 0);
+    uint64_t left = 0;
+
+    assert_int_equal(writer_stop(writer, INT64_MAX, &left), 0);
+    assert_int_equal(left, 0);
     writer_free(writer);
     writer = NULL;
 }
@@ -174,13 +193,13 @@ static int setup(void **state)
         seen.next_seq[i] = 1;
     }
     seen.wrong = seen.troubles = seen.mends = seen.notices = 0;
+    seen.numbers_limit = 0;
     seen.log_bytes_max = 0;
     return folder_make_file(scratch_path("w.db", path), error);
 }
 
 static int teardown(void **state)
 {
-    if (writer) writer_stop(writer); /* a test has failed */
     writer_free(writer);
     writer = NULL;
     return scratch_remove(state);
@@ -190,7 +209,7 @@ static int teardown(void **state)
 
 static struct batch *make_batch(unsigned worker)
 {
-    struct batch *const batch = batch_new(worker, BATCH_BYTES);
+    struct batch *batch = batch_new(worker, BATCH_BYTES);
 
     assert_non_null(batch);
     return batch;
@@ -219,11 +238,11 @@ struct producer {
 
 static void *produce(void *user)
 {
-    struct producer *const producer = user;
+    struct producer *producer = user;
     uint64_t seq = 0;
 
     for (unsigned i = 0; i < BATCHES; i++) {
-        struct batch *const batch = make_batch(producer->worker);
+        struct batch *batch = make_batch(producer->worker);
 
         if (i == 0) add_open(batch, &producer->head);
         for (unsigned j = 0; j < RECORDS; j++)
@@ -272,7 +291,7 @@ static void every_batch_comes_back_once_and_in_order(void **state)
 
 static void put_message(struct head *head, bool is_awaited)
 {
-    struct batch *const batch = make_batch(0);
+    struct batch *batch = make_batch(0);
 
     add_message(batch, head, ++batches_put);
     batch->is_awaited = is_awaited;
@@ -284,8 +303,8 @@ static void put_message(struct head *head, bool is_awaited)
 static void what_is_awaited_or_enough_ends_the_gathering(void **state)
 {
     enum { AN_HOUR_MS = 3600 * 1000, MIB = 1024 * 1024 };
-    unsigned char *const bytes = calloc(1, MIB);
-    struct batch *const large = batch_new(0, record_bytes(MIB));
+    unsigned char *bytes = calloc(1, MIB);
+    struct batch *large = batch_new(0, record_bytes(MIB));
     struct head head = { .connection = 1 };
 
     (void)state;
@@ -315,14 +334,14 @@ static void what_is_awaited_or_enough_ends_the_gathering(void **state)
 static void the_log_stays_short_however_much_waits(void **state)
 {
     enum { LARGE_BATCHES = 24, MIB = 1024 * 1024 };
-    unsigned char *const bytes = calloc(1, MIB);
+    unsigned char *bytes = calloc(1, MIB);
     struct head head = { .connection = 1 };
 
     (void)state;
     assert_non_null(bytes);
     open_writer();
     for (unsigned i = 0; i < LARGE_BATCHES; i++) {
-        struct batch *const batch = batch_new(0, record_bytes(MIB));
+        struct batch *batch = batch_new(0, record_bytes(MIB));
 
         assert_non_null(batch);
         record_add(batch, &head, RECORD_SENT, bytes, MIB);
@@ -367,7 +386,7 @@ static void no_number_comes_again(void **state)
     (void)state;
     for (unsigned round = 0; round < 4; round++) {
         struct head heads[3] = { { 0 } };
-        struct batch *const batch = make_batch(0);
+        struct batch *batch = make_batch(0);
 
         start_writer();
         assert_true(writer_next_connection(writer) > highest);
@@ -382,6 +401,67 @@ static void no_number_comes_again(void **state)
     assert_int_equal(read_number(path, "SELECT count(*) FROM connection"), 12);
 }
 
+/* Row or not: numbers are on disk before they may be given. */
+static void numbers_are_taken_before_they_are_told(void **state)
+{
+    uint64_t limit = 0;
+
+    (void)state;
+    start_writer();
+    limit = writer_numbers_limit(writer);
+    assert_true(limit > writer_next_connection(writer) + WRITER_NUMBERS_LOW);
+    assert_int_equal(read_number(path, "SELECT value FROM meta WHERE key = 'numbers_taken'"), limit);
+    writer_note_next_connection(writer, limit - 1);
+    wait_for(are_numbers_told);
+    assert_true(seen.numbers_limit > limit + WRITER_NUMBERS_LOW);
+    assert_int_equal(read_number(path, "SELECT value FROM meta WHERE key = 'numbers_taken'"), seen.numbers_limit);
+    writer_note_next_connection(writer, limit + 17); /* enough are left, and this is the last that is said */
+    end_writer();
+    open_writer();
+    assert_int_equal(writer_next_connection(writer), limit + 17);
+    end_writer();
+}
+
+static sqlite3 *open_other(const char *sql);
+
+static void numbers_that_cannot_be_taken_are_taken_later(void **state)
+{
+    sqlite3 *other = NULL;
+    uint64_t limit = 0;
+
+    (void)state;
+    start_writer();
+    limit = writer_numbers_limit(writer);
+    other = open_other("BEGIN IMMEDIATE");
+    writer_note_next_connection(writer, limit);
+    wait_for(is_in_trouble);
+    assert_int_equal(seen.numbers_limit, 0);
+    sqlite3_close(other);
+    wait_for(are_numbers_told);
+    assert_true(seen.numbers_limit > limit);
+    end_writer();
+}
+
+static void a_row_that_stays_open_is_closed_by_the_next_run(void **state)
+{
+    static const char is_open[] = "SELECT count(*) FROM connection WHERE closed IS NULL";
+    struct head closed = { .connection = 1 }, open = { .connection = 2 };
+    struct batch *batch = make_batch(0);
+
+    (void)state;
+    start_writer();
+    add_open(batch, &closed);
+    add_open(batch, &open);
+    record_add(batch, &closed, RECORD_CLOSE, "reset", 5);
+    writer_put(writer, batch);
+    end_writer();
+    assert_int_equal(read_number(path, is_open), 1);
+    start_writer();
+    end_writer();
+    assert_int_equal(read_number(path, is_open), 0);
+    assert_int_equal(read_number(path, "SELECT count(*) FROM connection WHERE reason = 'killed' AND id = 2"), 1);
+}
+
 static sqlite3 *open_other(const char *sql)
 {
     sqlite3 *db = NULL;
@@ -393,7 +473,7 @@ static sqlite3 *open_other(const char *sql)
 
 static void put_one(struct head *head)
 {
-    struct batch *const batch = make_batch(0);
+    struct batch *batch = make_batch(0);
 
     add_open(batch, head);
     add_message(batch, head, 1);
@@ -505,7 +585,7 @@ static void who_holds_the_log_is_named(void **state)
     begin_reading(&reader);
     assert_int_equal(writer_start(writer), 0);
     for (batches_put = 1; batches_put <= 400; batches_put++) { /* each a commit of its own, and a page of the log */
-        struct batch *const batch = make_batch(0);
+        struct batch *batch = make_batch(0);
 
         if (batches_put == 1) add_open(batch, &head);
         add_message(batch, &head, batches_put);
@@ -527,13 +607,15 @@ static void what_could_not_be_stored_is_counted_at_the_end(void **state)
 {
     struct head head = { .connection = 1 };
     sqlite3 *other = NULL;
+    uint64_t left = 0;
 
     (void)state;
     start_writer();
     other = open_other("BEGIN IMMEDIATE");
     put_one(&head);
     wait_for(is_in_trouble);
-    assert_int_equal(writer_stop(writer), 3);
+    assert_int_equal(writer_stop(writer, INT64_MAX, &left), 0);
+    assert_int_equal(left, 3);
     writer_free(writer);
     writer = NULL;
     sqlite3_close(other);
@@ -565,6 +647,9 @@ int main(void)
         WRITER_TEST(the_log_stays_short_however_much_waits),
         WRITER_TEST(the_heads_are_written_at_the_end),
         WRITER_TEST(no_number_comes_again),
+        WRITER_TEST(numbers_are_taken_before_they_are_told),
+        WRITER_TEST(numbers_that_cannot_be_taken_are_taken_later),
+        WRITER_TEST(a_row_that_stays_open_is_closed_by_the_next_run),
         WRITER_TEST(what_is_refused_is_kept_and_tried_again),
         WRITER_TEST(another_writer_is_named_and_nothing_is_lost_or_doubled),
         WRITER_TEST(who_holds_the_log_is_named),

@@ -81,7 +81,7 @@ static bool load_file(struct file *file, const char *path)
 
 struct disk *disk_new(const char *path, bool ret_exists[NAME_COUNT])
 {
-    struct disk *const disk = grow(NULL, 1, sizeof(*disk));
+    struct disk *disk = grow(NULL, 1, sizeof(*disk));
 
     *disk = (struct disk){ .files_count = 0 };
     for (int i = 0; i < NAME_COUNT; i++) {
@@ -130,7 +130,7 @@ static void sync_file(struct file *file)
 static void sync_names(struct disk *disk)
 {
     for (int i = 0; i < NAME_COUNT; i++) {
-        struct name *const name = &disk->names[i];
+        struct name *name = &disk->names[i];
 
         if (name->unsynced_count) name->synced = name->unsynced[name->unsynced_count - 1];
         name->unsynced_count = 0;
@@ -241,7 +241,7 @@ static void write_unsynced(int fd, struct dice *dice, const struct file *file, c
     const struct fate fate = choose_fate(dice, file->unsynced_count);
 
     for (size_t i = 0; i < file->unsynced_count; i++) {
-        const struct event *const event = file->unsynced[i];
+        const struct event *event = file->unsynced[i];
 
         if (i >= fate.until || (fate.loses_some && dice_one_in(dice, 2)))
             lose(fd, dice, event, path);

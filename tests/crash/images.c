@@ -6,7 +6,8 @@
  *
  *   images [--images N] [--seed S]
  *
- * A history is a store's lives, one after the other; each begins with what a power cut in the one before has left. It
+ * A history is a store's lives, one after the other; each begins with what a power cut in the one before has left, and
+ * one of them with a store of an older version, whose upgrade many of the cuts are in. It
  * follows from its seed. The disks that lie come first: a checker that does not see their losses proves nothing. */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,19 +17,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
+#include "../app/older.h"
 #include "disk.h"
-#include "journal/folder.h"
 #include "ledger.h"
 #include "load.h"
 #include "memory.h"
+#include "store/folder.h"
 
 enum {
     LIVES = 5, /* in a history */
     LIFE_IMAGES = 50,
     HISTORY_IMAGES = LIVES * LIFE_IMAGES,
     LIFE_SESSIONS_MAX = 5,
+    OLDER_LIFE = 2,
+    UPGRADE_EVENTS = 40, /* and some behind it */
     THOROUGH_EACH = 10,
-    LIAR_HISTORIES_MAX = 40,
+    LIAR_HISTORIES_MAX = 200,
     PATH_BYTES_MAX = 256,
     FIRST_SECOND = 1763856000
 };
@@ -63,7 +69,7 @@ static char image_path[PATH_BYTES_MAX];   /* to be looked at */
 
 static struct recorder *live(struct history *history, const bool exists[NAME_COUNT])
 {
-    struct recorder *const recorder = recorder_start(history->flaw.lie, history->seed + history->life, exists);
+    struct recorder *recorder = recorder_start(history->flaw.lie, history->seed + history->life, exists);
     const struct load load = { .path = store_path,
                                .ledger = history->ledger,
                                .recorder = recorder,
@@ -81,6 +87,27 @@ static struct recorder *live(struct history *history, const bool exists[NAME_COU
     return recorder;
 }
 
+/* Makes it one of version 2, whole and without a log. */
+static void make_older(const char *path)
+{
+    static const char back[] = "BEGIN;" BACK_TO_VERSION_2 "COMMIT";
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    char text[64];
+    bool is_made = sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, back, NULL, NULL, NULL) == SQLITE_OK &&
+                   sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &statement, NULL) == SQLITE_OK &&
+                   sqlite3_step(statement) == SQLITE_ROW;
+
+    if (is_made)
+        snprintf(text, sizeof(text), "PRAGMA user_version = %d", (sqlite3_column_int(statement, 0) & ~0xff) | 2);
+    sqlite3_finalize(statement);
+    if (!is_made || sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s\n", path, sqlite3_errmsg(db));
+        abort();
+    }
+    sqlite3_close(db);
+}
+
 /* ---- The cuts ---- */
 
 static bool is_sync(const struct event *event)
@@ -95,13 +122,14 @@ static int compare_positions(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* Instants just before and just after syncs, in their order; any instant where nothing is synced. */
-static void choose_cuts(const struct recorder *recorder, struct dice *dice, size_t *ret, unsigned count)
+/* Instants just before and just after syncs, in their order; any instant where nothing is synced. So many at the
+ * beginning. */
+static void choose_cuts(const struct recorder *recorder, struct dice *dice, size_t *ret, unsigned count, unsigned early)
 {
     const size_t end = recorder_position(recorder);
 
     for (unsigned i = 0; i < count; i++) {
-        size_t position = (size_t)dice_roll(dice, end);
+        size_t position = (size_t)dice_roll(dice, i < early && end > UPGRADE_EVENTS ? UPGRADE_EVENTS : end);
 
         while (position < end && !is_sync(recorder_event(recorder, position)))
             position++;
@@ -135,7 +163,7 @@ static bool check_image(struct history *history, const struct disk *disk, unsign
 static void copy_image(const char *from, const char *to)
 {
     bool exists[NAME_COUNT];
-    struct disk *const disk = disk_new(from, exists);
+    struct disk *disk = disk_new(from, exists);
     struct dice none = { 0 };
 
     disk_write_image(disk, &none, to);
@@ -150,7 +178,7 @@ static void check_life(struct history *history, struct disk *disk, const struct 
     struct dice dice = { history->seed ^ history->life };
     size_t cuts[LIFE_IMAGES], position = 0, next_position = 0;
 
-    choose_cuts(recorder, &dice, cuts, count);
+    choose_cuts(recorder, &dice, cuts, count, history->life == OLDER_LIFE ? count / 2 : 0);
     for (unsigned i = 0; i < count && !ret->is_found; i++) {
         while (position < cuts[i])
             disk_play(disk, recorder_event(recorder, position++));
@@ -196,8 +224,12 @@ static unsigned run_history(uint64_t seed, struct flaw flaw, unsigned images, st
     make_store(store_path);
     for (; history.images_left > 0 && !ret->is_found; history.life++) {
         bool exists[NAME_COUNT];
-        struct disk *const disk = disk_new(store_path, exists);
-        struct recorder *const recorder = live(&history, exists);
+        struct disk *disk = NULL;
+        struct recorder *recorder = NULL;
+
+        if (history.life == OLDER_LIFE) make_older(store_path);
+        disk = disk_new(store_path, exists);
+        recorder = live(&history, exists);
 
         check_life(&history, disk, recorder, ret);
         disk_free(disk);
@@ -266,7 +298,7 @@ static bool check_images(unsigned images, uint64_t seed)
 /* In memory where that can be had: what is synced is known here, and need not be. */
 static int make_scratch(void)
 {
-    const char *const parent = getenv("TMPDIR");
+    const char *parent = getenv("TMPDIR");
 
     snprintf(scratch, sizeof(scratch), "/dev/shm/weir-images-XXXXXX");
     if (mkdtemp(scratch)) return 0;

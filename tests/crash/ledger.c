@@ -13,11 +13,12 @@
 
 #include <sqlite3.h>
 
+#include "base/crc32c.h"
 #include "dice.h"
-#include "journal/crc32c.h"
-#include "journal/store.h"
-#include "journal/wal.h"
 #include "memory.h"
+#include "store/damage.h"
+#include "store/schema.h"
+#include "store/store.h"
 
 #define NEVER SIZE_MAX
 
@@ -25,6 +26,7 @@ enum { MESSAGE_BYTES_MAX = 20000, PATH_BYTES_MAX = 512 };
 
 static const char opening[] = "tcp://127.0.0.1:8000\0line\0tcp://127.0.0.1:9"; /* with the last NUL */
 static const char closing[] = "peer closed";
+static const char killed[] = "killed"; /* by the start of the next session, what the last one left open */
 
 struct message {
     int64_t time_us;
@@ -56,7 +58,7 @@ struct check {
     size_t position;
     sqlite3 *db;
     struct store *store;
-    int64_t last_second;
+    int64_t highest_second; /* since the last step */
     uint64_t last_id;
     bool is_end_of_batch; /* of the last message */
     char *fault;
@@ -64,7 +66,7 @@ struct check {
 
 struct ledger *ledger_new(void)
 {
-    struct ledger *const ledger = grow(NULL, 1, sizeof(*ledger));
+    struct ledger *ledger = grow(NULL, 1, sizeof(*ledger));
 
     *ledger = (struct ledger){ .count = 0 };
     return ledger;
@@ -139,7 +141,7 @@ static void fill_message(uint64_t connection, uint64_t seq, unsigned char *ret, 
 
 static struct record *put(struct batch *batch, struct head *head, enum record_kind kind, size_t len, int64_t time_us)
 {
-    struct record *const record = batch_add(batch, len);
+    struct record *record = batch_add(batch, len);
 
     if (record)
         *record = (struct record){
@@ -150,7 +152,7 @@ static struct record *put(struct batch *batch, struct head *head, enum record_ki
 
 struct record *ledger_put_open(struct ledger *ledger, struct batch *batch, struct head *head, int64_t time_us)
 {
-    struct record *const record = put(batch, head, RECORD_OPEN, sizeof(opening), time_us);
+    struct record *record = put(batch, head, RECORD_OPEN, sizeof(opening), time_us);
 
     if (!record) return NULL;
     memcpy(record->bytes, opening, sizeof(opening));
@@ -160,10 +162,10 @@ struct record *ledger_put_open(struct ledger *ledger, struct batch *batch, struc
 
 struct record *ledger_put_message(struct ledger *ledger, struct batch *batch, struct head *head, int64_t time_us)
 {
-    struct connection *const connection = connection_of(ledger, head);
+    struct connection *connection = connection_of(ledger, head);
     const uint64_t seq = connection->count + 1;
     const size_t len = message_len(head->connection, seq);
-    struct record *const record =
+    struct record *record =
         put(batch, head, is_sent(head->connection, seq) ? RECORD_SENT : RECORD_MESSAGE, len, time_us);
 
     if (!record) return NULL;
@@ -180,7 +182,7 @@ struct record *ledger_put_message(struct ledger *ledger, struct batch *batch, st
 
 struct record *ledger_put_close(struct ledger *ledger, struct batch *batch, struct head *head, int64_t time_us)
 {
-    struct record *const record = put(batch, head, RECORD_CLOSE, strlen(closing), time_us);
+    struct record *record = put(batch, head, RECORD_CLOSE, strlen(closing), time_us);
 
     if (!record) return NULL;
     memcpy(record->bytes, closing, strlen(closing));
@@ -235,27 +237,25 @@ static sqlite3_stmt *prepare(struct check *check, const char *sql)
     return statement;
 }
 
-static bool is_log_right(struct check *check)
+static bool are_files_right(struct check *check)
 {
-    char log[PATH_BYTES_MAX];
-    struct wal_report report;
-    int err = 0;
+    char text[DAMAGE_TEXT_BYTES_MAX];
+    struct damage damage;
+    int err = damage_find(check->path, &damage);
 
-    snprintf(log, sizeof(log), "%s-wal", check->path);
-    err = wal_walk(log, &report);
-    if (!err && report.is_damaged)
-        return is_wrong(check, "a torn log is called damage: at byte %" PRId64 ", %" PRIu64 " transactions lost",
-                        report.bad_offset, report.lost_transactions);
-    if (!err) err = wal_trim(log, check->path, &report);
+    damage_describe(&damage, text);
+    if (!err && damage.kind != DAMAGE_NONE)
+        return is_wrong(check, "what a power cut leaves is called damage: %s", text);
+    if (!err) err = damage_trim(check->path, &damage);
     return err ? is_wrong(check, "walking the log: %s", strerror(-err)) : true;
 }
 
-/* In the order in which keep.c does it. */
+/* In the order in which storage.c does it. */
 static bool open_store(struct check *check)
 {
     char error[STORE_ERROR_BYTES_MAX];
 
-    if (!is_log_right(check)) return false;
+    if (!are_files_right(check)) return false;
     if (store_open(check->path, &check->store, error)) return is_wrong(check, "%s", error);
     if (sqlite3_open_v2(check->path, &check->db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK) return is_sql_wrong(check);
     return true;
@@ -281,24 +281,42 @@ static bool is_content_right(struct check *check, sqlite3_stmt *row, uint64_t co
     return true;
 }
 
-/* The first message of each new second has a row of its own. */
-static bool is_second_right(struct check *check, sqlite3_stmt *seconds, int64_t time_us, uint64_t id)
+/* Each message that is further back than workers are apart has a row of its own. */
+static bool is_step_right(struct check *check, sqlite3_stmt *steps, int64_t time_us, uint64_t id)
 {
-    const int64_t second = time_us / 1000000;
+    const int64_t second = time_us / 1000000, before = check->highest_second;
+    const bool is_step = second < before - SCHEMA_JITTER_SECONDS;
 
-    if (second <= check->last_second) return true;
-    check->last_second = second;
-    if (sqlite3_step(seconds) != SQLITE_ROW || sqlite3_column_int64(seconds, 0) != second ||
-        sqlite3_column_int64(seconds, 1) != (int64_t)id)
-        return is_wrong(check, "second %" PRId64 " does not begin with message %" PRIu64, second, id);
+    if (is_step || second > before) check->highest_second = second;
+    if (!is_step) return true;
+    if (sqlite3_step(steps) != SQLITE_ROW || sqlite3_column_int64(steps, 0) != (int64_t)id ||
+        sqlite3_column_int64(steps, 1) != before || sqlite3_column_int64(steps, 2) != second)
+        return is_wrong(check, "the step at message %" PRIu64 " is not noted", id);
     return true;
 }
 
-static bool is_message_right(struct check *check, sqlite3_stmt *row, sqlite3_stmt *seconds)
+/* The first message of each second has a row, and no other one. */
+static bool are_seconds_right(struct check *check)
+{
+    static const char text[] =
+        "WITH expected AS (SELECT time / 1000000, min(id) FROM message GROUP BY 1)"
+        " SELECT count(*) FROM (SELECT * FROM (SELECT * FROM expected EXCEPT SELECT * FROM second)"
+        " UNION ALL SELECT * FROM (SELECT * FROM second EXCEPT SELECT * FROM expected))";
+    sqlite3_stmt *statement = prepare(check, text);
+    bool is_right = statement != NULL;
+
+    if (is_right && sqlite3_step(statement) != SQLITE_ROW) is_right = is_sql_wrong(check);
+    if (is_right && sqlite3_column_int64(statement, 0) > 0)
+        is_right = is_wrong(check, "%lld seconds are not as the messages are", sqlite3_column_int64(statement, 0));
+    sqlite3_finalize(statement);
+    return is_right;
+}
+
+static bool is_message_right(struct check *check, sqlite3_stmt *row, sqlite3_stmt *steps)
 {
     const uint64_t id = (uint64_t)sqlite3_column_int64(row, 0), number = (uint64_t)sqlite3_column_int64(row, 1);
     const uint64_t seq = (uint64_t)sqlite3_column_int64(row, 3);
-    struct connection *const connection = number < check->ledger->count ? &check->ledger->connections[number] : NULL;
+    struct connection *connection = number < check->ledger->count ? &check->ledger->connections[number] : NULL;
     const struct message *message = NULL;
 
     if (!connection || connection->found >= connection->count || connection->given_at > check->position)
@@ -318,52 +336,60 @@ static bool is_message_right(struct check *check, sqlite3_stmt *row, sqlite3_stm
     check->last_id = connection->last_id = id;
     check->is_end_of_batch = message->ends_batch;
     connection->found++;
-    return is_content_right(check, row, number, seq) && is_second_right(check, seconds, message->time_us, id);
+    return is_content_right(check, row, number, seq) && is_step_right(check, steps, message->time_us, id);
 }
 
 static bool are_messages_right(struct check *check)
 {
-    sqlite3_stmt *const rows = prepare(check, "SELECT id, connection, direction, seq, time, flags, original_len,"
-                                              " crc32c, bytes, previous FROM message ORDER BY id");
-    sqlite3_stmt *const seconds = prepare(check, "SELECT time, first_message FROM second ORDER BY time");
-    bool is_right = rows && seconds;
+    sqlite3_stmt *rows = prepare(check, "SELECT id, connection, direction, seq, time, flags, original_len,"
+                                        " crc32c, bytes, previous FROM message ORDER BY id");
+    sqlite3_stmt *steps = prepare(check, "SELECT first_message, before, after FROM step ORDER BY first_message");
+    bool is_right = rows && steps;
     int code = SQLITE_ROW;
 
     while (is_right && (code = sqlite3_step(rows)) == SQLITE_ROW)
-        is_right = is_message_right(check, rows, seconds);
+        is_right = is_message_right(check, rows, steps);
     if (is_right && code != SQLITE_DONE) is_right = is_sql_wrong(check);
-    if (is_right && sqlite3_step(seconds) != SQLITE_DONE)
-        is_right = is_wrong(check, "a second is noted whose message is not there");
+    if (is_right && sqlite3_step(steps) != SQLITE_DONE) is_right = is_wrong(check, "a step is noted that is none");
     if (is_right && check->last_id && !check->is_end_of_batch)
         is_right = is_wrong(check, "a part of a batch is stored: it ends with row %" PRIu64, check->last_id);
     sqlite3_finalize(rows);
-    sqlite3_finalize(seconds);
-    return is_right;
+    sqlite3_finalize(steps);
+    return is_right && are_seconds_right(check);
 }
 
 static bool is_text(sqlite3_stmt *row, int column, const char *expected)
 {
-    const char *const text = (const char *)sqlite3_column_text(row, column);
+    const char *text = (const char *)sqlite3_column_text(row, column);
 
     return text && strcmp(text, expected) == 0;
+}
+
+/* An end that nobody has put is that of a killed session, and no promise. */
+static bool is_end_right(struct connection *connection, sqlite3_stmt *row)
+{
+    const size_t found = connection->found;
+    const int64_t last_us = found ? connection->messages[found - 1].time_us : connection->opened_us;
+
+    if (sqlite3_column_type(row, 5) == SQLITE_NULL) return true;
+    if (is_text(row, 6, killed)) return sqlite3_column_int64(row, 5) == last_us;
+    connection->is_closed_found = true;
+    return sqlite3_column_int64(row, 5) == connection->closed_us && is_text(row, 6, closing);
 }
 
 static bool is_connection_right(struct check *check, sqlite3_stmt *row)
 {
     const uint64_t number = (uint64_t)sqlite3_column_int64(row, 0);
-    struct connection *const connection = number < check->ledger->count ? &check->ledger->connections[number] : NULL;
-    const char *const frame = opening + strlen(opening) + 1, *const peer = frame + strlen(frame) + 1;
+    struct connection *connection = number < check->ledger->count ? &check->ledger->connections[number] : NULL;
+    const char *frame = opening + strlen(opening) + 1, *peer = frame + strlen(frame) + 1;
 
     if (!connection || connection->given_at > check->position)
         return is_wrong(check, "connection %" PRIu64 ": nobody has opened it", number);
     connection->is_row_found = true;
-    connection->is_closed_found = sqlite3_column_type(row, 5) != SQLITE_NULL;
     if (!is_text(row, 1, opening) || !is_text(row, 2, frame) || !is_text(row, 3, peer) ||
         sqlite3_column_int64(row, 4) != connection->opened_us)
         return is_wrong(check, "what is told of connection %" PRIu64 " is altered", number);
-    if (connection->is_closed_found &&
-        (sqlite3_column_int64(row, 5) != connection->closed_us || !is_text(row, 6, closing)))
-        return is_wrong(check, "the end of connection %" PRIu64 " is altered", number);
+    if (!is_end_right(connection, row)) return is_wrong(check, "the end of connection %" PRIu64 " is altered", number);
     if ((uint64_t)sqlite3_column_int64(row, 7) != connection->last_id)
         return is_wrong(check, "the head of connection %" PRIu64 " is %lld and not %" PRIu64, number,
                         sqlite3_column_int64(row, 7), connection->last_id);
@@ -372,8 +398,8 @@ static bool is_connection_right(struct check *check, sqlite3_stmt *row)
 
 static bool are_connections_right(struct check *check)
 {
-    sqlite3_stmt *const rows = prepare(check, "SELECT id, listener, frame, peer, opened, closed, reason, last_message"
-                                              " FROM connection ORDER BY id");
+    sqlite3_stmt *rows = prepare(check, "SELECT id, listener, frame, peer, opened, closed, reason, last_message"
+                                        " FROM connection ORDER BY id");
     bool is_right = rows != NULL;
     int code = SQLITE_ROW;
 
@@ -387,7 +413,7 @@ static bool are_connections_right(struct check *check)
 /* What the store had said that it has. */
 static bool is_kept(struct check *check, uint64_t number)
 {
-    const struct connection *const connection = &check->ledger->connections[number];
+    const struct connection *connection = &check->ledger->connections[number];
 
     if (connection->opened_at <= check->position && !connection->is_row_found)
         return is_wrong(check, "connection %" PRIu64 " was stored and is missing", number);
@@ -414,7 +440,7 @@ static bool is_all_kept(struct check *check)
 /* As SQLite sees it. */
 static bool is_whole(struct check *check)
 {
-    sqlite3_stmt *const statement = prepare(check, "PRAGMA integrity_check");
+    sqlite3_stmt *statement = prepare(check, "PRAGMA integrity_check");
     bool is_right = statement && sqlite3_step(statement) == SQLITE_ROW;
 
     if (is_right && !is_text(statement, 0, "ok"))
@@ -427,9 +453,9 @@ static bool is_whole(struct check *check)
 static bool takes_more(struct check *check)
 {
     struct head head = { .connection = store_next_connection(check->store) };
-    struct batch *const batch = batch_new(0, 1024);
-    struct record *const open = batch ? put(batch, &head, RECORD_OPEN, sizeof(opening), 1) : NULL;
-    struct record *const message = batch ? put(batch, &head, RECORD_MESSAGE, 0, 1) : NULL;
+    struct batch *batch = batch_new(0, 1024);
+    struct record *open = batch ? put(batch, &head, RECORD_OPEN, sizeof(opening), 1) : NULL;
+    struct record *message = batch ? put(batch, &head, RECORD_MESSAGE, 0, 1) : NULL;
     bool is_right = open && message;
 
     if (is_right) memcpy(open->bytes, opening, sizeof(opening));
@@ -443,7 +469,7 @@ static bool takes_more(struct check *check)
 static void forget_last_check(struct ledger *ledger)
 {
     for (size_t i = 0; i < ledger->count; i++) {
-        struct connection *const connection = &ledger->connections[i];
+        struct connection *connection = &ledger->connections[i];
 
         connection->found = 0;
         connection->last_id = 0;
@@ -455,7 +481,7 @@ bool ledger_check_log(const char *path, char fault[LEDGER_FAULT_BYTES_MAX])
 {
     struct check check = { .path = path, .fault = fault };
 
-    return is_log_right(&check);
+    return are_files_right(&check);
 }
 
 bool ledger_check(struct ledger *ledger, const char *path, size_t position, bool thoroughly,

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "journal/record.h"
+#include "store/record.h"
 
 struct ledger;
 

@@ -9,9 +9,9 @@
 
 #include <sqlite3.h>
 
-#include "journal/store.h"
 #include "journal/writer.h"
 #include "memory.h"
+#include "store/store.h"
 
 enum {
     CLIENTS = 6, /* at once */
@@ -48,14 +48,16 @@ static void begin_session(struct session *session, const struct load *load, uint
     session->heads = grow(NULL, ENDS, sizeof(*session->heads));
 }
 
+/* Now and then the clock is set back. */
 static void pass_time(const struct load *load)
 {
+    if (dice_one_in(load->dice, 200)) *load->time_us -= (int64_t)dice_roll(load->dice, 40000000);
     *load->time_us += (int64_t)dice_roll(load->dice, dice_one_in(load->dice, 20) ? 2500000 : 50000);
 }
 
 static struct record *add_open(struct session *session, struct batch *batch, struct head **slot)
 {
-    const struct load *const load = session->load;
+    const struct load *load = session->load;
 
     if (session->heads_count == ENDS) return NULL;
     *slot = &session->heads[session->heads_count++];
@@ -67,8 +69,8 @@ static struct record *add_open(struct session *session, struct batch *batch, str
 /* One record at random; NULL when there is no room. */
 static struct record *add_one(struct session *session, struct batch *batch)
 {
-    const struct load *const load = session->load;
-    struct head **const slot = &session->open[dice_roll(load->dice, CLIENTS)];
+    const struct load *load = session->load;
+    struct head **slot = &session->open[dice_roll(load->dice, CLIENTS)];
     struct record *record = NULL;
 
     pass_time(load);
@@ -81,9 +83,9 @@ static struct record *add_one(struct session *session, struct batch *batch)
 
 static struct batch *make_batch(struct session *session)
 {
-    struct dice *const dice = session->load->dice;
+    struct dice *dice = session->load->dice;
     const uint64_t most = dice_roll(dice, 3) == 0 ? 60 : 5;
-    struct batch *const batch = batch_new(0, BATCH_BYTES);
+    struct batch *batch = batch_new(0, BATCH_BYTES);
 
     if (!batch) die("no memory");
     batch->is_awaited = true;
@@ -105,7 +107,7 @@ static void put_some(struct session *session)
 
 static void on_stored(struct batch *batch, void *user)
 {
-    struct session *const session = user;
+    struct session *session = user;
 
     ledger_stored(session->load->ledger, batch, recorder_position(session->load->recorder));
     free(batch);
@@ -127,13 +129,14 @@ void load_by_writer(const struct load *load)
     };
     struct writer *writer = NULL;
     char error[STORE_ERROR_BYTES_MAX];
+    uint64_t left = 0;
 
     if (writer_new(&config, &writer, error)) die(error);
     begin_session(&session, load, writer_next_connection(writer));
     session.writer = writer;
     put_some(&session);
     if (writer_start(writer)) die("no thread");
-    if (writer_stop(writer) || session.batches_left) die("something is left");
+    if (writer_stop(writer, INT64_MAX, &left) || left || session.batches_left) die("something is left");
     writer_free(writer);
     free(session.heads);
 }
@@ -147,8 +150,8 @@ static void expect_stored(const struct store *store, enum store_outcome outcome)
 
 static void store_one(struct session *session, struct store *store)
 {
-    const struct load *const load = session->load;
-    struct batch *const batch = make_batch(session);
+    const struct load *load = session->load;
+    struct batch *batch = make_batch(session);
 
     expect_stored(store, store_begin(store));
     expect_stored(store, store_add(store, batch));
@@ -178,6 +181,13 @@ static void give_one_up(struct session *session, struct store *store)
     free(batch);
 }
 
+static bool are_all_closed(const struct session *session)
+{
+    for (size_t i = 0; i < CLIENTS; i++)
+        if (session->open[i]) return false;
+    return true;
+}
+
 static void write_heads(struct session *session, struct store *store)
 {
     expect_stored(store, store_begin(store));
@@ -205,9 +215,12 @@ void load_by_store(const struct load *load)
     sqlite3 *reader = NULL;
     char error[STORE_ERROR_BYTES_MAX];
     int64_t left = 0;
+    bool is_begun = false;
 
     if (store_open(load->path, &store, error)) die(error);
     begin_session(&session, load, store_next_connection(store));
+    expect_stored(store, store_begin_run(store, ENDS, &is_begun));
+    if (!is_begun) die("what was open stays so");
     while (session.batches_left) {
         store_one(&session, store);
         if (session.batches_left && dice_one_in(load->dice, 12)) give_one_up(&session, store);
@@ -222,7 +235,7 @@ void load_by_store(const struct load *load)
     }
     if (dice_one_in(load->dice, 2)) {
         write_heads(&session, store);
-        expect_stored(store, store_seal(store));
+        expect_stored(store, store_seal(store, session.next_number, are_all_closed(&session)));
     }
     if (dice_one_in(load->dice, 2)) expect_stored(store, store_checkpoint(store, &left));
     store_close(store);

@@ -9,7 +9,7 @@
 
 static inline void *grow(void *items, size_t count, size_t item_bytes)
 {
-    void *const grown = realloc(items, count * item_bytes);
+    void *grown = realloc(items, count * item_bytes);
 
     if (grown) return grown;
     fprintf(stderr, "no memory\n");

@@ -67,10 +67,10 @@ static void add_folder_sync(struct recorder *recorder)
 
 static int on_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 offset)
 {
-    const struct recorded_file *const file = recorded(base);
+    const struct recorded_file *file = recorded(base);
 
     if (!file->is_temporary) {
-        struct event *const event = add_event(file->recorder, EVENT_WRITE, file->name, file->file);
+        struct event *event = add_event(file->recorder, EVENT_WRITE, file->name, file->file);
 
         event->offset = offset;
         event->len = (size_t)len;
@@ -82,7 +82,7 @@ static int on_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int6
 
 static int on_truncate(sqlite3_file *base, sqlite3_int64 size)
 {
-    const struct recorded_file *const file = recorded(base);
+    const struct recorded_file *file = recorded(base);
 
     if (!file->is_temporary) add_event(file->recorder, EVENT_TRUNCATE, file->name, file->file)->offset = size;
     return real(base)->pMethods->xTruncate(real(base), size);
@@ -95,7 +95,7 @@ static bool is_lied_about(enum lie lie, enum file_name name)
 
 static int on_sync(sqlite3_file *base, int flags)
 {
-    struct recorded_file *const file = recorded(base);
+    struct recorded_file *file = recorded(base);
     const int code = real(base)->pMethods->xSync(real(base), flags);
 
     if (code != SQLITE_OK || file->is_temporary) return code;
@@ -216,8 +216,8 @@ static void note_creation(struct recorder *recorder, enum file_name name)
 
 static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *ret_flags)
 {
-    struct recorder *const recorder = (struct recorder *)(void *)vfs;
-    struct recorded_file *const file = recorded(base);
+    struct recorder *recorder = (struct recorder *)(void *)vfs;
+    struct recorded_file *file = recorded(base);
     const bool is_temporary = !(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL));
     const bool is_new = !is_temporary && access(path, F_OK) != 0;
     const int code = recorder->real->xOpen(recorder->real, path, real(base), flags, ret_flags);
@@ -237,7 +237,7 @@ static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int f
 
 static int on_delete(sqlite3_vfs *vfs, const char *path, int syncs_folder)
 {
-    struct recorder *const recorder = (struct recorder *)(void *)vfs;
+    struct recorder *recorder = (struct recorder *)(void *)vfs;
     const enum file_name name = name_of(path);
     const int code = recorder->real->xDelete(recorder->real, path, syncs_folder);
 
@@ -251,7 +251,7 @@ static int on_delete(sqlite3_vfs *vfs, const char *path, int syncs_folder)
 /* So that a log's salts come again with the seed. */
 static int on_randomness(sqlite3_vfs *vfs, int len, char *ret)
 {
-    struct recorder *const recorder = (struct recorder *)(void *)vfs;
+    struct recorder *recorder = (struct recorder *)(void *)vfs;
 
     for (int i = 0; i < len; i++)
         ret[i] = (char)dice_roll(&recorder->dice, 256);
@@ -262,7 +262,7 @@ static int on_randomness(sqlite3_vfs *vfs, int len, char *ret)
 
 struct recorder *recorder_start(enum lie lie, uint64_t seed, const bool exists[NAME_COUNT])
 {
-    struct recorder *const recorder = grow(NULL, 1, sizeof(*recorder));
+    struct recorder *recorder = grow(NULL, 1, sizeof(*recorder));
 
     *recorder =
         (struct recorder){ .real = sqlite3_vfs_find("unix"), .lie = lie, .dice.state = seed, .next_file = NAME_COUNT };

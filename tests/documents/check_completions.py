@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The completions: bash is asked as it would be by the Tab key, and zsh can read its own.
 
-    check_completions.py ROOT
+    check_completions.py FOLDER
 """
 import os
 import shutil
@@ -12,7 +12,7 @@ import tempfile
 
 from tap import Skip, run
 
-FOLDER = os.path.join(sys.argv[1], "packaging", "completions")
+FOLDER = sys.argv[1]
 
 
 def complete(*words, folder=None):
@@ -20,7 +20,7 @@ def complete(*words, folder=None):
     if not shutil.which("bash"):
         raise Skip("bash is not installed: apt-get install bash")
     script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _weir; printf "%s\\n" "${COMPREPLY[@]}"'
-    done = subprocess.run(["bash", "--norc", "-c", script, "bash", os.path.join(FOLDER, "weir.bash"), "weir", *words],
+    done = subprocess.run(["bash", "--norc", "-c", script, "bash", os.path.join(FOLDER, "weir"), "weir", *words],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, cwd=folder)
     assert (done.returncode, done.stderr) == (0, ""), (words, done)
     return done.stdout.split()
@@ -62,6 +62,14 @@ def bash_knows_files():
         assert complete("check", "--file", "weir", folder=folder) == ["weir.yaml"]
 
 
+def shellcheck_finds_nothing():
+    if not shutil.which("shellcheck"):
+        raise Skip("shellcheck is not installed: apt-get install shellcheck")
+    done = subprocess.run(["shellcheck", os.path.join(FOLDER, "weir")], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done
+
+
 def zsh_can_read_its_own():
     if not shutil.which("zsh"):
         raise Skip("zsh is not installed: apt-get install zsh")
@@ -71,4 +79,4 @@ def zsh_can_read_its_own():
 
 
 sys.exit(run([bash_knows_the_commands, bash_knows_each_commands_options, bash_knows_their_values, bash_knows_files,
-              zsh_can_read_its_own]))
+              shellcheck_finds_nothing, zsh_can_read_its_own]))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The manual page: what formats it has nothing to complain of, and every section is there.
 
-    check_manual.py ROOT
+    check_manual.py FOLDER
 """
 import os
 import re
@@ -12,7 +12,7 @@ import sys
 
 from tap import Skip, run
 
-PAGE = os.path.join(sys.argv[1], "man", "weir.1")
+PAGE = os.path.join(sys.argv[1], "weir.1")
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "VALUES", "WHAT IS KEPT", "FRAMING", "CONFIGURATION FILE", "ENVIRONMENT", "LOG",
             "SIGNALS", "EXIT STATUS", "FILES", "EXAMPLES", "SEE ALSO"]
 PACKAGES = {"groff": "groff-base", "man": "man-db", "mandoc": "mandoc"}

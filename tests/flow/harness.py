@@ -175,15 +175,18 @@ def take_terminal():
 
 
 class Process:
-    """A command under test in a folder of its own. `terminal` gives it a pseudo-terminal for all three streams, `columns`
-    wide, whose output is then in `stdout`. Otherwise standard input is empty, or a pipe when `stdin` is true, or that
+    """A command under test in a folder of its own, or in `cwd`. `terminal` gives it a pseudo-terminal for all three
+    streams, `columns` wide, whose output is then in `stdout`; it is the terminal of a session of the command's own, or
+    without `job_control` nobody's, in a session of its own or in ours (`new_session`). Otherwise standard input is empty, or a pipe when `stdin` is true, or that
     file; standard output and error are collected, or go to the file given as `stdout` or `stderr`. `wrap` are words
     before the command: a program that becomes the command (prlimit), or one that runs it. `env` adds variables, or takes
     them away when they are None. Nothing is stored unless the test asks for it, and then never outside of the folder."""
 
-    def __init__(self, command, stdin=False, terminal=False, env=None, wrap=(), columns=80, stdout=None, stderr=None):
+    def __init__(self, command, stdin=False, terminal=False, env=None, wrap=(), columns=80, stdout=None, stderr=None,
+                 job_control=True, new_session=True, cwd=None):
         self.command = [str(word) for word in command]
         self.home = tempfile.TemporaryDirectory(prefix="weir-flow-")
+        self.cwd = cwd or self.home.name
         self._checked = False
         self._events = []
         self._parsed_bytes = 0
@@ -194,7 +197,7 @@ class Process:
         environment = {name: value for name, value in environment.items() if value is not None}
         wrapped = list(wrap) + shlex.split(os.environ.get("WEIR_WRAP", "")) + self.command
         if terminal:
-            self._start_on_terminal(wrapped, environment, columns)
+            self._start_on_terminal(wrapped, environment, columns, take_terminal if job_control else None, new_session)
         else:
             self._start_on_pipes(wrapped, environment, stdin, stdout, stderr)
         self.pid = self.process.pid
@@ -202,19 +205,19 @@ class Process:
     def _start_on_pipes(self, command, environment, stdin, stdout, stderr):
         if isinstance(stdin, bool):
             stdin = subprocess.PIPE if stdin else subprocess.DEVNULL
-        self.process = subprocess.Popen(command, stdin=stdin, cwd=self.home.name, env=environment, bufsize=0,
+        self.process = subprocess.Popen(command, stdin=stdin, cwd=self.cwd, env=environment, bufsize=0,
                                         stdout=subprocess.PIPE if stdout is None else stdout,
                                         stderr=subprocess.PIPE if stderr is None else stderr)
         self.stdin = self.process.stdin
         self.stdout = Output(self.process.stdout.fileno() if stdout is None else nothing())
         self.stderr = Output(self.process.stderr.fileno() if stderr is None else nothing())
 
-    def _start_on_terminal(self, command, environment, columns):
+    def _start_on_terminal(self, command, environment, columns, before, new_session):
         master, slave = pty.openpty()
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         environment.setdefault("TERM", "xterm")
-        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=self.home.name,
-                                        env=environment, start_new_session=True, preexec_fn=take_terminal)
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=self.cwd,
+                                        env=environment, start_new_session=new_session, preexec_fn=before)
         os.close(slave)
         self.stdin = os.fdopen(master, "wb", buffering=0)
         self.stdout = self.stderr = Output(master)
@@ -325,7 +328,7 @@ class Server(Process):
         super().__init__(command, **process)
         self.urls = []
         try:
-            self._wait_until_listening(max(1, options.count("--listen")) if listens is None else listens)
+            self.wait_until_listening(max(1, options.count("--listen")) if listens is None else listens)
             self._work_before = self.cpu_seconds()
         except BaseException:
             self.__exit__(AssertionError)
@@ -340,7 +343,7 @@ class Server(Process):
             added += ["--workers", os.environ["WEIR_TEST_WORKERS"]]
         return added
 
-    def _wait_until_listening(self, count):
+    def wait_until_listening(self, count):
         # Each line fits one way only: a pattern that could try several would take for ever with many listeners.
         self.stderr.wait(r"\A(?:(?:(?!.*listening on ).*\n)*.*listening on .*\n){%d}" % count)
         self.urls = re.findall(r"listening on ([^\s]+)", self.stderr.text())
@@ -362,10 +365,14 @@ class Server(Process):
         """Waits until it has used so much CPU time since it began to listen. (Under a slow tool its start alone may.)"""
         wait_for(lambda: self.cpu_seconds() > self._work_before + seconds, "load")
 
-    def memory_bytes(self):
+    def memory_bytes(self, field="VmRSS"):
         """Its resident memory, for tests that see it grow."""
         with open("/proc/%d/status" % self.pid, encoding="ascii") as file:
-            return 1024 * int(re.search(r"^VmRSS:\s+(\d+) kB", file.read(), re.M)[1])
+            return 1024 * int(re.search(r"^%s:\s+(\d+) kB" % field, file.read(), re.M)[1])
+
+    def peak_memory_bytes(self):
+        """The most that it was."""
+        return self.memory_bytes("VmHWM")
 
     def descriptors(self):
         """How many it has open."""

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs the flow tests: every function test_* of every test_*.py here, or those whose names contain an argument.
+"""Runs the flow tests: every function test_* of every test_*.py here and in the rooms, or those whose names contain a
+pattern. A test is named after its file and its function, whatever the room.
 
-With WEIR_TEST_QUICK in the environment, the files of SLOW are left out, and for ThreadSanitizer those of ONE_THREAD.
+usage: run.py [--in FOLDER] [--light | --heavy] [PATTERN...]
+
+--light leaves out the files of HEAVY, --heavy all others. For ThreadSanitizer those of ONE_THREAD are left out.
 
 Each test is a process of its own with a time limit, some run at once, and the results are printed as TAP in a fixed
 order. A test fails by an exception, by its time limit, and by leaving a process behind that it has started. Helpers
@@ -26,11 +29,9 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATIENCE = float(os.environ.get("WEIR_TEST_PATIENCE", "1"))
 TIME_LIMIT = 60 * PATIENCE
-AT_ONCE = min(4, (os.cpu_count() or 1) + 2)  # most of a test is waiting
+AT_ONCE = min(6 if PATIENCE <= 1 else 4, 3 * (os.cpu_count() or 1))  # most of a test is waiting, less so under a slow tool
 STATUS_SKIPPED = 77
-SLOW = ["bench_misbehave", "examples", "flood", "library_bounds", "library_closing", "library_input",
-        "library_listeners", "library_threads", "library_timeouts", "readme", "runner", "serve_blocked_output",
-        "serve_limits", "serve_stop", "store_faults"]
+HEAVY = ["clock", "serve_memory"]  # a quarter of the time that all take
 # Programs without threads, what a server does before it has any, and tests of tests.
 ONE_THREAD = ["config", "log", "runner", "serve_options", "store_damage", "store_open", "verify"]
 FORK = multiprocessing.get_context("fork")
@@ -43,6 +44,16 @@ def load(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def files_in(directory):
+    """The test files here and one floor down, by their names."""
+    found = glob.glob(os.path.join(directory, "test_*.py")) + glob.glob(os.path.join(directory, "*", "test_*.py"))
+    return sorted(found, key=os.path.basename)
+
+
+def name_of(path):
+    return os.path.basename(path)[len("test_"):-len(".py")]
 
 
 def tests_of(path):
@@ -72,15 +83,27 @@ def live(path, name, mark, output):
     sys.exit(run_here(path, name))
 
 
+def environment(directory):
+    """That of a process, as it was started. In the midst of an execve there is none yet (proc(5), stat: env_end is 0), though
+    whoever started it has heard by then that it succeeded; a zombie and a kernel's thread never have one, and no program."""
+    while True:
+        with open(directory + "/stat", "rb") as file:
+            env_end = file.read().rsplit(b")", 1)[1].split()[48]
+        if env_end != b"0":
+            with open(directory + "/environ", "rb") as file:
+                return file.read().split(b"\0")
+        os.readlink(directory + "/exe")
+        time.sleep(0.001)
+
+
 def left_behind(mark):
     """Numbers of the processes with this mark in their environment."""
     pids = []
     for directory in glob.glob("/proc/[0-9]*"):
         try:
-            with open(directory + "/environ", "rb") as file:
-                if ("%s=%s" % (MARK, mark)).encode() in file.read().split(b"\0"):
-                    pids.append(int(os.path.basename(directory)))
-        except OSError:  # it ended meanwhile, or is somebody else's
+            if ("%s=%s" % (MARK, mark)).encode() in environment(directory):
+                pids.append(int(os.path.basename(directory)))
+        except OSError:  # it ended meanwhile, is somebody else's, or has no program
             continue
     return pids
 
@@ -165,7 +188,7 @@ def in_order(numbered):
 def print_result(number, test, result):
     path, name = test
     status, output, seconds = result
-    title = "%d - %s.%s" % (number, os.path.basename(path)[len("test_"):-len(".py")], name[len("test_"):])
+    title = "%d - %s.%s" % (number, name_of(path), name[len("test_"):])
     if status == STATUS_SKIPPED:
         print("ok %s # SKIP %s" % (title, " ".join(output.split())))
     elif status == 0:
@@ -178,36 +201,39 @@ def print_result(number, test, result):
     sys.stdout.flush()
 
 
-def left_out():
-    """The files that this run is without."""
-    slow = SLOW if "WEIR_TEST_QUICK" in os.environ else []
-    return slow + (ONE_THREAD if os.environ.get("WEIR_FLAVOUR") == "tsan" else [])
+def is_wanted(name, weight):
+    """Whether this run is with a file: "light", "heavy" or any weight."""
+    if name in ONE_THREAD and os.environ.get("WEIR_FLAVOUR") == "tsan":
+        return False
+    return weight is None or (name in HEAVY) == (weight == "heavy")
 
 
-def discover(directory, patterns):
+def discover(directory, weight, patterns):
     """All tests whose name `file.test` has one of the patterns in it. A file that cannot be loaded is a failed test."""
     found = []
-    without = left_out()
-    for path in sorted(glob.glob(os.path.join(directory, "test_*.py"))):
-        if os.path.basename(path)[len("test_"):-len(".py")] in without:
+    paths = files_in(directory)
+    sys.path += sorted({os.path.dirname(path) for path in paths})  # a test may use what another room's has
+    for path in paths:
+        if not is_wanted(name_of(path), weight):
             continue
         try:
             names = tests_of(path)
         except (Exception, SystemExit):
             names = ["test_can_be_loaded"]
         for name in names:
-            title = "%s.%s" % (os.path.basename(path)[len("test_"):-len(".py")], name[len("test_"):])
+            title = "%s.%s" % (name_of(path), name[len("test_"):])
             if not patterns or any(pattern in title for pattern in patterns):
                 found.append((path, name))
     return found
 
 
 def main(arguments):
-    directory = HERE
+    directory, weight = HERE, None
     if arguments[:1] == ["--in"]:
-        directory = arguments[1]
-        arguments = arguments[2:]
-    tests = discover(directory, arguments)
+        directory, arguments = arguments[1], arguments[2:]
+    if arguments[:1] in (["--light"], ["--heavy"]):
+        weight, arguments = arguments[0][2:], arguments[1:]
+    tests = discover(directory, weight, arguments)
     print("1..%d" % len(tests), flush=True)
     failed = 0
     for number, (test, result) in enumerate(zip(tests, in_order(run_all(tests))), 1):

@@ -41,9 +41,9 @@ void kit_event(const char *format, ...)
     va_end(arguments);
 }
 
-const char *kit_text(struct weir_bytes bytes, char ret[kit_text_bytes])
+const char *kit_text(struct weir_bytes bytes, char ret[KIT_TEXT_BYTES])
 {
-    size_t len = bytes.len < kit_text_bytes ? bytes.len : kit_text_bytes - 1;
+    size_t len = bytes.len < KIT_TEXT_BYTES ? bytes.len : KIT_TEXT_BYTES - 1;
 
     for (size_t i = 0; i < len; i++) {
         const unsigned char byte = bytes.data[i];
@@ -79,7 +79,7 @@ void kit_announce(const struct weir_listener *listener)
 
 /* ---- Signals ---- */
 
-enum { stop_within_ms = 8000 };
+enum { STOP_WITHIN_MS = 8000 };
 
 static struct event *signal_events[2];
 
@@ -87,7 +87,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     (void)number;
     (void)what;
-    weir_stop(arg, stop_within_ms);
+    weir_stop(arg, STOP_WITHIN_MS);
 }
 
 void kit_signals_start(struct weir *weir)
@@ -96,7 +96,7 @@ void kit_signals_start(struct weir *weir)
 
     for (unsigned i = 0; i < 2; i++) {
         signal_events[i] = evsignal_new(weir_worker_base(weir, 0), numbers[i], on_signal, weir);
-        KIT_CHECK(signal_events[i] != NULL && event_add(signal_events[i], NULL) == 0);
+        KIT_CHECK(signal_events[i] && event_add(signal_events[i], NULL) == 0);
     }
 }
 
@@ -121,14 +121,14 @@ static void take_lines(void)
     char *begin = input.buffer;
     char *newline;
 
-    while ((newline = memchr(begin, '\n', (size_t)(input.buffer + input.len - begin))) != NULL) {
+    while ((newline = memchr(begin, '\n', (size_t)(input.buffer + input.len - begin)))) {
         *newline = '\0';
         input.on_line(begin);
         begin = newline + 1;
     }
     input.len -= (size_t)(begin - input.buffer);
     memmove(input.buffer, begin, input.len);
-    KIT_CHECK(input.len < sizeof input.buffer);
+    KIT_CHECK(input.len < sizeof(input.buffer));
 }
 
 static void *read_input(void *arg)
@@ -141,7 +141,7 @@ static void *read_input(void *arg)
 
         if (waits[1].revents != 0) break;
         if (waits[0].revents == 0) continue;
-        n = read(STDIN_FILENO, input.buffer + input.len, sizeof input.buffer - input.len);
+        n = read(STDIN_FILENO, input.buffer + input.len, sizeof(input.buffer) - input.len);
         if (n <= 0) break;
         input.len += (size_t)n;
         take_lines();
@@ -161,7 +161,7 @@ void kit_input_stop(void)
 {
     const uint64_t one = 1;
 
-    KIT_CHECK(write(input.end_fd, &one, sizeof one) == sizeof one);
+    KIT_CHECK(write(input.end_fd, &one, sizeof(one)) == sizeof(one));
     pthread_join(input.thread, NULL);
     close(input.end_fd);
 }

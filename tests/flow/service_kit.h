@@ -22,10 +22,10 @@ void kit_fail(const char *format, ...) __attribute__((format(printf, 1, 2), nore
 /* One event: a line of JSON on standard output, whole however many threads write. The format has no newline. */
 void kit_event(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-enum { kit_text_bytes = 256 };
+enum { KIT_TEXT_BYTES = 256 };
 
 /* Bytes as the inside of a JSON string: cut where there is no room, and a dot for what would need an escape. */
-const char *kit_text(struct weir_bytes bytes, char ret[kit_text_bytes]);
+const char *kit_text(struct weir_bytes bytes, char ret[KIT_TEXT_BYTES]);
 
 /* Milliseconds of the monotonic clock. */
 int64_t kit_now_ms(void);

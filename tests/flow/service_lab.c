@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { listeners_max = 8, workers_max = 256, line_max = 4096 };
+enum { LISTENERS_MAX = 8, WORKERS_MAX = 256, LINE_MAX = 4096 };
 
 /* A connection, as the lab knows it: its user. */
 struct client {
@@ -38,7 +38,7 @@ static struct {
     struct weir *weir;
     struct weir_config config;
     struct weir_service service; /* of the next listener, and of what is dialled */
-    struct weir_listener *listeners[listeners_max];
+    struct weir_listener *listeners[LISTENERS_MAX];
     unsigned listeners_count;
 
     int64_t pause_every, resume_after_ms; /* mode pause */
@@ -55,7 +55,7 @@ static struct {
     /* The most that one turn of a worker brought; the two counts are the worker's own. */
     struct {
         uint64_t messages, opens;
-    } turns[workers_max];
+    } turns[WORKERS_MAX];
     _Atomic uint64_t turn_messages_max, turn_opens_max;
 } lab = { .config = WEIR_CONFIG(), .service = WEIR_SERVICE(), .resume_after_ms = 100 };
 
@@ -78,19 +78,19 @@ static char *next_word(char **rest)
 /* ---- What can be asked of a connection: on its own thread ---- */
 
 /* What weir_error_text says of a call that failed, or nothing. */
-static const char *sentence(int result, char ret[kit_text_bytes])
+static const char *sentence(int result, char ret[KIT_TEXT_BYTES])
 {
     return kit_text(bytes_of(result == 0 ? "" : weir_error_text(lab.weir)), ret);
 }
 
 static void dial(char *url)
 {
-    char text[kit_text_bytes];
+    char text[KIT_TEXT_BYTES];
     uint64_t id = 0;
     int result;
 
     pthread_mutex_lock(&lab.lock);
-    snprintf(lab.dialled, sizeof lab.dialled, "%s", url);
+    snprintf(lab.dialled, sizeof(lab.dialled), "%s", url);
     pthread_mutex_unlock(&lab.lock);
     result = weir_dial(lab.weir, url, &lab.service, NULL, &id);
     kit_event("{\"event\":\"dial\",\"conn\":%" PRIu64 ",\"result\":%d,\"error\":\"%s\"}", id, result,
@@ -100,13 +100,13 @@ static void dial(char *url)
 /* Dials the same again, as often as was asked for. */
 static void dial_again(void)
 {
-    char url[sizeof lab.dialled];
+    char url[sizeof(lab.dialled)];
     int again;
 
     pthread_mutex_lock(&lab.lock);
     again = lab.redials > 0;
     lab.redials -= again;
-    memcpy(url, lab.dialled, sizeof url);
+    memcpy(url, lab.dialled, sizeof(url));
     pthread_mutex_unlock(&lab.lock);
     if (again) dial(url);
 }
@@ -122,7 +122,7 @@ static int verb_big(struct weir_conn *conn, char *args)
     unsigned char *bytes = malloc(len);
     int result;
 
-    KIT_CHECK(bytes != NULL);
+    KIT_CHECK(bytes);
     for (size_t i = 0; i < len; i++)
         bytes[i] = (unsigned char)('a' + i % 26);
     result = weir_conn_send(conn, (struct weir_bytes){ bytes, len });
@@ -215,7 +215,7 @@ static void run_verb(struct weir_conn *conn, char *line)
     char *args = line;
     const char *name = next_word(&args);
 
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
         if (strcmp(verbs[i].name, name) != 0) continue;
         kit_event("{\"event\":\"did\",\"conn\":%" PRIu64 ",\"verb\":\"%s\",\"result\":%d}", id, name,
                   verbs[i].run(conn, args));
@@ -228,9 +228,9 @@ static void run_verb(struct weir_conn *conn, char *line)
 
 static struct client *new_client(struct weir_conn *conn)
 {
-    struct client *client = calloc(1, sizeof *client);
+    struct client *client = calloc(1, sizeof(*client));
 
-    KIT_CHECK(client != NULL);
+    KIT_CHECK(client);
     client->since_ms = kit_now_ms();
     weir_conn_set_user(conn, client);
     return client;
@@ -246,22 +246,32 @@ static void on_open(struct weir_conn *conn, void *user)
     lab.turns[weir_conn_worker(conn)].opens++;
     if (!lab.quiet)
         kit_event("{\"event\":\"open\",\"conn\":%" PRIu64 ",\"worker\":%u,\"peer\":\"%s\",\"dialled\":%d}",
-                  weir_conn_id(conn), weir_conn_worker(conn), weir_conn_peer(conn, peer),
-                  weir_conn_listener(conn) == NULL);
-    if (lab.end_output && weir_conn_listener(conn) == NULL) weir_conn_end(conn);
+                  weir_conn_id(conn), weir_conn_worker(conn), weir_conn_peer(conn, peer), !weir_conn_listener(conn));
+    if (lab.end_output && !weir_conn_listener(conn)) weir_conn_end(conn);
+}
+
+/* Only with --keep-ended. */
+static void on_end(struct weir_conn *conn, void *user)
+{
+    struct weir_conn_counters counters;
+
+    (void)user;
+    weir_conn_counters(conn, &counters);
+    kit_event("{\"event\":\"end\",\"conn\":%" PRIu64 ",\"input_bytes\":%" PRIu64 "}", weir_conn_id(conn),
+              counters.input_bytes);
 }
 
 /* A dialled connection that never opened has no client. */
 static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
     struct client *client = user;
-    const int64_t lived_ms = client == NULL ? -1 : kit_now_ms() - client->since_ms;
+    const int64_t lived_ms = client ? kit_now_ms() - client->since_ms : -1;
 
     kit_event("{\"event\":\"close\",\"conn\":%" PRIu64
               ",\"reason\":\"%s\",\"error\":%d,\"opened\":%d,\"lived_ms\":%" PRId64 "}",
               weir_conn_id(conn), weir_reason_text(reason), weir_conn_error(conn), client != NULL, lived_ms);
-    if (client != NULL) weir_timer_stop(client->resume_timer);
-    if (client == NULL) dial_again();
+    if (client) weir_timer_stop(client->resume_timer);
+    if (!client) dial_again();
     free(client);
 }
 
@@ -274,7 +284,7 @@ static void on_writable(struct weir_conn *conn, void *user)
 static void note_message(struct weir_conn *conn, struct weir_bytes message)
 {
     struct weir_message_info info;
-    char text[kit_text_bytes];
+    char text[KIT_TEXT_BYTES];
 
     lab.turns[weir_conn_worker(conn)].messages++;
     if (lab.quiet) return;
@@ -299,11 +309,11 @@ static void message_echo(struct weir_conn *conn, struct weir_bytes message, void
 
 static void message_verb(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    char line[line_max];
+    char line[LINE_MAX];
 
     (void)user;
     note_message(conn, message);
-    KIT_CHECK(message.len < sizeof line);
+    KIT_CHECK(message.len < sizeof(line));
     memcpy(line, message.data, message.len);
     line[message.len] = '\0';
     run_verb(conn, line);
@@ -311,17 +321,17 @@ static void message_verb(struct weir_conn *conn, struct weir_bytes message, void
 
 static void message_hold(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    struct debt *debt = malloc(sizeof *debt + message.len);
+    struct debt *debt = malloc(sizeof(*debt) + message.len);
     struct debt **last = &lab.debts;
 
     (void)user;
-    KIT_CHECK(debt != NULL);
+    KIT_CHECK(debt);
     note_message(conn, message);
     *debt = (struct debt){ .id = weir_conn_id(conn), .len = message.len };
     memcpy(debt->bytes, message.data, message.len);
     weir_conn_hold(conn);
     pthread_mutex_lock(&lab.lock);
-    while (*last != NULL)
+    while (*last)
         last = &(*last)->next;
     *last = debt;
     pthread_mutex_unlock(&lab.lock);
@@ -333,7 +343,7 @@ static void resume_later(struct weir_timer *timer, void *arg)
     struct weir_conn *conn = arg;
     struct client *client = weir_conn_user(conn);
 
-    (void)timer;
+    weir_timer_stop(timer);
     client->resume_timer = NULL;
     weir_conn_resume(conn);
 }
@@ -390,9 +400,9 @@ static void on_sent(int result, void *arg)
 
 static uint64_t *new_number(uint64_t value)
 {
-    uint64_t *number = malloc(sizeof *number);
+    uint64_t *number = malloc(sizeof(*number));
 
-    KIT_CHECK(number != NULL);
+    KIT_CHECK(number);
     *number = value;
     return number;
 }
@@ -409,14 +419,14 @@ static void command_send(char *args)
 
 struct order {
     uint64_t id;
-    char line[line_max];
+    char line[LINE_MAX];
 };
 
 static void run_order(struct weir_conn *conn, void *arg)
 {
     struct order *order = arg;
 
-    if (conn == NULL) {
+    if (!conn) {
         kit_event("{\"event\":\"gone\",\"conn\":%" PRIu64 "}", order->id);
     } else {
         KIT_CHECK(weir_conn_id(conn) == order->id);
@@ -427,11 +437,11 @@ static void run_order(struct weir_conn *conn, void *arg)
 
 static void command_conn(char *args)
 {
-    struct order *order = calloc(1, sizeof *order);
+    struct order *order = calloc(1, sizeof(*order));
 
-    KIT_CHECK(order != NULL);
+    KIT_CHECK(order);
     order->id = strtoull(next_word(&args), NULL, 10);
-    snprintf(order->line, sizeof order->line, "%s", args);
+    snprintf(order->line, sizeof(order->line), "%s", args);
     KIT_CHECK(weir_post_conn(lab.weir, order->id, run_order, order) == 0);
 }
 
@@ -444,7 +454,7 @@ static void command_burst(char *args)
     uint64_t accepted = 0, full = 0, too_long = 0;
     unsigned char *bytes = malloc(len + 1);
 
-    KIT_CHECK(bytes != NULL);
+    KIT_CHECK(bytes);
     memset(bytes, 'b', len);
     for (uint64_t i = 0; i < count; i++) {
         const int result = weir_send(lab.weir, id, (struct weir_bytes){ bytes, len }, NULL, NULL);
@@ -530,7 +540,7 @@ static void pay(struct weir_conn *conn, void *arg)
 {
     struct debt *debt = arg;
 
-    if (conn == NULL) {
+    if (!conn) {
         kit_event("{\"event\":\"gone\",\"conn\":%" PRIu64 "}", debt->id);
     } else {
         const int result = weir_conn_send(conn, (struct weir_bytes){ debt->bytes, debt->len });
@@ -557,13 +567,13 @@ static void command_pay(char *args)
     struct debt *debt, *next;
 
     kit_wait_ms(strtoll(args, NULL, 10));
-    for (debt = take_debts(); debt != NULL; debt = next) {
+    for (debt = take_debts(); debt; debt = next) {
         next = debt->next;
         KIT_CHECK(weir_post_conn(lab.weir, debt->id, pay, debt) == 0);
     }
 }
 
-static int match_odd(struct weir_conn *conn, void *user)
+static bool match_odd(struct weir_conn *conn, void *user)
 {
     (void)user;
     return weir_conn_id(conn) % 2 == 1;
@@ -593,7 +603,7 @@ static void command_broadcast(char *args)
     size_t len = 0;
     int result;
 
-    for (; (equals = strchr(word, '=')) != NULL; word = next_word(&args)) {
+    for (; (equals = strchr(word, '=')); word = next_word(&args)) {
         const uint64_t value = strtoull(equals + 1, NULL, 10);
         if (strncmp(word, "listener=", 9) == 0) filter.listener = lab.listeners[value];
         if (strncmp(word, "except=", 7) == 0) filter.except_id = value;
@@ -602,7 +612,7 @@ static void command_broadcast(char *args)
     }
     if (len == 0) len = strlen(word);
     bytes = malloc(len + 1);
-    KIT_CHECK(bytes != NULL);
+    KIT_CHECK(bytes);
     for (size_t i = 0; i < len; i++)
         bytes[i] = word[i % strlen(word)];
     result = weir_broadcast(lab.weir, &filter, (struct weir_bytes){ (unsigned char *)bytes, len });
@@ -632,14 +642,14 @@ static void command_stop(char *args)
 
 static void command_counters(char *args)
 {
-    struct weir_counters all = { .size = sizeof all };
+    struct weir_counters all = { .size = sizeof(all) };
     char closed[2048] = "";
     size_t len = 0;
 
     (void)args;
     weir_counters(lab.weir, &all);
     for (unsigned i = 0; i < WEIR_REASON_COUNT; i++)
-        len += (size_t)snprintf(closed + len, sizeof closed - len, "%s\"%s\":%" PRIu64, i == 0 ? "" : ",",
+        len += (size_t)snprintf(closed + len, sizeof(closed) - len, "%s\"%s\":%" PRIu64, i == 0 ? "" : ",",
                                 weir_reason_text((enum weir_reason)i), all.closed[i]);
     kit_event("{\"event\":\"counters\",\"clients\":%" PRIu64 ",\"clients_max\":%" PRIu64 ",\"accepted\":%" PRIu64
               ",\"dialled\":%" PRIu64 ",\"messages_in\":%" PRIu64 ",\"messages_out\":%" PRIu64
@@ -653,9 +663,16 @@ static void command_counters(char *args)
               atomic_load(&posts_ran), closed);
 }
 
+/* The id that comes next is told, too. */
+static void command_id_limit(char *args)
+{
+    weir_set_id_limit(lab.weir, strtoull(args, NULL, 10));
+    kit_event("{\"event\":\"id-limit\",\"next\":%" PRIu64 "}", weir_next_id(lab.weir));
+}
+
 static void command_enable(char *args)
 {
-    char text[kit_text_bytes];
+    char text[KIT_TEXT_BYTES];
     const int result = weir_listener_enable(lab.listeners[strtoul(args, NULL, 10)]);
 
     kit_event("{\"event\":\"enable\",\"result\":%d,\"error\":\"%s\"}", result, sentence(result, text));
@@ -671,7 +688,7 @@ static int open_listener(const char *url)
     struct weir_listener **listener = &lab.listeners[lab.listeners_count];
     int result;
 
-    KIT_CHECK(lab.listeners_count < listeners_max);
+    KIT_CHECK(lab.listeners_count < LISTENERS_MAX);
     result = weir_listen(lab.weir, url, &lab.service, listener);
     if (result != 0) return result;
     lab.listeners_count++;
@@ -681,7 +698,7 @@ static int open_listener(const char *url)
 
 static void command_listen(char *args)
 {
-    char text[kit_text_bytes];
+    char text[KIT_TEXT_BYTES];
     const int result = open_listener(args);
 
     kit_event("{\"event\":\"listen\",\"result\":%d,\"error\":\"%s\"}", result, sentence(result, text));
@@ -691,23 +708,15 @@ static const struct {
     const char *name;
     void (*run)(char *args);
 } commands[] = {
-    { "send", command_send },
-    { "conn", command_conn },
-    { "burst", command_burst },
-    { "post", command_post },
-    { "block", command_block },
-    { "unblock", command_unblock },
-    { "turn", command_turn },
-    { "pay", command_pay },
-    { "pause", command_pause },
-    { "resume", command_resume },
-    { "broadcast", command_broadcast },
-    { "stop", command_stop },
-    { "counters", command_counters },
-    { "enable", command_enable },
-    { "disable", command_disable },
-    { "listen", command_listen },
-    { "dial", dial },
+    { "send", command_send },           { "conn", command_conn },
+    { "burst", command_burst },         { "post", command_post },
+    { "block", command_block },         { "unblock", command_unblock },
+    { "turn", command_turn },           { "pay", command_pay },
+    { "pause", command_pause },         { "resume", command_resume },
+    { "broadcast", command_broadcast }, { "stop", command_stop },
+    { "counters", command_counters },   { "id-limit", command_id_limit },
+    { "enable", command_enable },       { "disable", command_disable },
+    { "listen", command_listen },       { "dial", dial },
 };
 
 static void on_line(char *line)
@@ -715,7 +724,7 @@ static void on_line(char *line)
     char *args = line;
     const char *name = next_word(&args);
 
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
         if (strcmp(commands[i].name, name) != 0) continue;
         commands[i].run(args);
         return;
@@ -757,7 +766,7 @@ static const struct {
 
 static void set_mode(const char *name)
 {
-    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+    for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
         if (strcmp(modes[i].name, name) != 0) continue;
         lab.service.on_message = modes[i].on_message;
         return;
@@ -783,9 +792,11 @@ static int set_word(const char *name, const char *value)
     } else if (strcmp(name, "too-long") == 0) {
         lab.service.too_long = (enum weir_too_long)strtol(value, NULL, 0);
     } else if (strcmp(name, "reuseport") == 0) {
-        lab.service.reuseport = (int)strtol(value, NULL, 0);
+        lab.service.reuseport = strtol(value, NULL, 0) != 0;
     } else if (strcmp(name, "disabled") == 0) {
-        lab.service.disabled = (int)strtol(value, NULL, 0);
+        lab.service.disabled = strtol(value, NULL, 0) != 0;
+    } else if (strcmp(name, "keep-ended") == 0) {
+        lab.service.on_end = strtol(value, NULL, 0) != 0 ? on_end : NULL;
     } else if (strcmp(name, "mode") == 0) {
         set_mode(value);
     } else {
@@ -797,7 +808,7 @@ static int set_word(const char *name, const char *value)
 static void set_option(const char *name, const char *value)
 {
     if (set_word(name, value)) return;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
         if (strcmp(numbers[i].name, name) != 0) continue;
         *numbers[i].value = strtoll(value, NULL, 0);
         return;
@@ -832,7 +843,7 @@ static const struct weir_service fresh_service =
 
 static int serve(void)
 {
-    char text[kit_text_bytes];
+    char text[KIT_TEXT_BYTES];
     int result;
 
     kit_input_start(on_line);
@@ -859,7 +870,7 @@ int main(int argc, char **argv)
     lab.service = fresh_service;
     good = read_options(argc, argv, 1) && serve();
     kit_signals_stop();
-    for (debt = take_debts(); debt != NULL; debt = next) {
+    for (debt = take_debts(); debt; debt = next) {
         next = debt->next;
         free(debt);
     }

@@ -6,17 +6,21 @@
  *   service_life SCENE */
 #include "service_kit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <event2/event.h>
 
 /* ---- The clocks ---- */
 
@@ -60,6 +64,8 @@ static struct weir *new_weir(unsigned workers)
     KIT_CHECK(weir_new(&config, &weir) == 0);
     return weir;
 }
+
+static int closes;
 
 static void stop_engine(struct weir *weir, void *arg)
 {
@@ -226,19 +232,126 @@ static void scene_timer_every_for_ever(void)
     weir_free(ticks.weir);
 }
 
+/* ---- A timer that has run its only time, and whose handle is still there ---- */
+
+struct once {
+    struct weir *weir;
+    struct weir_timer *timer;
+    int runs;
+    int stops_itself;
+};
+
+static void run_once(struct weir_timer *timer, void *arg)
+{
+    struct once *once = arg;
+
+    KIT_CHECK(timer == once->timer);
+    KIT_CHECK(++once->runs == 1);
+    if (once->stops_itself) weir_timer_stop(timer);
+}
+
+static struct once *start_once(struct weir *weir, unsigned worker, struct once *ret)
+{
+    *ret = (struct once){ .weir = weir };
+    KIT_CHECK(weir_timer_start(weir, worker, 0, 0, run_once, ret, &ret->timer) == 0);
+    return ret;
+}
+
+static void stop_once_and_engine(struct weir_timer *timer, void *arg)
+{
+    struct once *once = arg;
+
+    (void)timer;
+    KIT_CHECK(once->runs == 1);
+    weir_timer_stop(once->timer);
+    weir_stop(once->weir, 1000);
+}
+
+/* By another timer's fn; by itself; once weir_run has returned, also another worker's; and by weir_free alone. */
+static void scene_timer_stopped_after_it_ran(void)
+{
+    struct weir *weir = new_weir(2);
+    struct once by_another, by_itself, after_the_end, never_stopped;
+
+    start_once(weir, 0, &by_another);
+    start_once(weir, 0, &by_itself)->stops_itself = 1;
+    start_once(weir, 1, &after_the_end);
+    start_once(weir, 0, &never_stopped);
+    KIT_CHECK(weir_timer_start(weir, 0, 50, 0, stop_once_and_engine, &by_another, NULL) == 0);
+    KIT_CHECK(weir_run(weir) == 0);
+    weir_timer_stop(after_the_end.timer);
+    weir_free(weir);
+    KIT_CHECK(by_itself.runs == 1 && after_the_end.runs <= 1 && never_stopped.runs == 1);
+}
+
+static void stop_once_on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
+{
+    struct once *once = user;
+
+    (void)reason;
+    closes++;
+    weir_timer_stop(once->timer);
+    weir_stop(weir_conn_weir(conn), 1000);
+}
+
+static void dial_nobody(struct weir_timer *timer, void *arg)
+{
+    struct once *once = arg;
+    const struct weir_service service = WEIR_SERVICE(.on_close = stop_once_on_close, .user = once);
+
+    run_once(timer, once);
+    KIT_CHECK(weir_dial(once->weir, "unix:/nobody/listens/here", &service, NULL, NULL) == 0);
+}
+
+/* The usual place: a client's timer ends with the client, whether it has run, or will, and inside weir_free too. */
+static void scene_timer_stopped_on_close(void)
+{
+    struct once once = { .weir = new_weir(1) };
+    const struct weir_service service = WEIR_SERVICE(.on_close = stop_once_on_close, .user = &once);
+
+    closes = 0;
+    KIT_CHECK(weir_timer_start(once.weir, 0, 0, 0, dial_nobody, &once, &once.timer) == 0);
+    KIT_CHECK(weir_run(once.weir) == 0);
+    weir_free(once.weir);
+    KIT_CHECK(once.runs == 1 && closes == 1);
+
+    once = (struct once){ .weir = new_weir(1) };
+    KIT_CHECK(weir_timer_start(once.weir, 0, 0, 0, never, NULL, &once.timer) == 0);
+    KIT_CHECK(weir_dial(once.weir, "unix:/nobody/listens/here", &service, NULL, NULL) == 0);
+    weir_free(once.weir);
+    KIT_CHECK(closes == 2);
+}
+
+/* What was allocated for a timer is the program's, and still there when nothing will run any more. */
+static void scene_timer_argument_stays_the_callers(void)
+{
+    struct weir *weir = new_weir(1);
+    int *freed = malloc(sizeof(*freed));
+    int *stopped = malloc(sizeof(*stopped));
+    struct weir_timer *timer = NULL;
+
+    KIT_CHECK(freed && stopped);
+    KIT_CHECK(weir_timer_start(weir, 0, 0, 0, never, freed, NULL) == 0);
+    KIT_CHECK(weir_timer_start(weir, 0, 0, 5, never, stopped, &timer) == 0);
+    weir_timer_stop(timer);
+    free(stopped);
+    weir_free(weir);
+    free(freed);
+}
+
 /* ---- Posting ---- */
 
-static int posts_ran, posts_gone, letters_gone, closes;
+static int posts_ran, posts_gone, letters_gone;
 
 static void count_post(struct weir *weir, void *arg)
 {
-    KIT_CHECK(weir != NULL && arg == &posts_ran);
+    KIT_CHECK(weir && arg == &posts_ran);
     posts_ran++;
 }
 
 static void count_gone(struct weir_conn *conn, void *arg)
 {
-    KIT_CHECK(conn == NULL && arg == &posts_gone);
+    KIT_CHECK(!conn && arg == &posts_gone);
     posts_gone++;
 }
 
@@ -363,7 +476,7 @@ static void scene_post_from_a_post(void)
     weir_free(weir);
 }
 
-enum { order_posts = 5000, order_threads = 3 };
+enum { ORDER_POSTS = 5000, ORDER_THREADS = 3 };
 
 struct order {
     struct weir *weir;
@@ -385,16 +498,16 @@ static void check_order(struct weir *weir, void *arg)
     KIT_CHECK(numbered->number == numbered->order->next);
     numbered->order->next++;
     free(numbered);
-    if (++done == order_posts * order_threads) weir_stop(weir, 1000);
+    if (++done == ORDER_POSTS * ORDER_THREADS) weir_stop(weir, 1000);
 }
 
 static void *post_in_order(void *arg)
 {
     struct order *order = arg;
 
-    for (int i = 0; i < order_posts; i++) {
-        struct numbered *numbered = malloc(sizeof *numbered);
-        KIT_CHECK(numbered != NULL);
+    for (int i = 0; i < ORDER_POSTS; i++) {
+        struct numbered *numbered = malloc(sizeof(*numbered));
+        KIT_CHECK(numbered);
         *numbered = (struct numbered){ order, i };
         KIT_CHECK(weir_post(order->weir, 1, check_order, numbered) == 0);
     }
@@ -404,14 +517,14 @@ static void *post_in_order(void *arg)
 static void scene_posts_of_each_thread_run_in_their_order(void)
 {
     struct weir *weir = new_weir(2);
-    struct order orders[order_threads];
+    struct order orders[ORDER_THREADS];
 
-    for (int i = 0; i < order_threads; i++) {
+    for (int i = 0; i < ORDER_THREADS; i++) {
         orders[i] = (struct order){ .weir = weir, .number = i };
         KIT_CHECK(pthread_create(&orders[i].thread, NULL, post_in_order, &orders[i]) == 0);
     }
     KIT_CHECK(weir_run(weir) == 0);
-    for (int i = 0; i < order_threads; i++)
+    for (int i = 0; i < ORDER_THREADS; i++)
         pthread_join(orders[i].thread, NULL);
     weir_free(weir);
 }
@@ -438,6 +551,82 @@ static void scene_stop_before_run(void)
     }
 }
 
+/* Nobody could ever bring it something to do. ThreadSanitizer has a thread of its own, so that this cannot be known. */
+static void scene_run_with_nothing_to_do(void)
+{
+    for (unsigned workers = 1; workers <= 3 && __libc_single_threaded; workers++) {
+        struct weir *weir = new_weir(workers);
+
+        KIT_CHECK(weir_run(weir) == -EDEADLK);
+        KIT_CHECK(strstr(weir_error_text(weir), "run: it would wait for ever"));
+        KIT_CHECK(weir_post(weir, workers - 1, stop_engine, NULL) == 0);
+        KIT_CHECK(weir_run(weir) == 0); /* it is not too late */
+        weir_free(weir);
+    } /* the second has had a thread, and this cannot be known any more */
+}
+
+static void stop_by_event(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    weir_stop(arg, 1000);
+}
+
+/* An event of the program's own is something to do. */
+static void scene_run_for_an_event_of_its_own(void)
+{
+    const struct timeval soon = { .tv_usec = 1000 };
+    struct weir *weir = new_weir(1);
+    struct event *event = evtimer_new(weir_worker_base(weir, 0), stop_by_event, weir);
+
+    KIT_CHECK(event && evtimer_add(event, &soon) == 0);
+    KIT_CHECK(weir_run(weir) == 0);
+    event_free(event);
+    weir_free(weir);
+}
+
+static void wait_for_threads(int wanted)
+{
+    const int64_t end_ms = kit_now_ms() + 20000;
+    int count = 0;
+
+    while (count < wanted) {
+        DIR *tasks = opendir("/proc/self/task");
+
+        KIT_CHECK(tasks && kit_now_ms() < end_ms);
+        for (count = -2; readdir(tasks); count++) /* less . and .. */
+            continue;
+        closedir(tasks);
+        kit_wait_ms(1);
+    }
+}
+
+/* The two threads meet only in the engine, which runs before it has anything to do. */
+static void *listen_dial_and_stop(void *arg)
+{
+    struct weir *weir = arg;
+    struct weir_listener *listener;
+    char address[WEIR_ADDRESS_BYTES_MAX];
+
+    wait_for_threads(3); /* with the second worker's: it runs */
+    KIT_CHECK(weir_listen(weir, "127.0.0.1:0", NULL, &listener) == 0);
+    KIT_CHECK(weir_listener_address(listener, 0, address) == 0);
+    KIT_CHECK(weir_dial(weir, address, NULL, NULL, NULL) == 0);
+    KIT_CHECK(weir_post(weir, 0, stop_engine, NULL) == 0);
+    return NULL;
+}
+
+static void scene_run_before_another_thread_listens(void)
+{
+    struct weir *weir = new_weir(2);
+    pthread_t thread;
+
+    KIT_CHECK(pthread_create(&thread, NULL, listen_dial_and_stop, weir) == 0);
+    KIT_CHECK(weir_run(weir) == 0);
+    KIT_CHECK(pthread_join(thread, NULL) == 0);
+    weir_free(weir);
+}
+
 static void scene_stop_twice_and_after_the_end(void)
 {
     struct weir *weir = new_weir(2);
@@ -450,7 +639,7 @@ static void scene_stop_twice_and_after_the_end(void)
     weir_free(weir);
 }
 
-enum { early_clients = 3 };
+enum { EARLY_CLIENTS = 3 };
 
 /* Where the system lists the second worker's thread, for as long as it lives. */
 static char other_worker[64];
@@ -460,7 +649,7 @@ static void note_thread(struct weir *weir, void *arg)
     _Atomic int *noted = arg;
 
     (void)weir;
-    snprintf(other_worker, sizeof other_worker, "/proc/self/task/%ld", (long)syscall(SYS_gettid));
+    snprintf(other_worker, sizeof(other_worker), "/proc/self/task/%ld", (long)syscall(SYS_gettid));
     atomic_store(noted, 1);
 }
 
@@ -481,16 +670,16 @@ static void stop_and_outlive_the_other(struct weir_conn *conn, void *user)
 }
 
 /* They have come, said nothing, and ended their side, before anybody accepts them. */
-static void come_early(const struct weir_listener *listener, int ret[early_clients])
+static void come_early(const struct weir_listener *listener, int ret[EARLY_CLIENTS])
 {
     struct sockaddr_in peer = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     char address[WEIR_ADDRESS_BYTES_MAX];
 
     KIT_CHECK(weir_listener_address(listener, 0, address) == 0);
     peer.sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
-    for (int i = 0; i < early_clients; i++) {
+    for (int i = 0; i < EARLY_CLIENTS; i++) {
         ret[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        KIT_CHECK(ret[i] >= 0 && connect(ret[i], (const struct sockaddr *)&peer, sizeof peer) == 0);
+        KIT_CHECK(ret[i] >= 0 && connect(ret[i], (const struct sockaddr *)&peer, sizeof(peer)) == 0);
         KIT_CHECK(shutdown(ret[i], SHUT_WR) == 0);
     }
 }
@@ -503,13 +692,13 @@ static void scene_client_for_a_worker_that_has_ended(void)
     _Atomic int noted = 0;
     const struct weir_service service = WEIR_SERVICE(.on_open = stop_and_outlive_the_other, .user = &noted);
     struct weir_listener *listener;
-    int clients[early_clients];
+    int clients[EARLY_CLIENTS];
 
     KIT_CHECK(weir_post(weir, 1, note_thread, &noted) == 0);
     KIT_CHECK(weir_listen(weir, "127.0.0.1:0", &service, &listener) == 0);
     come_early(listener, clients);
     KIT_CHECK(weir_run(weir) == 0);
-    for (int i = 0; i < early_clients; i++) {
+    for (int i = 0; i < EARLY_CLIENTS; i++) {
         struct pollfd ends = { .fd = clients[i], .events = POLLIN };
 
         KIT_CHECK(poll(&ends, 1, 5000) == 1);
@@ -527,12 +716,12 @@ static void scene_what_comes_after_the_end_is_told_so(void)
     KIT_CHECK(weir_post(weir, 0, stop_engine, NULL) == 0);
     KIT_CHECK(weir_run(weir) == 0);
     KIT_CHECK(weir_listen(weir, "127.0.0.1:0", NULL, NULL) == WEIR_ESTOPPED);
-    KIT_CHECK(strstr(weir_error_text(weir), "has been stopped") != NULL);
+    KIT_CHECK(strstr(weir_error_text(weir), "has been stopped"));
     KIT_CHECK(weir_listener_enable(listener) == WEIR_ESTOPPED);
-    KIT_CHECK(strstr(weir_error_text(weir), "has been stopped") != NULL);
+    KIT_CHECK(strstr(weir_error_text(weir), "has been stopped"));
     KIT_CHECK(weir_listener_disable(listener) == 0);
     KIT_CHECK(weir_run(weir) == WEIR_ESTOPPED);
-    KIT_CHECK(strstr(weir_error_text(weir), "has run already") != NULL);
+    KIT_CHECK(strstr(weir_error_text(weir), "has run already"));
     weir_free(weir);
 }
 
@@ -588,8 +777,8 @@ static void scene_bad_configs(void)
         { .size = 0 },
     };
 
-    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
-        KIT_CHECK(weir_new(&configs[i], &weir) == WEIR_ECONFIG && weir == NULL);
+    for (size_t i = 0; i < sizeof(configs) / sizeof(*configs); i++) {
+        KIT_CHECK(weir_new(&configs[i], &weir) == WEIR_ECONFIG && !weir);
         KIT_CHECK(strlen(weir_error_text(NULL)) > 10);
     }
     weir_free(NULL);
@@ -657,12 +846,18 @@ static const struct {
     SCENE(timer_bad_times),
     SCENE(timer_for_ever),
     SCENE(timer_every_for_ever),
+    SCENE(timer_stopped_after_it_ran),
+    SCENE(timer_stopped_on_close),
+    SCENE(timer_argument_stays_the_callers),
     SCENE(free_without_run),
     SCENE(posted_after_the_end),
     SCENE(post_from_a_post),
     SCENE(post_from_a_post_inside_free),
     SCENE(posts_of_each_thread_run_in_their_order),
     SCENE(stop_before_run),
+    SCENE(run_with_nothing_to_do),
+    SCENE(run_for_an_event_of_its_own),
+    SCENE(run_before_another_thread_listens),
     SCENE(stop_twice_and_after_the_end),
     SCENE(client_for_a_worker_that_has_ended),
     SCENE(what_comes_after_the_end_is_told_so),
@@ -676,7 +871,7 @@ static const struct {
 int main(int argc, char **argv)
 {
     KIT_CHECK(argc == 2);
-    for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
+    for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++) {
         if (strcmp(scenes[i].name, argv[1]) != 0) continue;
         scenes[i].play();
         kit_event("{\"event\":\"scene\",\"name\":\"%s\"}", argv[1]);

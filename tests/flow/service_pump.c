@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { piece_bytes = 60000, pattern_period = 251, output_high = 128 * 1024 };
+enum { PIECE_BYTES = 60000, PATTERN_PERIOD = 251, OUTPUT_HIGH = 128 * 1024 };
 
 static struct {
     struct weir *weir;
@@ -21,7 +21,7 @@ static struct {
     int full;        /* sending waits for on_writable */
     unsigned closes; /* on_close of the dialled connection */
     _Atomic uint64_t memory_most;
-    unsigned char pattern[pattern_period + piece_bytes + 64 * 1024];
+    unsigned char pattern[PATTERN_PERIOD + PIECE_BYTES + 64 * 1024];
 } pump;
 
 /* ---- The echo ---- */
@@ -40,9 +40,9 @@ static void fill(struct weir_conn *conn)
 
     while (result == 0 && pump.sent < pump.total && pump.sent - pump.received < pump.window) {
         const uint64_t left = pump.total - pump.sent;
-        const size_t len = left < piece_bytes ? (size_t)left : piece_bytes;
+        const size_t len = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
 
-        result = weir_conn_send(conn, (struct weir_bytes){ pump.pattern + pump.sent % pattern_period, len });
+        result = weir_conn_send(conn, (struct weir_bytes){ pump.pattern + pump.sent % PATTERN_PERIOD, len });
         KIT_CHECK(result >= 0);
         pump.sent += len;
     }
@@ -63,7 +63,7 @@ static void on_writable(struct weir_conn *conn, void *user)
     (void)user;
     pump.writables++;
     weir_conn_counters(conn, &counters);
-    KIT_CHECK(counters.output_bytes <= output_high / 2);
+    KIT_CHECK(counters.output_bytes <= OUTPUT_HIGH / 2);
     fill(conn);
 }
 
@@ -71,7 +71,7 @@ static void on_message(struct weir_conn *conn, struct weir_bytes message, void *
 {
     (void)user;
     KIT_CHECK(message.len <= 64 * 1024);
-    KIT_CHECK(memcmp(message.data, pump.pattern + pump.received % pattern_period, message.len) == 0);
+    KIT_CHECK(memcmp(message.data, pump.pattern + pump.received % PATTERN_PERIOD, message.len) == 0);
     pump.received += message.len;
     if (!pump.full) fill(conn);
 }
@@ -87,7 +87,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
 
 static void on_turn(struct weir *weir, unsigned worker, void *user)
 {
-    struct weir_counters counters = { .size = sizeof counters };
+    struct weir_counters counters = { .size = sizeof(counters) };
     uint64_t most = atomic_load(&pump.memory_most);
 
     (void)worker;
@@ -103,7 +103,7 @@ static void start(void)
     const struct weir_service echoes = WEIR_SERVICE(.on_message = echo);
     const struct weir_service dials =
         WEIR_SERVICE(.on_open = on_open, .on_message = on_message, .on_writable = on_writable, .on_close = on_close,
-                     .output_bytes_max = output_high);
+                     .output_bytes_max = OUTPUT_HIGH);
     struct weir_listener *listener;
     char address[WEIR_ADDRESS_BYTES_MAX];
 
@@ -120,8 +120,8 @@ int main(int argc, char **argv)
     config.workers = (unsigned)strtoul(argv[1], NULL, 10);
     pump.total = strtoull(argv[2], NULL, 10);
     pump.window = strtoull(argv[3], NULL, 10);
-    for (size_t i = 0; i < sizeof pump.pattern; i++)
-        pump.pattern[i] = (unsigned char)(i % pattern_period);
+    for (size_t i = 0; i < sizeof(pump.pattern); i++)
+        pump.pattern[i] = (unsigned char)(i % PATTERN_PERIOD);
     KIT_CHECK(weir_new(&config, &pump.weir) == 0);
     start();
     KIT_CHECK(weir_run(pump.weir) == 0);

@@ -20,12 +20,12 @@
 #include <unistd.h>
 
 enum {
-    client_threads = 2,
-    sender_threads = 3,
-    line_bytes = 17, /* sixteen digits and a newline */
-    opened_least = 100,
-    arrived_least = 100,
-    broadcasts_least = 10
+    CLIENT_THREADS = 2,
+    SENDER_THREADS = 3,
+    LINE_BYTES = 17, /* sixteen digits and a newline */
+    OPENED_LEAST = 100,
+    ARRIVED_LEAST = 100,
+    BROADCASTS_LEAST = 10
 };
 
 static struct {
@@ -41,8 +41,8 @@ static struct {
 
 static int goes_on(void)
 {
-    return kit_now_ms() < storm.end_ms || atomic_load(&storm.opened) < opened_least ||
-           atomic_load(&storm.arrived) < arrived_least || atomic_load(&storm.broadcasts) < broadcasts_least;
+    return kit_now_ms() < storm.end_ms || atomic_load(&storm.opened) < OPENED_LEAST ||
+           atomic_load(&storm.arrived) < ARRIVED_LEAST || atomic_load(&storm.broadcasts) < BROADCASTS_LEAST;
 }
 
 /* xorshift64: cheap, and one state a thread. */
@@ -56,15 +56,15 @@ static uint64_t next_random(uint64_t *random)
 
 /* ---- The server ---- */
 
-static struct weir_bytes line_of(uint64_t id, char ret[line_bytes])
+static struct weir_bytes line_of(uint64_t id, char ret[LINE_BYTES])
 {
-    snprintf(ret, line_bytes, "%016" PRIu64, id);
-    return (struct weir_bytes){ (const unsigned char *)ret, line_bytes - 1 };
+    snprintf(ret, LINE_BYTES, "%016" PRIu64, id);
+    return (struct weir_bytes){ (const unsigned char *)ret, LINE_BYTES - 1 };
 }
 
 static void on_open(struct weir_conn *conn, void *user)
 {
-    char line[line_bytes];
+    char line[LINE_BYTES];
     uint64_t latest = atomic_load(&storm.latest);
 
     (void)user;
@@ -76,7 +76,7 @@ static void on_open(struct weir_conn *conn, void *user)
 
 static void on_message(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    char line[line_bytes];
+    char line[LINE_BYTES];
 
     (void)user;
     weir_conn_send(conn, line_of(weir_conn_id(conn), line));
@@ -106,9 +106,9 @@ static int connect_client(uint64_t random)
     const struct timeval patience = { .tv_sec = 20 };
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    KIT_CHECK(fd >= 0 && bind(fd, (const struct sockaddr *)&source, sizeof source) == 0);
-    KIT_CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
+    KIT_CHECK(fd >= 0 && bind(fd, (const struct sockaddr *)&source, sizeof(source)) == 0);
+    KIT_CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0) return fd;
     KIT_CHECK(!goes_on());
     close(fd);
     return -1;
@@ -117,17 +117,17 @@ static int connect_client(uint64_t random)
 /* Reads so many lines: all must be the first one, or a broadcast's. Returns 0 when the server has ended it. */
 static int read_lines(int fd, unsigned count)
 {
-    char first[line_bytes] = "", line[line_bytes];
+    char first[LINE_BYTES] = "", line[LINE_BYTES];
 
     for (unsigned i = 0; i < count; i++) {
-        const ssize_t n = recv(fd, line, sizeof line, MSG_WAITALL);
+        const ssize_t n = recv(fd, line, sizeof(line), MSG_WAITALL);
 
         KIT_CHECK(n >= 0 || errno == ECONNRESET); /* never EAGAIN: that is the patience run out */
-        if (n < (ssize_t)sizeof line) return 0;
-        KIT_CHECK(line[line_bytes - 1] == '\n');
-        if (memcmp(line, "****************", line_bytes - 1) == 0) continue;
-        if (first[0] == '\0') memcpy(first, line, line_bytes);
-        KIT_CHECK(memcmp(first, line, line_bytes) == 0);
+        if (n < (ssize_t)sizeof(line)) return 0;
+        KIT_CHECK(line[LINE_BYTES - 1] == '\n');
+        if (memcmp(line, "****************", LINE_BYTES - 1) == 0) continue;
+        if (first[0] == '\0') memcpy(first, line, LINE_BYTES);
+        KIT_CHECK(memcmp(first, line, LINE_BYTES) == 0);
     }
     return 1;
 }
@@ -136,7 +136,7 @@ static void leave(int fd, unsigned how)
 {
     const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
 
-    if (how == 0) setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once); /* a reset */
+    if (how == 0) setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)); /* a reset */
     if (how == 1) {
         shutdown(fd, SHUT_WR);
         while (read_lines(fd, 1))
@@ -179,11 +179,11 @@ static void on_done(int result, void *arg)
 
 static void send_one(uint64_t id)
 {
-    char line[line_bytes];
-    uint64_t *arg = malloc(sizeof *arg);
+    char line[LINE_BYTES];
+    uint64_t *arg = malloc(sizeof(*arg));
     int result;
 
-    KIT_CHECK(arg != NULL);
+    KIT_CHECK(arg);
     *arg = id;
     result = weir_send(storm.weir, id, line_of(id, line), on_done, arg);
     KIT_CHECK(result == 0 || result == -EAGAIN);
@@ -199,16 +199,16 @@ static void meet(struct weir_conn *conn, void *arg)
 {
     const uint64_t *id = arg;
 
-    KIT_CHECK(conn == NULL || weir_conn_id(conn) == *id);
+    KIT_CHECK(!conn || weir_conn_id(conn) == *id);
     atomic_fetch_add(&storm.ran, 1);
     free(arg);
 }
 
 static void ask_for(uint64_t id)
 {
-    uint64_t *arg = malloc(sizeof *arg);
+    uint64_t *arg = malloc(sizeof(*arg));
 
-    KIT_CHECK(arg != NULL);
+    KIT_CHECK(arg);
     *arg = id;
     if (weir_post_conn(storm.weir, id, meet, arg) == 0) {
         atomic_fetch_add(&storm.posted, 1);
@@ -227,7 +227,7 @@ static void on_broadcast_done(uint64_t sent, void *user)
 static void broadcast(void)
 {
     const struct weir_filter filter = WEIR_FILTER(.done = on_broadcast_done);
-    const struct weir_bytes stars = { (const unsigned char *)"****************", line_bytes - 1 };
+    const struct weir_bytes stars = { (const unsigned char *)"****************", LINE_BYTES - 1 };
 
     if (weir_broadcast(storm.weir, &filter, stars) == 0) atomic_fetch_add(&storm.broadcasts, 1);
 }
@@ -235,7 +235,7 @@ static void broadcast(void)
 static void *send_to_some(void *arg)
 {
     uint64_t random = *(const uint64_t *)arg;
-    struct weir_counters counters = { .size = sizeof counters };
+    struct weir_counters counters = { .size = sizeof(counters) };
 
     while (goes_on()) {
         const uint64_t latest = atomic_load(&storm.latest);
@@ -290,8 +290,8 @@ static void check_sums(void)
 
 int main(int argc, char **argv)
 {
-    pthread_t threads[client_threads + sender_threads], stopper;
-    uint64_t seeds[client_threads + sender_threads];
+    pthread_t threads[CLIENT_THREADS + SENDER_THREADS], stopper;
+    uint64_t seeds[CLIENT_THREADS + SENDER_THREADS];
     struct weir_config config = WEIR_CONFIG(.mailbox_items_max = 1000);
 
     KIT_CHECK(argc == 3);
@@ -299,13 +299,13 @@ int main(int argc, char **argv)
     KIT_CHECK(weir_new(&config, &storm.weir) == 0);
     listen_somewhere();
     storm.end_ms = kit_now_ms() + strtoll(argv[2], NULL, 10);
-    for (unsigned i = 0; i < client_threads + sender_threads; i++) {
+    for (unsigned i = 0; i < CLIENT_THREADS + SENDER_THREADS; i++) {
         seeds[i] = i + 1;
-        KIT_CHECK(pthread_create(&threads[i], NULL, i < client_threads ? be_clients : send_to_some, &seeds[i]) == 0);
+        KIT_CHECK(pthread_create(&threads[i], NULL, i < CLIENT_THREADS ? be_clients : send_to_some, &seeds[i]) == 0);
     }
     KIT_CHECK(pthread_create(&stopper, NULL, stop_in_time, storm.weir) == 0);
     KIT_CHECK(weir_run(storm.weir) == 0);
-    for (unsigned i = 0; i < client_threads + sender_threads; i++)
+    for (unsigned i = 0; i < CLIENT_THREADS + SENDER_THREADS; i++)
         pthread_join(threads[i], NULL);
     pthread_join(stopper, NULL);
     weir_free(storm.weir);

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The runner itself: what it lets pass, no other test will find."""
-import glob
 import os
 import subprocess
 import sys
@@ -12,14 +11,13 @@ from harness import wait_for
 RUNNER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run.py")
 
 
-def run(source, patience="1", name="it", **env):
+def run(source, *options, patience="1", name="it"):
     """Runs the tests in a file of their own: (exit status, the lines of TAP)."""
     with tempfile.TemporaryDirectory(prefix="weir-runner-") as directory:
         with open(os.path.join(directory, "test_%s.py" % name), "w", encoding="utf-8") as file:
             file.write(source)
-        done = subprocess.run([sys.executable, RUNNER, "--in", directory], stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, env=dict(os.environ, WEIR_TEST_PATIENCE=patience, **env),
-                              check=False)
+        done = subprocess.run([sys.executable, RUNNER, "--in", directory, *options], stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, env=dict(os.environ, WEIR_TEST_PATIENCE=patience), check=False)
         return done.returncode, done.stdout.splitlines()
 
 
@@ -51,15 +49,29 @@ def test_no_test_is_a_failure():
     assert run("") == (1, ["1..0"])
 
 
+def test_files_are_found_in_rooms_too_and_named_without_them():
+    with tempfile.TemporaryDirectory(prefix="weir-runner-") as directory:
+        for room, name, source in (("b", "first", "WORD = 1\ndef test_good(): pass\n"), ("", "second", "def test_good(): pass\n"),
+                                   ("a", "third", "from test_first import WORD\ndef test_good(): pass\n")):
+            os.makedirs(os.path.join(directory, room), exist_ok=True)
+            with open(os.path.join(directory, room, "test_%s.py" % name), "w", encoding="utf-8") as file:
+                file.write(source)
+        done = subprocess.run([sys.executable, RUNNER, "--in", directory], stdout=subprocess.PIPE, text=True, check=False)
+    assert done.stdout.splitlines() == ["1..3", "ok 1 - first.good", "ok 2 - second.good", "ok 3 - third.good"], done.stdout
+    names = [runner.name_of(path) for path in runner.files_in(os.path.dirname(RUNNER))]
+    assert len(names) == len(set(names)), names
+
+
 def test_what_takes_long_is_left_out_when_there_is_little_time():
     test = "def test_good(): pass\n"
-    slow = runner.SLOW[0]
-    assert run(test, name=slow) == (0, ["1..1", "ok 1 - %s.good" % slow])
-    assert run(test, name=slow, WEIR_TEST_QUICK="1") == (1, ["1..0"])
-    assert run(test, WEIR_TEST_QUICK="1") == (0, ["1..1", "ok 1 - it.good"])
-    files = glob.glob(os.path.join(os.path.dirname(RUNNER), "test_*.py"))
-    names = {os.path.basename(path)[len("test_"):-len(".py")] for path in files}
-    assert set(runner.SLOW + runner.ONE_THREAD) <= names, (runner.SLOW, runner.ONE_THREAD)
+    heavy = runner.HEAVY[0]
+    for name, option, status, lines in (("it", "--light", 0, ["1..1", "ok 1 - it.good"]), ("it", "--heavy", 1, ["1..0"]),
+                                        (heavy, "--light", 1, ["1..0"]),
+                                        (heavy, "--heavy", 0, ["1..1", "ok 1 - %s.good" % heavy])):
+        assert run(test, option, name=name) == (status, lines), (name, option)
+    assert run(test, name=heavy) == (0, ["1..1", "ok 1 - %s.good" % heavy])
+    names = {runner.name_of(path) for path in runner.files_in(os.path.dirname(RUNNER))}
+    assert set(runner.HEAVY + runner.ONE_THREAD) <= names, (runner.HEAVY, runner.ONE_THREAD)
 
 
 def test_file_that_cannot_be_loaded_is_a_failure():

@@ -46,7 +46,7 @@ static const char *const specs[] = {
     "slip",
 };
 
-#define SPECS (sizeof specs / sizeof specs[0])
+#define SPECS (sizeof(specs) / sizeof(specs[0]))
 #define FRAMING_BYTES_MAX 32 /* the longest header or terminator of these */
 
 /* ---- The input ---- */
@@ -222,8 +222,8 @@ static struct outcome decode_stream(struct stream stream, struct weir_bytes byte
 /* Line and delimiter send as it is what ends a message inside one. */
 static int is_exact(const struct weir_frame *frame)
 {
-    return weir_frame_is_reversible(frame) && weir_frame_codec(frame)->encode != NULL &&
-           strcmp(FUZZ_FRAMING, "line") != 0 && strcmp(FUZZ_FRAMING, "delimiter") != 0;
+    return weir_frame_is_reversible(frame) && weir_frame_codec(frame)->encode && strcmp(FUZZ_FRAMING, "line") != 0 &&
+           strcmp(FUZZ_FRAMING, "delimiter") != 0;
 }
 
 static void round_trip(const struct weir_frame *frame, struct weir_bytes message)
@@ -265,7 +265,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     compare(&whole, &split);
     outcome_free(&whole);
     outcome_free(&split);
-    if (weir_frame_codec(frame)->encode != NULL) round_trip(frame, bytes);
+    if (weir_frame_codec(frame)->encode) round_trip(frame, bytes);
     weir_frame_free(frame);
     return 0;
 }

@@ -5,9 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "answer/framing.h"
 #include "check/effect.h"
+#include "cli/options.h"
 #include "fuzz.h"
-#include "options/options.h"
 
 #define NAME "weir.yaml"
 
@@ -31,7 +32,7 @@ static size_t count_lines(const uint8_t *data, size_t size)
 static void look_at(const struct option_setting *setting, size_t lines)
 {
     REQUIRE(setting->source == SOURCE_DEFAULT || setting->source == SOURCE_FILE);
-    REQUIRE((setting->source == SOURCE_DEFAULT) == (setting->text == NULL));
+    REQUIRE((setting->source == SOURCE_DEFAULT) == !setting->text);
     REQUIRE(setting->source == SOURCE_DEFAULT || (setting->line >= 1 && setting->line <= lines));
 }
 
@@ -44,19 +45,38 @@ static void look_at_all(const struct options *options, size_t lines)
     }
     for (size_t i = 0; i < options->endpoint_count; i++) {
         struct weir_url url;
-        REQUIRE(options->endpoints[i].url != NULL);
+        REQUIRE(options->endpoints[i].url);
         REQUIRE(weir_url_parse(options->endpoints[i].url, &url, NULL, 0) == 0);
     }
+}
+
+/* As it would be shown if it made a valid plan. */
+static void add_effect(const struct options *options, struct line *line)
+{
+    const size_t count = options->endpoint_count ? options->endpoint_count : 1;
+    struct plan_listener *listeners = calloc(count, sizeof(*listeners));
+    const struct plan plan = { .options = options, .budget.all = 1, .listeners = listeners, .listener_count = count };
+
+    REQUIRE(listeners);
+    for (size_t i = 0; i < count; i++) {
+        const struct endpoint_options *endpoint = options->endpoint_count ? &options->endpoints[i] : &options->common;
+        struct weir_frame *frame = framing_of_sent(&endpoint->service);
+
+        listeners[i] = (struct plan_listener){ .options = endpoint, .sends_raw = !frame };
+        weir_frame_free(frame);
+    }
+    effect_add(line, &plan);
+    free(listeners);
 }
 
 static void show(struct options *options, struct line *line)
 {
     options->config = NAME;
-    effect_add(line, options, NULL);
+    add_effect(options, line);
     REQUIRE(!line->failed && line->len > 0);
     for (size_t begin = 0; begin < line->len;) {
         const char *end = memchr(line->bytes + begin, '\n', line->len - begin);
-        REQUIRE(end != NULL && is_safe(line->bytes + begin, (size_t)(end - line->bytes) - begin));
+        REQUIRE(end && is_safe(line->bytes + begin, (size_t)(end - line->bytes) - begin));
         begin = (size_t)(end - line->bytes) + 1;
     }
 }
@@ -74,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(err == 0 || err == -EINVAL);
     REQUIRE(options_parse_config(COMMAND_SERVE, NAME, (struct weir_bytes){ block, size }, &again, error_again) == err);
     if (err) {
-        REQUIRE(memchr(error, '\0', sizeof error) != NULL && strcmp(error, error_again) == 0);
+        REQUIRE(memchr(error, '\0', sizeof(error)) && strcmp(error, error_again) == 0);
         REQUIRE(strncmp(error, NAME ":", strlen(NAME ":")) == 0 && is_safe(error, strlen(error)));
     } else {
         look_at_all(&options, count_lines(data, size));

@@ -26,7 +26,7 @@ static inline unsigned char *fuzz_block(size_t len)
 {
     unsigned char *block = malloc(len > 0 ? len : 1);
 
-    REQUIRE(block != NULL);
+    REQUIRE(block);
     return block;
 }
 

@@ -7,15 +7,15 @@
 
 #include "fuzz.h"
 
-#include "terminal/encoding.h"
-#include "terminal/json.h"
-#include "terminal/render.h"
-#include "terminal/utf8.h"
+#include "text/encoding.h"
+#include "text/json.h"
+#include "text/render.h"
+#include "text/utf8.h"
 
 static const char *const names[] = { "utf-8",  "gbk",    "gb18030",  "big5-hkscs", "shift_jis",
                                      "euc-jp", "latin1", "utf-16le", "utf-32be",   "tscii" };
 
-enum { ENCODINGS = sizeof names / sizeof names[0] };
+enum { ENCODINGS = sizeof(names) / sizeof(names[0]) };
 
 static struct encoding *encodings[ENCODINGS];
 
@@ -28,7 +28,7 @@ static void open_encodings(void)
     are_open = 1;
     utf8_init();
     for (size_t i = 0; i < ENCODINGS; i++)
-        REQUIRE(encoding_open(names[i], &encodings[i], error, sizeof error) == 0);
+        REQUIRE(encoding_open(names[i], &encodings[i], error, sizeof(error)) == 0);
 }
 
 /* The columns of a text that may be shown. */

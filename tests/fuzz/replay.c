@@ -20,9 +20,9 @@ static int replay(const char *folder, const char *name)
     long len = -1;
     int whole;
 
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
     file = fopen(path, "rb");
-    if (file != NULL && fseek(file, 0, SEEK_END) == 0) len = ftell(file);
+    if (file && fseek(file, 0, SEEK_END) == 0) len = ftell(file);
     if (len < 0) {
         perror(path);
         return 0;

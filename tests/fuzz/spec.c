@@ -29,8 +29,8 @@ static void use(const struct weir_frame *frame, struct weir_bytes message)
     size_t room;
     ssize_t len;
 
-    REQUIRE(codec->state_bytes <= sizeof state);
-    if (codec->encode == NULL) return;
+    REQUIRE(codec->state_bytes <= sizeof(state));
+    if (!codec->encode) return;
     room = codec->encoded_bytes_max(weir_frame_config(frame), message.len);
     if (room > ROOM_MAX) return;
     wire = fuzz_block(room);
@@ -59,13 +59,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(err == 0 || err == WEIR_EFRAME);
     REQUIRE(weir_frame_new(text, &again, NULL, 0) == err);
     if (err) {
-        REQUIRE(frame == NULL && again == NULL);
-        REQUIRE(memchr(error, '\0', room) != NULL);
+        REQUIRE(!frame && !again);
+        REQUIRE(memchr(error, '\0', room));
         REQUIRE(room == 1 || strncmp(error, "frame \"", strlen(error) < 7 ? strlen(error) : 7) == 0);
     } else {
         const char *name = weir_frame_codec(frame)->name;
         REQUIRE(strncmp(text, name, strlen(name)) == 0);
-        use(frame, (struct weir_bytes){ (const unsigned char *)sample, sizeof sample - 1 });
+        use(frame, (struct weir_bytes){ (const unsigned char *)sample, sizeof(sample) - 1 });
         use(frame, (struct weir_bytes){ (const unsigned char *)text, strlen(text) });
     }
     weir_frame_free(frame);

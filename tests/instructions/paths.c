@@ -27,17 +27,17 @@
 
 #include <weir/weir.h>
 
-#include "conn.h"
-#include "engine.h"
-#include "listener.h"
-#include "worker.h"
+#include "conn/conn.h"
+#include "engine/engine.h"
+#include "engine/listener.h"
+#include "engine/worker.h"
 
 enum {
-    frame_bytes = 128,     /* a message as it is on the wire */
-    full_read = 64 * 1024, /* what a read brings when the client is ahead of us */
-    clients_max = 128,
-    broadcast_clients = 100,
-    hour_ms = 60 * 60 * 1000
+    FRAME_BYTES = 128,     /* a message as it is on the wire */
+    FULL_READ = 64 * 1024, /* what a read brings when the client is ahead of us */
+    CLIENTS_MAX = 128,
+    BROADCAST_CLIENTS = 100,
+    HOUR_MS = 60 * 60 * 1000
 };
 
 enum kind {
@@ -60,30 +60,30 @@ struct path {
 
 /* A name says it all, because it stands in a table and in sentences. */
 static const struct path paths[] = {
-    { "raw, echo", "raw", ECHO, frame_bytes, 1024, 1, 0 },
-    { "raw, echo, 64 clients in a turn", "raw", ECHO, frame_bytes, 1024, 64, 0 },
-    { "raw, echo, idle timeout", "raw", ECHO, frame_bytes, 1024, 1, hour_ms },
-    { "line, echo", "line", ECHO, frame_bytes, 1024, 1, 0 },
-    { "line, echo, 16 a read", "line", ECHO, 16 * frame_bytes, 2048, 1, 0 },
-    { "line, echo, each in two reads", "line", ECHO, frame_bytes / 2, 1024, 1, 0 },
-    { "length:u16be, echo", "length:u16be", ECHO, frame_bytes, 1024, 1, 0 },
-    { "raw, dropped", "raw", DROP, frame_bytes, 1024, 1, 0 },
-    { "line, dropped", "line", DROP, full_read, 4096, 1, 0 },
-    { "delimiter:\\x03, dropped", "delimiter:\\x03", DROP, full_read, 4096, 1, 0 },
-    { "delimiter:\\r\\n, dropped", "delimiter:\\r\\n", DROP, full_read, 4096, 1, 0 },
-    { "fixed:128, dropped", "fixed:128", DROP, full_read, 4096, 1, 0 },
-    { "length:u16be, dropped", "length:u16be", DROP, full_read, 4096, 1, 0 },
-    { "varint, dropped", "varint", DROP, full_read, 4096, 1, 0 },
-    { "octet-count, dropped", "octet-count", DROP, full_read, 4096, 1, 0 },
-    { "netstring, dropped", "netstring", DROP, full_read, 4096, 1, 0 },
-    { "between:\\x02,\\x03, dropped", "between:\\x02,\\x03", DROP, full_read, 4096, 1, 0 },
-    { "slip, dropped", "slip", DROP, full_read, 4096, 1, 0 },
-    { "line, broadcast to 100", "line", BROADCAST, 0, 40 * broadcast_clients, broadcast_clients, 0 },
+    { "raw, echo", "raw", ECHO, FRAME_BYTES, 1024, 1, 0 },
+    { "raw, echo, 64 clients in a turn", "raw", ECHO, FRAME_BYTES, 1024, 64, 0 },
+    { "raw, echo, idle timeout", "raw", ECHO, FRAME_BYTES, 1024, 1, HOUR_MS },
+    { "line, echo", "line", ECHO, FRAME_BYTES, 1024, 1, 0 },
+    { "line, echo, 16 a read", "line", ECHO, 16 * FRAME_BYTES, 2048, 1, 0 },
+    { "line, echo, each in two reads", "line", ECHO, FRAME_BYTES / 2, 1024, 1, 0 },
+    { "length:u16be, echo", "length:u16be", ECHO, FRAME_BYTES, 1024, 1, 0 },
+    { "raw, dropped", "raw", DROP, FRAME_BYTES, 1024, 1, 0 },
+    { "line, dropped", "line", DROP, FULL_READ, 4096, 1, 0 },
+    { "delimiter:\\x03, dropped", "delimiter:\\x03", DROP, FULL_READ, 4096, 1, 0 },
+    { "delimiter:\\r\\n, dropped", "delimiter:\\r\\n", DROP, FULL_READ, 4096, 1, 0 },
+    { "fixed:128, dropped", "fixed:128", DROP, FULL_READ, 4096, 1, 0 },
+    { "length:u16be, dropped", "length:u16be", DROP, FULL_READ, 4096, 1, 0 },
+    { "varint, dropped", "varint", DROP, FULL_READ, 4096, 1, 0 },
+    { "octet-count, dropped", "octet-count", DROP, FULL_READ, 4096, 1, 0 },
+    { "netstring, dropped", "netstring", DROP, FULL_READ, 4096, 1, 0 },
+    { "between:\\x02,\\x03, dropped", "between:\\x02,\\x03", DROP, FULL_READ, 4096, 1, 0 },
+    { "slip, dropped", "slip", DROP, FULL_READ, 4096, 1, 0 },
+    { "line, broadcast to 100", "line", BROADCAST, 0, 40 * BROADCAST_CLIENTS, BROADCAST_CLIENTS, 0 },
     { "weir_post_conn", "raw", POST, 0, 1024, 1, 0 },
-    { "line, connect, echo, close", "line", VISIT, frame_bytes, 128, 1, 0 },
+    { "line, connect, echo, close", "line", VISIT, FRAME_BYTES, 128, 1, 0 },
 };
 
-enum { paths_count = sizeof paths / sizeof *paths };
+enum { PATHS_COUNT = sizeof(paths) / sizeof(*paths) };
 
 /* A run of a path. */
 static struct {
@@ -95,14 +95,14 @@ static struct {
     unsigned messages;
     uint64_t written;
     uint64_t opened; /* the last id */
-    unsigned char frame[frame_bytes];
-    unsigned char script[full_read]; /* the frame over and over */
-    size_t at[clients_max + 1];      /* how far each client has come in the script, by its id */
+    unsigned char frame[FRAME_BYTES];
+    unsigned char script[FULL_READ]; /* the frame over and over */
+    size_t at[CLIENTS_MAX + 1];      /* how far each client has come in the script, by its id */
 } run;
 
 static void die(const char *what, int err)
 {
-    fprintf(stderr, "paths: %s: %s: %s\n", run.path != NULL ? run.path->name : "start", what, weir_strerror(err));
+    fprintf(stderr, "paths: %s: %s: %s\n", run.path ? run.path->name : "start", what, weir_strerror(err));
     exit(EXIT_FAILURE);
 }
 
@@ -119,7 +119,7 @@ static enum weir__io script_read(struct weir_conn *conn, unsigned char *ret, siz
     (void)ret_error;
     if (conn->state != WEIR__OPEN || (run.path->kind == VISIT && conn->messages_in > 0)) return WEIR__IO_END;
     if (room < len) die("a read has no room", -ENOBUFS);
-    if (*at + len > full_read) *at = 0;
+    if (*at + len > FULL_READ) *at = 0;
     memcpy(ret, run.script + *at, len);
     *at = run.path->kind == VISIT ? 0 : *at + len;
     *ret_len = len;
@@ -156,8 +156,8 @@ static void visit(void)
     weir_listener_address(run.listener, 0, url);
     address.sin_port = htons((in_port_t)strtoul(strrchr(url, ':') + 1, NULL, 10));
     run.client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (run.client < 0 || setsockopt(run.client, SOL_SOCKET, SO_LINGER, &none, sizeof none) != 0 ||
-        connect(run.client, (const struct sockaddr *)&address, sizeof address) != 0 ||
+    if (run.client < 0 || setsockopt(run.client, SOL_SOCKET, SO_LINGER, &none, sizeof(none)) != 0 ||
+        connect(run.client, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
         send(run.client, "x", 1, MSG_NOSIGNAL) != 1)
         die("connect", -errno);
 }
@@ -243,33 +243,33 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
 
 /* ---- A run ---- */
 
-/* A frame of frame_bytes, made by the codec itself around a message as long as then fits. */
+/* A frame of FRAME_BYTES, made by the codec itself around a message as long as then fits. */
 static void write_script(const char *spec)
 {
-    static unsigned char text[frame_bytes];
+    static unsigned char text[FRAME_BYTES];
     struct weir_frame *frame = NULL;
     const struct weir_codec *codec;
     ssize_t len = 0;
 
     if (weir_frame_new(spec, &frame, NULL, 0) != 0) die(spec, WEIR_EFRAME);
     codec = weir_frame_codec(frame);
-    memset(text, 'm', sizeof text);
-    message = (struct weir_bytes){ text, sizeof text };
-    memcpy(run.frame, text, sizeof text);
-    while (codec->encode != NULL && weir_frame_is_sendable(frame) && message.len > 0) {
-        unsigned char framed[4 * frame_bytes];
+    memset(text, 'm', sizeof(text));
+    message = (struct weir_bytes){ text, sizeof(text) };
+    memcpy(run.frame, text, sizeof(text));
+    while (codec->encode && weir_frame_is_sendable(frame) && message.len > 0) {
+        unsigned char framed[4 * FRAME_BYTES];
 
-        len = codec->encode(weir_frame_config(frame), message, framed, sizeof framed);
-        if (len == frame_bytes) {
-            memcpy(run.frame, framed, frame_bytes);
+        len = codec->encode(weir_frame_config(frame), message, framed, sizeof(framed));
+        if (len == FRAME_BYTES) {
+            memcpy(run.frame, framed, FRAME_BYTES);
             break;
         }
         message.len--;
     }
     if (message.len == 0) die("no frame has the length", WEIR_EFRAME);
     weir_frame_free(frame);
-    for (size_t at = 0; at < full_read; at += frame_bytes)
-        memcpy(run.script + at, run.frame, frame_bytes);
+    for (size_t at = 0; at < FULL_READ; at += FRAME_BYTES)
+        memcpy(run.script + at, run.frame, FRAME_BYTES);
 }
 
 /* A connection as a listener makes it, but for its socket: a descriptor that can always be read, or never, and always
@@ -281,7 +281,7 @@ static void open_conn(struct weir__service *service)
 
     if (fd < 0) die("eventfd", -errno);
     weir__admission_force(&run.weir->admission);
-    run.opened = weir__next_id(run.weir);
+    run.opened = weir__take_id(run.weir);
     weir__conn_accepted(service, fd, &peer, run.opened);
 }
 
@@ -311,7 +311,7 @@ static struct weir__service *open_service(const struct path *path)
 /* What was measured is what it says it is, or the count is worthless. */
 static void check_run(const struct path *path)
 {
-    const uint64_t wanted = run.wanted * (uint64_t)frame_bytes;
+    const uint64_t wanted = run.wanted * (uint64_t)FRAME_BYTES;
 
     if (run.messages < run.wanted || run.messages >= 2 * run.wanted) die("other messages came", -EPROTO);
     if (path->kind != DROP && path->kind != POST && run.written != run.messages * wanted / run.wanted)
@@ -323,7 +323,7 @@ static void live(const struct path *path, unsigned messages)
     struct weir__service *service;
     int err;
 
-    memset(&run, 0, sizeof run);
+    memset(&run, 0, sizeof(run));
     run.path = path;
     run.wanted = messages;
     run.client = -1;
@@ -357,8 +357,8 @@ static void print_key(void)
 
 static int is_wanted(const char *name, char **wanted)
 {
-    if (*wanted == NULL) return 1;
-    while (*wanted != NULL && strcmp(name, *wanted) != 0)
+    if (!*wanted) return 1;
+    while (*wanted && strcmp(name, *wanted) != 0)
         wanted++;
     return *wanted != NULL;
 }
@@ -367,7 +367,7 @@ int main(int argc, char **argv)
 {
     (void)argc;
     print_key();
-    for (int i = 0; i < paths_count; i++) {
+    for (int i = 0; i < PATHS_COUNT; i++) {
         if (!is_wanted(paths[i].name, argv + 1)) continue;
         live(&paths[i], paths[i].messages);
         live(&paths[i], 2 * paths[i].messages);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A message costs what is recorded, and the comparison sees it when it does not.
 
-    test_instructions.py PROGRAM       tests/instructions/paths of a release build
+    test_instructions.py PROGRAM SERVER       tests/instructions/paths and weir of a release build
 """
 import functools
 import json
@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, os.path.join(HERE, "..", "documents"))
 from tap import Skip, run
 
-PROGRAM = sys.argv[1]
+PROGRAM, SERVER = sys.argv[1:]
 PATH = "line, dropped"
 
 
@@ -41,6 +41,42 @@ def counted():
 def messages_cost_what_is_recorded():
     wrong = instructions.complaints(recorded(), counted())
     assert not wrong, "\n".join(wrong)
+
+
+@functools.lru_cache(maxsize=None)
+def served_recorded():
+    return or_skip(instructions.recorded_for, instructions.served_key_of(PROGRAM, SERVER), instructions.RECORDED)
+
+
+@functools.lru_cache(maxsize=None)
+def served():
+    return or_skip(instructions.count_served, SERVER)
+
+
+def served_messages_cost_what_is_recorded():
+    wrong = instructions.complaints(served_recorded(), served())
+    assert not wrong, "\n".join(wrong)
+
+
+def two_runs_of_the_server_count_the_same():
+    """Of the worker, which does nothing by the clock that would count."""
+    served_recorded()
+    path = "serve, acknowledged, 100 a read"
+    now = sum(or_skip(instructions.measure_served, SERVER, path)[path].values())
+    assert abs(now - served()[path]) <= 0.02 * served()[path], (now, served())
+
+
+def difference_is_what_a_message_costs():
+    """Whatever a run does once is not in it."""
+    once, twice = {"start": 900, "read": 1100}, {"start": 900, "read": 2100, "late": 50}
+    assert instructions.difference(once, twice, 100) == {"start": 0, "read": 10, "late": 0.5}
+
+
+def threads_are_told_apart():
+    """The worker has opened the store."""
+    assert instructions.thread_of({"event_base_loop": 1, "sqlite3_step": 1}) == "worker"
+    assert instructions.thread_of({"sqlite3_step": 1}) == "writer"
+    assert instructions.thread_of({"write": 1}) == "other"
 
 
 def two_runs_count_the_same():
@@ -132,6 +168,7 @@ def missing_valgrind_is_a_skip_with_a_name():
         os.environ["PATH"] = path
 
 
-sys.exit(run([messages_cost_what_is_recorded, two_runs_count_the_same, five_per_cent_are_let_pass,
-              dearer_path_is_named, cheaper_path_is_named, path_that_is_new_or_gone_is_named, recorded_numbers_decide,
+sys.exit(run([messages_cost_what_is_recorded, two_runs_count_the_same, served_messages_cost_what_is_recorded,
+              two_runs_of_the_server_count_the_same, difference_is_what_a_message_costs, threads_are_told_apart,
+              five_per_cent_are_let_pass, dearer_path_is_named, cheaper_path_is_named, path_that_is_new_or_gone_is_named, recorded_numbers_decide,
               unknown_key_is_a_skip_with_a_name, missing_valgrind_is_a_skip_with_a_name]))

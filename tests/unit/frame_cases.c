@@ -2,18 +2,17 @@
  *
  * Framings, streams and what is in them. The reference looks at the whole stream from the front for every answer, and
  * shares no code with the codecs. */
+#include "frame_cases.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "frame_cases.h"
+#include <cmocka.h>
 
 /* ---- The framings under test ---- */
 
@@ -80,7 +79,7 @@ const struct framing framings[] = {
       .poisons = { "\xc0", "\xdb", "\xdc" } },
 };
 
-const size_t framing_count = sizeof framings / sizeof framings[0];
+const size_t framing_count = sizeof(framings) / sizeof(framings[0]);
 
 size_t header_bytes(const struct framing *framing)
 {
@@ -125,7 +124,7 @@ int seed(void **state)
     const char *text = getenv("WEIR_TEST_SEED");
 
     (void)state;
-    random_state = text != NULL ? strtoull(text, NULL, 0) : 20261123;
+    random_state = text ? strtoull(text, NULL, 0) : 20261123;
     fprintf(stderr, "WEIR_TEST_SEED=%llu\n", (unsigned long long)random_state);
     return 0;
 }
@@ -134,7 +133,7 @@ int seed(void **state)
 
 void stream_add(struct stream *stream, const void *bytes, size_t len)
 {
-    assert_true(stream->len + len <= sizeof stream->bytes);
+    assert_true(stream->len + len <= sizeof(stream->bytes));
     memcpy(stream->bytes + stream->len, bytes, len);
     stream->len += len;
 }
@@ -156,7 +155,7 @@ static void add_length_message(struct stream *stream, const struct framing *fram
     size_t rest = total > header ? total - header : 0;
     char content[STREAM_BYTES_MAX];
 
-    memset(content, '.', sizeof content);
+    memset(content, '.', sizeof(content));
     stream_add(stream, "headerheader", (size_t)framing->offset);
     add_field(stream, framing, rest - (uint64_t)framing->adjust);
     stream_add(stream, content, rest);
@@ -168,7 +167,7 @@ static void add_count(struct stream *stream, enum framing_kind kind, uint64_t le
     char header[32];
 
     if (kind != VARINT) {
-        snprintf(header, sizeof header, "%llu%c", (unsigned long long)len, kind == NETSTRING ? ':' : ' ');
+        snprintf(header, sizeof(header), "%llu%c", (unsigned long long)len, kind == NETSTRING ? ':' : ' ');
         stream_add(stream, header, strlen(header));
         return;
     }
@@ -181,10 +180,10 @@ static void add_count(struct stream *stream, enum framing_kind kind, uint64_t le
 static int sent_as(const struct framing *framing, unsigned char byte)
 {
     if (framing->escape == 0) return -1;
-    for (const char *pair = framing->map; pair != NULL && *pair != '\0'; pair += 2) {
+    for (const char *pair = framing->map; pair && *pair != '\0'; pair += 2) {
         if ((unsigned char)pair[0] == byte) return (unsigned char)pair[1];
     }
-    if (framing->map != NULL) return -1;
+    if (framing->map) return -1;
     if (byte != framing->escape && byte != (unsigned char)framing->start[0] && byte != (unsigned char)framing->end[0]) {
         return -1;
     }
@@ -210,7 +209,7 @@ void stream_add_between(struct stream *stream, const struct framing *framing, st
 unsigned char random_special(const struct framing *framing)
 {
     char bytes[64];
-    int len = snprintf(bytes, sizeof bytes, "%s%s%s%cxy", framing->start, framing->end,
+    int len = snprintf(bytes, sizeof(bytes), "%s%s%s%cxy", framing->start, framing->end,
                        framing->map ? framing->map : "\xf0", framing->escape ? framing->escape : 'z');
 
     return (unsigned char)bytes[random_below((size_t)len)];
@@ -258,7 +257,8 @@ static void add_bad_count(struct stream *stream, enum framing_kind kind)
                                            "\xff\xff\xff\xff\xff\xff\xff\xff",
                                            "\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
                                            "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" };
-    size_t i = random_below(kind == VARINT ? sizeof varints / sizeof varints[0] : sizeof decimals / sizeof decimals[0]);
+    size_t i =
+        random_below(kind == VARINT ? sizeof(varints) / sizeof(varints[0]) : sizeof(decimals) / sizeof(decimals[0]));
     const char *text = kind == VARINT ? varints[i] : decimals[i];
 
     stream_add(stream, text, strlen(text));
@@ -284,7 +284,7 @@ static void add_noise(struct stream *stream, const struct framing *framing)
         UINT64_MAX - 8,
         UINT64_MAX,
     };
-    uint64_t lie = lies[random_below(sizeof lies / sizeof lies[0])];
+    uint64_t lie = lies[random_below(sizeof(lies) / sizeof(lies[0]))];
     size_t len = framing->kind == DELIMITER ? strlen(framing->delimiter) : 0;
 
     switch (framing->kind) {
@@ -443,7 +443,7 @@ static int meaning_of(const struct framing *framing, unsigned char byte)
     const char end[] = { (char)framing->escape, (char)byte, '\0' };
 
     if (strcmp(end, framing->end) == 0) return MEANS_END;
-    if (framing->map == NULL) return byte ^ framing->change;
+    if (!framing->map) return byte ^ framing->change;
     for (const char *pair = framing->map; *pair != '\0'; pair += 2) {
         if ((unsigned char)pair[1] == byte) return (unsigned char)pair[0];
     }

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Addresses: what people write, what the resolver makes of it, and how it looks when shown. Asks no name server. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "gate/address.h"
+#include <cmocka.h>
+
+#include "net/address.h"
 
 #define P50 "/2345678901234567890123456789012345678901234567890"
 #define PATH_107 P50 P50 "/234567"
@@ -62,12 +61,12 @@ static const struct {
 static void good_urls(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         char error[256] = "untouched";
         struct weir_url url;
 
-        memset(&url, '#', sizeof url);
-        assert_int_equal(weir_url_parse(good[i].text, &url, error, sizeof error), 0);
+        memset(&url, '#', sizeof(url));
+        assert_int_equal(weir_url_parse(good[i].text, &url, error, sizeof(error)), 0);
         assert_int_equal(url.kind, good[i].kind);
         assert_string_equal(url.host, good[i].host);
         assert_int_equal(url.port, good[i].port);
@@ -130,13 +129,13 @@ static const struct {
 static void bad_urls(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char *text = strdup(bad[i].text); /* exactly as long as it is */
         char error[512], expected[512];
         struct weir_url url = { .kind = 77 };
 
-        snprintf(expected, sizeof expected, "address \"%.150s\": %s", bad[i].text, bad[i].sentence);
-        assert_int_equal(weir_url_parse(text, &url, error, sizeof error), WEIR_EADDRESS);
+        snprintf(expected, sizeof(expected), "address \"%.150s\": %s", bad[i].text, bad[i].sentence);
+        assert_int_equal(weir_url_parse(text, &url, error, sizeof(error)), WEIR_EADDRESS);
         assert_string_equal(error, expected);
         assert_int_equal(url.kind, 77);
         assert_int_equal(weir_url_parse(text, &url, NULL, 0), WEIR_EADDRESS);
@@ -153,12 +152,12 @@ static void bad_urls(void **state)
 static struct weir__address found[ROOM];
 static unsigned found_count;
 
-static int resolve(const char *text, int passive, int *ret_gai_error)
+static int resolve(const char *text, bool passive, int *ret_gai_error)
 {
     struct weir_url url;
 
     assert_int_equal(weir_url_parse(text, &url, NULL, 0), 0);
-    memset(found, '#', sizeof found);
+    memset(found, '#', sizeof(found));
     found_count = 77;
     return weir__url_resolve(&url, passive, found, ROOM, &found_count, ret_gai_error);
 }
@@ -191,13 +190,13 @@ static void numbers_resolve_to_themselves(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         for (int passive = 0; passive <= 1; passive++) {
             int gai_error = 77;
-            assert_int_equal(resolve(urls[i][0], passive, &gai_error), 0);
+            assert_int_equal(resolve(urls[i][0], passive != 0, &gai_error), 0);
             assert_int_equal(gai_error, 0);
             assert_int_equal(found_count, 1);
-            assert_int_equal(found[0].dual_stack, 0);
+            assert_false(found[0].dual_stack);
             assert_string_equal(found_text(0), urls[i][1]);
         }
     }
@@ -211,12 +210,12 @@ static void every_address_is_one_socket(void **state)
     (void)state;
     assert_int_equal(resolve(":8000", 1, &gai_error), 0);
     assert_int_equal(found_count, 1);
-    assert_int_equal(found[0].dual_stack, 1);
-    assert_int_equal(found[0].len, sizeof any);
-    memcpy(&any, &found[0].addr, sizeof any);
+    assert_true(found[0].dual_stack);
+    assert_int_equal(found[0].len, sizeof(any));
+    memcpy(&any, &found[0].addr, sizeof(any));
     assert_int_equal(any.sin6_family, AF_INET6);
     assert_int_equal(any.sin6_port, htons(8000));
-    assert_memory_equal(&any.sin6_addr, &in6addr_any, sizeof any.sin6_addr);
+    assert_memory_equal(&any.sin6_addr, &in6addr_any, sizeof(any.sin6_addr));
     assert_string_equal(found_text(0), "tcp://*:8000");
 }
 
@@ -238,11 +237,11 @@ static void localhost_has_no_duplicates(void **state)
 
     (void)state;
     for (int passive = 0; passive <= 1; passive++) {
-        assert_int_equal(resolve("localhost:8000", passive, &gai_error), 0);
+        assert_int_equal(resolve("localhost:8000", passive != 0, &gai_error), 0);
         assert_int_equal(is_found("tcp://127.0.0.1:8000"), 1);
         assert_true(is_found("tcp://[::1]:8000") <= 1);
         for (unsigned i = 0; i < found_count; i++)
-            assert_int_equal(found[i].dual_stack, 0);
+            assert_false(found[i].dual_stack);
     }
 }
 
@@ -253,10 +252,10 @@ static void no_more_than_there_is_room_for(void **state)
 
     (void)state;
     assert_int_equal(weir_url_parse("*:8000", &url, NULL, 0), 0);
-    memset(found, '#', sizeof found);
-    assert_int_equal(weir__url_resolve(&url, 0, found, 1, &found_count, &gai_error), 0);
+    memset(found, '#', sizeof(found));
+    assert_int_equal(weir__url_resolve(&url, false, found, 1, &found_count, &gai_error), 0);
     assert_int_equal(found_count, 1);
-    assert_int_equal(found[1].dual_stack, 0x23232323);
+    assert_int_equal(found[1].len, 0x23232323);
 }
 
 /* A label of 64 letters is one too long to be asked for, so no name server is. */
@@ -278,11 +277,11 @@ static void bound_addresses_read_back(void **state)
     int gai_error;
 
     (void)state;
-    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
         assert_int_equal(resolve(urls[i], 1, &gai_error), 0);
         before = found[0];
         assert_int_equal(resolve(found_text(0), 1, &gai_error), 0);
-        assert_memory_equal(&before, &found[0], sizeof before);
+        assert_memory_equal(&before, &found[0], sizeof(before));
     }
 }
 
@@ -294,21 +293,21 @@ static void unix_sockets_show_their_path(void **state)
     char folder[] = "/tmp/weir-address-XXXXXX";
     char text[WEIR_ADDRESS_BYTES_MAX], expected[WEIR_ADDRESS_BYTES_MAX];
     struct sockaddr_un name = { .sun_family = AF_UNIX };
-    socklen_t len = sizeof name;
+    socklen_t len = sizeof(name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     (void)state;
     assert_true(fd >= 0);
     assert_non_null(mkdtemp(folder));
     assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
-    assert_string_equal(weir__sockaddr_text((const struct sockaddr *)&name, len, 0, text), "unix:");
+    assert_string_equal(weir__sockaddr_text((const struct sockaddr *)&name, len, false, text), "unix:");
 
-    snprintf(name.sun_path, sizeof name.sun_path, "%s/s", folder);
-    snprintf(expected, sizeof expected, "unix:%s", name.sun_path);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&name, sizeof name), 0);
-    len = sizeof name;
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s/s", folder);
+    snprintf(expected, sizeof(expected), "unix:%s", name.sun_path);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&name, sizeof(name)), 0);
+    len = sizeof(name);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
-    assert_string_equal(weir__sockaddr_text((const struct sockaddr *)&name, len, 0, text), expected);
+    assert_string_equal(weir__sockaddr_text((const struct sockaddr *)&name, len, false, text), expected);
 
     assert_int_equal(unlink(name.sun_path), 0);
     assert_int_equal(rmdir(folder), 0);
@@ -318,15 +317,15 @@ static void unix_sockets_show_their_path(void **state)
 /* 108 bytes of path without a NUL, in memory of exactly that size. */
 static void a_path_without_end(void **state)
 {
-    struct sockaddr_un *name = malloc(sizeof *name);
+    struct sockaddr_un *name = malloc(sizeof(*name));
     char text[WEIR_ADDRESS_BYTES_MAX];
 
     (void)state;
     assert_non_null(name);
     name->sun_family = AF_UNIX;
-    memset(name->sun_path, 'p', sizeof name->sun_path);
-    weir__sockaddr_text((const struct sockaddr *)name, sizeof *name, 0, text);
-    assert_int_equal(strlen(text), strlen("unix:") + sizeof name->sun_path);
+    memset(name->sun_path, 'p', sizeof(name->sun_path));
+    weir__sockaddr_text((const struct sockaddr *)name, sizeof(*name), false, text);
+    assert_int_equal(strlen(text), strlen("unix:") + sizeof(name->sun_path));
     free(name);
 }
 
@@ -337,8 +336,8 @@ static void families_that_are_unknown(void **state)
     struct weir__peer peer;
 
     (void)state;
-    assert_string_equal(weir__sockaddr_text(&strange, sizeof strange, 0, text), "unknown");
-    weir__peer_from_sockaddr(&strange, sizeof strange, &peer);
+    assert_string_equal(weir__sockaddr_text(&strange, sizeof(strange), false, text), "unknown");
+    weir__peer_from_sockaddr(&strange, sizeof(strange), &peer);
     assert_int_equal(peer.family, WEIR__FAMILY_NONE);
     assert_string_equal(weir__peer_text(&peer, text), "unknown");
 }
@@ -366,18 +365,18 @@ static socklen_t make_sockaddr(int family, const char *host, uint16_t port, stru
 
     if (family == AF_INET) {
         assert_int_equal(inet_pton(AF_INET, host, &ipv4.sin_addr), 1);
-        memcpy(ret, &ipv4, sizeof ipv4);
-        return sizeof ipv4;
+        memcpy(ret, &ipv4, sizeof(ipv4));
+        return sizeof(ipv4);
     }
     assert_int_equal(inet_pton(AF_INET6, host, &ipv6.sin6_addr), 1);
-    memcpy(ret, &ipv6, sizeof ipv6);
-    return sizeof ipv6;
+    memcpy(ret, &ipv6, sizeof(ipv6));
+    return sizeof(ipv6);
 }
 
 static void peers_show_as_people_write_them(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
+    for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
         char text[WEIR_ADDRESS_BYTES_MAX];
         struct sockaddr_storage address;
         struct weir__peer peer;
@@ -403,7 +402,7 @@ static void peers_of_unix_sockets(void **state)
 
     (void)state;
     /* accept(2) gives an unnamed one, of the family alone. */
-    weir__peer_from_sockaddr((const struct sockaddr *)&name, sizeof name.sun_family, &peer);
+    weir__peer_from_sockaddr((const struct sockaddr *)&name, sizeof(name.sun_family), &peer);
     assert_string_equal(weir__peer_text(&peer, text), "unix");
     weir__peer_from_sockaddr((const struct sockaddr *)&name, 0, &peer);
     assert_string_equal(weir__peer_text(&peer, text), "unknown");

@@ -2,12 +2,6 @@
  *
  * Between accept and on_open: a handshake that never ends is not waited for for ever, and the socket is set up as the
  * service asks. */
-#include <weir/weir.h>
-
-#include "conn.h"
-#include "listener.h"
-#include "transport/transport.h"
-
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,6 +12,12 @@
 #include <sys/socket.h>
 
 #include <cmocka.h>
+
+#include <weir/weir.h>
+
+#include "conn/conn.h"
+#include "engine/listener.h"
+#include "net/transport/transport.h"
 
 static struct {
     int opened, closed; /* of the accepted connection */
@@ -35,7 +35,7 @@ static enum weir__io handshake_for_ever(struct weir_conn *conn, int *ret_error)
 static int option(const struct weir_conn *conn, int level, int name)
 {
     int value = -1;
-    socklen_t len = sizeof value;
+    socklen_t len = sizeof(value);
 
     assert_int_equal(getsockopt(weir__conn_fd(conn), level, name, &value, &len), 0);
     return value;
@@ -80,17 +80,17 @@ static struct weir_counters meet(struct weir_service service, const struct weir_
                                  int64_t stop_after_ms)
 {
     const struct weir_service dialled = WEIR_SERVICE(.on_close = on_dialled_close);
-    struct weir_counters counters = { .size = sizeof counters };
+    struct weir_counters counters = { .size = sizeof(counters) };
     struct weir_listener *listener = NULL;
     char url[WEIR_ADDRESS_BYTES_MAX];
     struct weir *weir = NULL;
 
-    memset(&seen, 0, sizeof seen);
+    memset(&seen, 0, sizeof(seen));
     service.on_open = on_open;
     service.on_close = on_close;
     assert_int_equal(weir_new(NULL, &weir), 0);
     assert_int_equal(weir_listen(weir, "127.0.0.1:0", &service, &listener), 0);
-    if (transport != NULL) weir__listener_set_transport(listener, transport);
+    if (transport) weir__listener_set_transport(listener, transport);
     assert_int_equal(weir_listener_address(listener, 0, url), 0);
     assert_int_equal(weir_dial(weir, url, &dialled, NULL, NULL), 0);
     if (stop_after_ms > 0) assert_int_equal(weir_timer_start(weir, 0, stop_after_ms, 0, stop, weir, NULL), 0);

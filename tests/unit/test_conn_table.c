@@ -6,28 +6,27 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 
-#include "conn.h"
-#include "conn_table.h"
+#include <cmocka.h>
+
+#include "conn/conn.h"
+#include "conn/table.h"
 #include "memory.h"
 
-enum { reference_max = 4096 };
+enum { REFERENCE_MAX = 4096 };
 
 struct reference {
-    uint64_t ids[reference_max];
-    struct weir_conn *conns[reference_max];
+    uint64_t ids[REFERENCE_MAX];
+    struct weir_conn *conns[REFERENCE_MAX];
     size_t count;
 };
 
 struct fixture {
     struct weir__conn_table table;
     struct reference in;
-    uint64_t gone[reference_max]; /* the ids that were removed last */
+    uint64_t gone[REFERENCE_MAX]; /* the ids that were removed last */
     size_t gone_count;            /* in all */
     uint64_t random;
 };
@@ -43,7 +42,7 @@ static uint64_t next_random(uint64_t *random)
 
 static struct fixture *new_fixture(uint64_t seed)
 {
-    struct fixture *fixture = calloc(1, sizeof *fixture);
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
 
     assert_non_null(fixture);
     fixture->random = seed;
@@ -64,10 +63,10 @@ static struct weir_conn *add(struct fixture *fixture, uint64_t id)
     assert_non_null(conn);
     assert_int_equal(conn->id, id);
     conn->id = 0;
-    assert_memory_equal(conn, &zeroed, sizeof zeroed);
+    assert_memory_equal(conn, &zeroed, sizeof(zeroed));
     conn->id = id;
     conn->state = WEIR__OPEN;
-    assert_true(fixture->in.count < reference_max);
+    assert_true(fixture->in.count < REFERENCE_MAX);
     fixture->in.ids[fixture->in.count] = id;
     fixture->in.conns[fixture->in.count++] = conn;
     return conn;
@@ -77,7 +76,7 @@ static void remove_at(struct fixture *fixture, size_t i)
 {
     struct reference *in = &fixture->in;
 
-    fixture->gone[fixture->gone_count++ % reference_max] = in->ids[i];
+    fixture->gone[fixture->gone_count++ % REFERENCE_MAX] = in->ids[i];
     weir__conn_table_remove(&fixture->table, in->conns[i]);
     in->count--;
     in->ids[i] = in->ids[in->count];
@@ -88,7 +87,7 @@ static void remove_at(struct fixture *fixture, size_t i)
 static void check_all(const struct fixture *fixture)
 {
     const struct reference *in = &fixture->in;
-    const size_t gone = fixture->gone_count < reference_max ? fixture->gone_count : reference_max;
+    const size_t gone = fixture->gone_count < REFERENCE_MAX ? fixture->gone_count : REFERENCE_MAX;
     uint32_t place = 0;
     size_t met = 0;
 
@@ -99,7 +98,7 @@ static void check_all(const struct fixture *fixture)
     }
     for (size_t i = 0; i < gone; i++)
         assert_null(weir__conn_table_find(&fixture->table, fixture->gone[i]));
-    for (struct weir_conn *conn; (conn = weir__conn_table_next(&fixture->table, &place)) != NULL; met++)
+    for (struct weir_conn *conn; (conn = weir__conn_table_next(&fixture->table, &place)); met++)
         assert_ptr_equal(weir__conn_table_find(&fixture->table, conn->id), conn);
     assert_int_equal(met, in->count);
 }
@@ -147,7 +146,7 @@ static void ids_find_their_connections(void **state)
     uint64_t (*const kinds[])(struct fixture *) = { id_of_one_worker_of_two, id_of_one_worker_of_256_late, random_id };
 
     (void)state;
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         struct fixture *fixture = new_fixture(i + 1);
 
         swing(fixture, kinds[i], 40000, 3000);
@@ -175,7 +174,7 @@ static void an_empty_table_finds_nothing(void **state)
     uint32_t place = 0;
 
     (void)state;
-    memset(&table, 0, sizeof table);
+    memset(&table, 0, sizeof(table));
     assert_null(weir__conn_table_find(&table, 0));
     assert_null(weir__conn_table_find(&table, 1));
     assert_null(weir__conn_table_next(&table, &place));
@@ -211,14 +210,14 @@ static void a_walk_survives_removing_and_adding(void **state)
 
     (void)state;
     for (int round = 0; round < 20; round++) {
-        unsigned char met[reference_max] = { 0 };
+        unsigned char met[REFERENCE_MAX] = { 0 };
         const uint64_t newest = id + 1000;
         const uint64_t oldest = id + 1;
         uint32_t place = 0;
 
         while (id < newest)
             add(fixture, ++id);
-        for (struct weir_conn *conn; (conn = weir__conn_table_next(&fixture->table, &place)) != NULL;) {
+        for (struct weir_conn *conn; (conn = weir__conn_table_next(&fixture->table, &place));) {
             assert_in_range(conn->id, 1, id);
             if (conn->id >= oldest && conn->id <= newest) met[conn->id - oldest]++;
             if (next_random(&fixture->random) % 3 == 0 && id < newest + 500) add(fixture, ++id);
@@ -239,7 +238,7 @@ static void a_walk_survives_removing_and_adding(void **state)
 
 static int allocations_left;
 
-static int may_allocate(size_t size)
+static bool may_allocate(size_t size)
 {
     (void)size;
     return allocations_left-- > 0;
@@ -255,7 +254,7 @@ static void without_memory_nothing_changes(void **state)
 
         allocations_left = allowed;
         weir__memory_set_gate(may_allocate);
-        while ((conn = weir__conn_table_add(&fixture->table, id)) != NULL && id < reference_max) {
+        while ((conn = weir__conn_table_add(&fixture->table, id)) && id < REFERENCE_MAX) {
             conn->state = WEIR__OPEN;
             fixture->in.ids[fixture->in.count] = id++;
             fixture->in.conns[fixture->in.count++] = conn;

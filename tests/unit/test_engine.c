@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The engine's public calls with what they must refuse, and with what little a process may have. */
-#include <weir/weir.h>
-
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +13,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include <weir/weir.h>
 
 static struct weir *engine(const struct weir_config *config)
 {
@@ -34,7 +34,7 @@ static void filter_without_its_size_is_refused(void **state)
     assert_int_equal(weir_broadcast(weir, &filter, message), 0);
     filter.size = 0;
     assert_int_equal(weir_broadcast(weir, &filter, message), WEIR_ECONFIG);
-    filter.size = sizeof filter + 8;
+    filter.size = sizeof(filter) + 8;
     assert_int_equal(weir_broadcast(weir, &filter, message), WEIR_ECONFIG);
     weir_free(weir);
 }
@@ -55,7 +55,7 @@ static void message_that_no_mailbox_can_hold_is_not_tried_again(void **state)
 
 static void disabled_listener_keeps_its_port(void **state)
 {
-    const struct weir_service disabled = WEIR_SERVICE(.disabled = 1);
+    const struct weir_service disabled = WEIR_SERVICE(.disabled = true);
     struct weir *first = engine(NULL);
     struct weir *second = engine(NULL);
     struct weir_listener *listener = NULL;
@@ -72,7 +72,7 @@ static void disabled_listener_keeps_its_port(void **state)
     weir_free(second);
 }
 
-enum { pairs = 3 };
+enum { PAIRS = 3 };
 
 static int visited;
 
@@ -96,7 +96,7 @@ static void visit_when_all_are_open(struct weir_timer *timer, void *arg)
     int count = 0;
 
     weir_conn_each(arg, 0, count_one, &count);
-    if (count < 2 * pairs) return;
+    if (count < 2 * PAIRS) return;
     weir_timer_stop(timer);
     weir_conn_each(arg, 0, close_visited, arg);
     weir_conn_each(arg, 0, close_visited, arg);
@@ -108,20 +108,20 @@ static void each_open_connection_is_visited_once(void **state)
 {
     struct weir *weir = engine(NULL);
     struct weir_listener *listener = NULL;
-    struct weir_counters counters = { .size = sizeof counters };
+    struct weir_counters counters = { .size = sizeof(counters) };
     char url[WEIR_ADDRESS_BYTES_MAX];
 
     (void)state;
     visited = 0;
     assert_int_equal(weir_listen(weir, "127.0.0.1:0", NULL, &listener), 0);
     assert_int_equal(weir_listener_address(listener, 0, url), 0);
-    for (int i = 0; i < pairs; i++)
+    for (int i = 0; i < PAIRS; i++)
         assert_int_equal(weir_dial(weir, url, NULL, NULL, NULL), 0);
     assert_int_equal(weir_timer_start(weir, 0, 1, 1, visit_when_all_are_open, weir, NULL), 0);
     assert_int_equal(weir_run(weir), 0);
     weir_counters(weir, &counters);
-    assert_int_equal(visited, 2 * pairs);
-    assert_int_equal(counters.closed[WEIR_REASON_KICKED], 2 * pairs);
+    assert_int_equal(visited, 2 * PAIRS);
+    assert_int_equal(counters.closed[WEIR_REASON_KICKED], 2 * PAIRS);
     weir_free(weir);
 }
 
@@ -165,6 +165,132 @@ static void few_descriptors_are_an_error_and_no_exit(void **state)
     fclose(said);
 }
 
+/* ---- NULL ---- */
+
+static void fn_timer(struct weir_timer *timer, void *arg)
+{
+    (void)timer;
+    (void)arg;
+}
+
+static void expect_refusal(int result, const struct weir *asked, const char *part)
+{
+    assert_int_equal(result, -EINVAL);
+    if (!strstr(weir_error_text(asked), part))
+        fail_msg("the sentence \"%s\" does not say \"%s\"", weir_error_text(asked), part);
+}
+
+static void null_is_refused_with_a_sentence(void **state)
+{
+    const struct weir_bytes nothing = { NULL, 1 };
+    struct weir *weir = engine(NULL);
+
+    (void)state;
+    expect_refusal(weir_new(NULL, NULL), NULL, "new: the place for the engine is NULL");
+    expect_refusal(weir_run(NULL), NULL, "run: the engine is NULL");
+    expect_refusal(weir_set_first_id(NULL, 1), NULL, "the engine is NULL");
+    expect_refusal(weir_listen(NULL, "0", NULL, NULL), NULL, "listen: the engine is NULL");
+    expect_refusal(weir_listen(weir, NULL, NULL, NULL), weir, "listen: the address is NULL");
+    expect_refusal(weir_listener_enable(NULL), NULL, "the listener is NULL");
+    expect_refusal(weir_listener_disable(NULL), NULL, "the listener is NULL");
+    expect_refusal(weir_dial(NULL, "1", NULL, NULL, NULL), NULL, "dial: the engine is NULL");
+    expect_refusal(weir_dial(weir, NULL, NULL, NULL, NULL), weir, "dial: the address is NULL");
+    expect_refusal(weir_timer_start(NULL, 0, 0, 0, fn_timer, NULL, NULL), NULL, "the engine is NULL");
+    expect_refusal(weir_timer_start(weir, 0, 0, 0, NULL, NULL, NULL), weir, "the function is NULL");
+    expect_refusal(weir_post(NULL, 0, NULL, NULL), NULL, "post: the engine is NULL");
+    expect_refusal(weir_post(weir, 0, NULL, NULL), weir, "post: the function is NULL");
+    expect_refusal(weir_post_conn(NULL, 1, NULL, NULL), NULL, "the engine is NULL");
+    expect_refusal(weir_post_conn(weir, 1, NULL, NULL), weir, "post_conn: the function is NULL");
+    expect_refusal(weir_send(NULL, 1, (struct weir_bytes){ NULL, 0 }, NULL, NULL), NULL, "the engine is NULL");
+    expect_refusal(weir_send(weir, 1, nothing, NULL, NULL), weir, "data is NULL");
+    expect_refusal(weir_broadcast(NULL, NULL, (struct weir_bytes){ NULL, 0 }), NULL, "the engine is NULL");
+    expect_refusal(weir_broadcast(weir, NULL, nothing), weir, "data is NULL");
+    weir_free(weir);
+}
+
+static void null_for_what_answers_with_a_code(void **state)
+{
+    struct weir *weir = engine(NULL);
+    struct weir_listener *listener = NULL;
+    struct weir_frame *frame = NULL;
+    struct weir_url url;
+    char text[WEIR_ADDRESS_BYTES_MAX] = "";
+    unsigned char bytes[4];
+    size_t len = 9;
+
+    (void)state;
+    assert_int_equal(weir_listen(weir, "127.0.0.1:0", NULL, &listener), 0); /* no service: the defaults */
+    assert_int_equal(weir_listener_address(NULL, 0, text), -EINVAL);
+    assert_int_equal(weir_listener_address(listener, 0, NULL), -EINVAL);
+    assert_int_equal(weir_url_parse(NULL, &url, text, sizeof(text)), -EINVAL);
+    assert_string_equal(text, "the address, or the place for the URL, is NULL");
+    assert_int_equal(weir_url_parse("1", NULL, NULL, 0), -EINVAL);
+    assert_int_equal(weir_frame_new(NULL, &frame, text, sizeof(text)), -EINVAL);
+    assert_non_null(strstr(text, "the SPEC, or the place for the frame, is NULL"));
+    assert_int_equal(weir_frame_new("raw", NULL, NULL, 0), -EINVAL);
+    assert_int_equal(weir_unescape(NULL, bytes, sizeof(bytes), &len), -EINVAL);
+    assert_int_equal(len, 0);
+    assert_int_equal(weir_unescape("x", NULL, 4, &len), -EINVAL);
+    assert_int_equal(weir_unescape("x", bytes, sizeof(bytes), NULL), -EINVAL);
+    assert_int_equal(weir_unescape("", NULL, 0, &len), 0);
+    assert_int_equal(weir_conn_send(NULL, (struct weir_bytes){ NULL, 0 }), -EINVAL);
+    weir_free(weir);
+}
+
+/* Nothing happens, and what is asked is 0, NULL, nobody. */
+static void null_for_what_has_no_code(void **state)
+{
+    struct weir *weir = engine(NULL);
+    struct weir_counters counters = { .size = sizeof(counters), .clients_max = 7 };
+    struct weir_conn_counters conn_counters = { .holds = 7 };
+    struct weir_message_info message = { .seq = 7 };
+    char peer[WEIR_ADDRESS_BYTES_MAX];
+
+    (void)state;
+    weir_free(NULL);
+    weir_stop(NULL, 0);
+    weir_input_pause(NULL);
+    weir_input_resume(NULL);
+    weir_timer_stop(NULL);
+    weir_frame_free(NULL);
+    weir_counters(NULL, &counters);
+    assert_int_equal(counters.clients_max, 0);
+    weir_counters(weir, NULL);
+    assert_int_equal(weir_workers(NULL), 0);
+    assert_null(weir_worker_base(NULL, 0));
+    weir_conn_each(NULL, 0, count_one, NULL);
+    weir_conn_each(weir, 0, NULL, NULL);
+    assert_null(weir_frame_codec(NULL));
+    assert_null(weir_frame_config(NULL));
+    assert_int_equal(weir_frame_is_reversible(NULL) + weir_frame_is_sendable(NULL), 0);
+    weir_conn_close(NULL);
+    weir_conn_end(NULL);
+    weir_conn_abort(NULL, WEIR_REASON_KICKED);
+    weir_conn_pause(NULL);
+    weir_conn_resume(NULL);
+    weir_conn_hold(NULL);
+    weir_conn_release(NULL);
+    weir_conn_set_user(NULL, NULL);
+    assert_int_equal(weir_conn_id(NULL), 0);
+    assert_string_equal(weir_conn_peer(NULL, peer), "unknown");
+    assert_string_equal(peer, "unknown");
+    assert_string_equal(weir_conn_peer(NULL, NULL), "unknown");
+    assert_int_equal(weir_conn_worker(NULL), 0);
+    assert_null(weir_conn_weir(NULL));
+    assert_null(weir_conn_listener(NULL));
+    assert_null(weir_conn_user(NULL));
+    assert_null(weir_conn_base(NULL));
+    assert_int_equal(weir_conn_error(NULL), 0);
+    weir_conn_message(NULL, &message);
+    assert_int_equal(message.seq, 0);
+    weir_conn_message(NULL, NULL);
+    weir_conn_counters(NULL, &conn_counters);
+    assert_int_equal(conn_counters.holds, 0);
+    weir_conn_counters(NULL, NULL);
+    assert_int_equal(weir_conn_unfinished(NULL).len, 0);
+    weir_free(weir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +298,9 @@ int main(void)
         cmocka_unit_test(message_that_no_mailbox_can_hold_is_not_tried_again),
         cmocka_unit_test(disabled_listener_keeps_its_port),
         cmocka_unit_test(each_open_connection_is_visited_once),
+        cmocka_unit_test(null_is_refused_with_a_sentence),
+        cmocka_unit_test(null_for_what_answers_with_a_code),
+        cmocka_unit_test(null_for_what_has_no_code),
         cmocka_unit_test(few_descriptors_are_an_error_and_no_exit),
     };
 

@@ -3,16 +3,13 @@
  * A codec of the caller's own in the engine: its state lives with the connection, it may change and drop bytes in
  * place, what it refuses to encode is not sent. And one that lies, in every way there is, costs its connection and
  * nothing else. What is told of each message, and what is counted, is checked here too. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +17,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include <weir/weir.h>
 
-#include "conn.h"
-#include "listener.h"
-#include "transport/transport.h"
+#include "conn/conn.h"
+#include "engine/listener.h"
+#include "net/transport/transport.h"
 
-enum { clients_max = 3, messages_max = 4096, patience_ms = 20000, stream_max = 4 << 20 };
+enum { CLIENTS_MAX = 3, MESSAGES_MAX = 4096, PATIENCE_MS = 20000, STREAM_MAX = 4 << 20 };
 
 /* ---- A server for one exchange ---- */
 
@@ -44,14 +43,14 @@ struct client {
 static struct exchange {
     struct weir *weir;
     unsigned clients_count;
-    struct client clients[clients_max];
+    struct client clients[CLIENTS_MAX];
     int echoes;
 
     unsigned closed;
     enum weir_reason reason; /* of the last */
     uint64_t left_over;
-    struct weir_message_info infos[messages_max];
-    size_t lens[messages_max];
+    struct weir_message_info infos[MESSAGES_MAX];
+    size_t lens[MESSAGES_MAX];
     size_t messages_count;
     struct weir_counters counters;
 } now;
@@ -68,7 +67,7 @@ static enum weir__io short_read(struct weir_conn *conn, unsigned char *ret, size
 static void on_message(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
     (void)user;
-    assert_true(now.messages_count < messages_max);
+    assert_true(now.messages_count < MESSAGES_MAX);
     weir_conn_message(conn, &now.infos[now.messages_count]);
     now.lens[now.messages_count++] = message.len;
     if (now.echoes) assert_in_range(weir_conn_send(conn, message), 0, 1);
@@ -82,7 +81,7 @@ static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user
     weir_conn_counters(conn, &counters);
     now.left_over = counters.input_bytes;
     now.reason = reason;
-    if (++now.closed == now.clients_count) weir_stop(now.weir, patience_ms);
+    if (++now.closed == now.clients_count) weir_stop(now.weir, PATIENCE_MS);
 }
 
 /* Sends and receives at once, because neither end takes everything without the other. */
@@ -95,9 +94,9 @@ static const char *talk(struct client *client)
         ssize_t n;
 
         if (sent < client->sends.len) waits.events = POLLIN | POLLOUT;
-        if (poll(&waits, 1, patience_ms) != 1) return "the server fell silent";
+        if (poll(&waits, 1, PATIENCE_MS) != 1) return "the server fell silent";
         if (waits.revents & POLLIN) {
-            n = recv(client->fd, client->received + client->received_len, stream_max - client->received_len,
+            n = recv(client->fd, client->received + client->received_len, STREAM_MAX - client->received_len,
                      MSG_DONTWAIT);
             if (n == 0 || (n < 0 && errno != EAGAIN)) return NULL;
             if (n > 0) client->received_len += (size_t)n;
@@ -125,11 +124,11 @@ static void start_client(struct client *client, const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
 
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    client->received = malloc(stream_max);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    client->received = malloc(STREAM_MAX);
     client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_non_null(client->received);
-    assert_int_equal(connect(client->fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(connect(client->fd, (const struct sockaddr *)&address, sizeof(address)), 0);
     if (client->sends.len == 0) shutdown(client->fd, SHUT_WR);
     assert_int_equal(pthread_create(&client->thread, NULL, client_thread, client), 0);
 }
@@ -137,7 +136,7 @@ static void start_client(struct client *client, const char *path)
 /* Begins an exchange: now is empty but for what the test fills in before `run`. */
 static void begin(void)
 {
-    memset(&now, 0, sizeof now);
+    memset(&now, 0, sizeof(now));
     read_room = SIZE_MAX;
 }
 
@@ -153,21 +152,21 @@ static void run(const struct weir_config *config, struct weir_service service)
     char url[64];
 
     transport.read = short_read;
-    if (service.on_close == NULL) service.on_close = on_close;
-    if (service.on_message == NULL) service.on_message = on_message;
-    snprintf(url, sizeof url, "unix:%s/socket", folder);
+    if (!service.on_close) service.on_close = on_close;
+    if (!service.on_message) service.on_message = on_message;
+    snprintf(url, sizeof(url), "unix:%s/socket", folder);
     assert_int_equal(weir_new(config, &now.weir), 0);
     if (weir_listen(now.weir, url, &service, &listener) != 0) fail_msg("%s", weir_error_text(now.weir));
     weir__listener_set_transport(listener, &transport);
     for (unsigned i = 0; i < now.clients_count; i++)
-        start_client(&now.clients[i], url + sizeof "unix:" - 1);
+        start_client(&now.clients[i], url + sizeof("unix:") - 1);
     if (weir_run(now.weir) != 0) fail_msg("%s", weir_error_text(now.weir));
-    now.counters.size = sizeof now.counters;
+    now.counters.size = sizeof(now.counters);
     weir_counters(now.weir, &now.counters);
     weir_free(now.weir);
     for (unsigned i = 0; i < now.clients_count; i++) {
         pthread_join(now.clients[i].thread, NULL);
-        if (now.clients[i].complaint != NULL) fail_msg("%s", now.clients[i].complaint);
+        if (now.clients[i].complaint) fail_msg("%s", now.clients[i].complaint);
     }
     assert_int_equal(now.closed, now.clients_count);
 }
@@ -200,15 +199,15 @@ static enum weir_decoded decode_triples(const void *config, void *memory, struct
     assert_string_equal(config, "triples");
     if (decode->len < 3) return WEIR_DECODED_MORE;
     for (int i = 0; i < 3; i++) {
-        const unsigned char last = state->history[sizeof state->history - 1];
+        const unsigned char last = state->history[sizeof(state->history) - 1];
 
         if (state->messages > 0 && decode->bytes[i] != (unsigned char)(last + 1)) return WEIR_DECODED_MALFORMED;
         if (state->messages == 0) {
-            for (size_t k = 0; i == 0 && k < sizeof state->history; k++)
+            for (size_t k = 0; i == 0 && k < sizeof(state->history); k++)
                 assert_int_equal(state->history[k], 0);
         }
-        memmove(state->history, state->history + 1, sizeof state->history - 1);
-        state->history[sizeof state->history - 1] = decode->bytes[i];
+        memmove(state->history, state->history + 1, sizeof(state->history) - 1);
+        state->history[sizeof(state->history) - 1] = decode->bytes[i];
     }
     state->messages++;
     decode->message = (struct weir_bytes){ decode->bytes, 3 };
@@ -240,28 +239,28 @@ static const struct weir_codec triples =
 static void a_large_state_belongs_to_its_connection(void **state)
 {
     static const size_t rooms[] = { 1, 2, 3, 4, 100, SIZE_MAX };
-    enum { len = 900 };
-    unsigned char streams[clients_max][len + 2], expected[len / 3 * 5];
+    enum { LEN = 900 };
+    unsigned char streams[CLIENTS_MAX][LEN + 2], expected[LEN / 3 * 5];
 
     (void)state;
-    for (size_t k = 0; k < sizeof rooms / sizeof rooms[0]; k++) {
+    for (size_t k = 0; k < sizeof(rooms) / sizeof(rooms[0]); k++) {
         begin();
         now.echoes = 1;
         read_room = rooms[k];
-        for (unsigned i = 0; i < clients_max; i++) {
-            for (unsigned j = 0; j < len + 2; j++)
+        for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+            for (unsigned j = 0; j < LEN + 2; j++)
                 streams[i][j] = (unsigned char)(100 * i + j);
-            add_client(streams[i], len + i);
+            add_client(streams[i], LEN + i);
         }
         run(NULL, (struct weir_service)WEIR_SERVICE(.codec = &triples, .codec_config = "triples",
                                                     .wake_messages_max = 1, .wake_bytes_max = 7));
         assert_int_equal(now.reason, WEIR_REASON_PEER_CLOSED);
-        assert_int_equal(now.counters.closed[WEIR_REASON_PEER_CLOSED], clients_max);
+        assert_int_equal(now.counters.closed[WEIR_REASON_PEER_CLOSED], CLIENTS_MAX);
         assert_in_range(now.left_over, 0, 2);
-        for (unsigned i = 0; i < clients_max; i++) {
-            for (unsigned j = 0; j < len / 3; j++)
+        for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+            for (unsigned j = 0; j < LEN / 3; j++)
                 encode_in_brackets("triples", (struct weir_bytes){ streams[i] + 3 * j, 3 }, expected + 5 * j, 5);
-            check_received(i, expected, sizeof expected);
+            check_received(i, expected, sizeof(expected));
         }
         end();
     }
@@ -285,7 +284,7 @@ static enum weir_decoded decode_stuffed(const void *config, void *memory, struct
         unsigned char byte = decode->bytes[i];
 
         if (byte == 0x7e) {
-            memset(state, 0, sizeof *state);
+            memset(state, 0, sizeof(*state));
             decode->message = (struct weir_bytes){ decode->bytes, clean };
             decode->original_len = clean;
             decode->consumed = i + 1;
@@ -340,9 +339,9 @@ static size_t make_stuffed_stream(unsigned char *ret)
     static unsigned char message[100000];
     size_t len = 0;
 
-    for (size_t i = 0; i < sizeof message; i++)
+    for (size_t i = 0; i < sizeof(message); i++)
         message[i] = i % 2 ? (unsigned char)(0x7d + i % 3 % 2) : (unsigned char)(i * 31);
-    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+    for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
         const struct weir_bytes bytes = { message, lens[i] };
         len += (size_t)encode_stuffed(NULL, bytes, ret + len, 2 * lens[i] + 1);
     }
@@ -352,13 +351,13 @@ static size_t make_stuffed_stream(unsigned char *ret)
 static void bytes_may_be_changed_and_dropped_in_place(void **state)
 {
     static const size_t rooms[] = { 3, 7, 255, 4096, 16384, 40001, SIZE_MAX };
-    unsigned char *stream = malloc(stream_max);
+    unsigned char *stream = malloc(STREAM_MAX);
     size_t len;
 
     (void)state;
     assert_non_null(stream);
     len = make_stuffed_stream(stream);
-    for (size_t k = 0; k < sizeof rooms / sizeof rooms[0]; k++) {
+    for (size_t k = 0; k < sizeof(rooms) / sizeof(rooms[0]); k++) {
         begin();
         now.echoes = 1;
         read_room = rooms[k];
@@ -574,8 +573,8 @@ static void a_decode_that_lies_costs_its_connection(void **state)
     static const size_t rooms[] = { 5, SIZE_MAX };
 
     (void)state;
-    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
-        for (size_t k = 0; k < sizeof rooms / sizeof rooms[0]; k++) {
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        for (size_t k = 0; k < sizeof(rooms) / sizeof(rooms[0]); k++) {
             begin();
             lie_calls = 0;
             read_room = rooms[k];
@@ -601,16 +600,16 @@ static void a_decode_that_only_wants_more_ends_at_the_memory_bound(void **state)
 {
     static const struct weir_codec never = WEIR_CODEC(.name = "never", .decode = decode_never);
     const struct weir_config config = WEIR_CONFIG(.memory_bytes_max = 1 << 20);
-    unsigned char *stream = calloc(1, stream_max);
+    unsigned char *stream = calloc(1, STREAM_MAX);
 
     (void)state;
     assert_non_null(stream);
     begin();
-    add_client(stream, stream_max);
+    add_client(stream, STREAM_MAX);
     run(&config, (struct weir_service)WEIR_SERVICE(.codec = &never));
     assert_int_equal(now.reason, WEIR_REASON_MEMORY);
     /* The bound is looked at once a turn: what a turn reads, 256 KiB and as much as its last read brings, is on top. */
-    assert_in_range(now.counters.bytes_in, 256 << 10, stream_max / 2);
+    assert_in_range(now.counters.bytes_in, 256 << 10, STREAM_MAX / 2);
     end();
     free(stream);
 }
@@ -662,17 +661,17 @@ static void info_and_counters_skip(void **state)
     static const char stream[] = "a\nthis line is too long by far\nbc\nand this one as well\n\nlast";
 
     (void)state;
-    for (size_t room = 1; room < sizeof stream; room++) {
+    for (size_t room = 1; room < sizeof(stream); room++) {
         begin();
         read_room = room;
-        add_client(stream, sizeof stream - 1);
+        add_client(stream, sizeof(stream) - 1);
         run(NULL, (struct weir_service)WEIR_SERVICE(.frame = "line", .message_bytes_max = 10,
                                                     .too_long = WEIR_TOO_LONG_SKIP));
         assert_int_equal(now.reason, WEIR_REASON_PEER_CLOSED);
         assert_int_equal(now.counters.messages_in, 6);
         assert_int_equal(now.counters.messages_skipped, 2);
         assert_int_equal(now.counters.messages_truncated, 0);
-        assert_int_equal(now.counters.bytes_in, sizeof stream - 1);
+        assert_int_equal(now.counters.bytes_in, sizeof(stream) - 1);
         assert_int_equal(now.messages_count, 4);
         for (size_t i = 0; i < 4; i++) {
             static const uint64_t seqs[] = { 1, 3, 5, 6 }, lens[] = { 1, 2, 0, 4 };
@@ -692,10 +691,10 @@ static void info_and_counters_truncate(void **state)
     static const char stream[] = "a\nthis line is too long by far\nbc\n";
 
     (void)state;
-    for (size_t room = 1; room < sizeof stream; room++) {
+    for (size_t room = 1; room < sizeof(stream); room++) {
         begin();
         read_room = room;
-        add_client(stream, sizeof stream - 1);
+        add_client(stream, sizeof(stream) - 1);
         run(NULL, (struct weir_service)WEIR_SERVICE(.frame = "line", .message_bytes_max = 10,
                                                     .too_long = WEIR_TOO_LONG_TRUNCATE));
         assert_int_equal(now.counters.messages_in, 3);
@@ -732,7 +731,7 @@ static void keep_unfinished(const struct weir_conn *conn, unsigned place)
 {
     const struct weir_bytes bytes = weir_conn_unfinished(conn);
 
-    assert_true(bytes.len <= sizeof unfinished.seen[place]);
+    assert_true(bytes.len <= sizeof(unfinished.seen[place]));
     if (bytes.len > 0) memcpy(unfinished.seen[place], bytes.data, bytes.len);
     unfinished.seen_len[place] = bytes.len;
 }
@@ -801,7 +800,7 @@ static void the_message_in_progress_can_be_looked_at(void **state)
     static const size_t rooms[] = { 1, 2, SIZE_MAX };
 
     (void)state;
-    for (size_t k = 0; k < sizeof cases / sizeof cases[0] * 3; k++) {
+    for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]) * 3; k++) {
         begin();
         read_room = rooms[k % 3];
         add_client(cases[k / 3].sent, cases[k / 3].sent_len);
@@ -854,7 +853,7 @@ static void a_codec_is_checked_before_it_is_used(void **state)
 
     (void)state;
     assert_int_equal(weir_new(NULL, &weir), 0);
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         const struct weir_service service = WEIR_SERVICE(.codec = &bad[i]);
 
         assert_int_equal(weir_listen(weir, "tcp://127.0.0.1:0", &service, NULL), WEIR_ECONFIG);
@@ -870,7 +869,7 @@ static void a_codec_is_checked_before_it_is_used(void **state)
 static int make_folder(void **state)
 {
     (void)state;
-    return mkdtemp(folder) == NULL ? -1 : 0;
+    return mkdtemp(folder) ? 0 : -1;
 }
 
 static int remove_folder(void **state)

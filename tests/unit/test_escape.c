@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * weir_unescape: each escape, what is no escape, and room that is too small by one. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <weir/frame.h>
 
@@ -44,7 +43,7 @@ static const struct {
 static void escapes_become_bytes(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         unsigned char *ret = malloc(good[i].bytes.len);
         size_t len = 99;
 
@@ -59,7 +58,7 @@ static void escapes_become_bytes(void **state)
 static void bytes_may_replace_their_text(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         char *text = strdup(good[i].text);
         size_t len = 99;
 
@@ -82,12 +81,12 @@ static const struct {
 static void what_is_no_escape_is_pointed_at(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char *text = strdup(bad[i].text); /* an exact copy: its NUL is the last byte that may be read */
         unsigned char ret[16];
         size_t offset = 99;
 
-        assert_int_equal(weir_unescape(text, ret, sizeof ret, &offset), -EINVAL);
+        assert_int_equal(weir_unescape(text, ret, sizeof(ret), &offset), -EINVAL);
         assert_int_equal(offset, bad[i].offset);
         free(text);
     }
@@ -101,9 +100,9 @@ static void every_byte_can_be_written(void **state)
         char text[8];
         size_t len = 0;
 
-        if (byte % 2) snprintf(text, sizeof text, "\\x%02x", byte);
-        if (byte % 2 == 0) snprintf(text, sizeof text, "\\x%02X", byte);
-        assert_int_equal(weir_unescape(text, ret, sizeof ret, &len), 0);
+        if (byte % 2) snprintf(text, sizeof(text), "\\x%02x", byte);
+        if (byte % 2 == 0) snprintf(text, sizeof(text), "\\x%02X", byte);
+        assert_int_equal(weir_unescape(text, ret, sizeof(ret), &len), 0);
         assert_int_equal(len, 1);
         assert_int_equal(ret[0], byte);
     }

@@ -6,27 +6,26 @@
  *
  * That no byte is looked at in two calls is shown by poison: whatever a codec has looked at and keeps is overwritten,
  * with terminators among others. A codec that looked again would see other messages. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <weir/frame.h>
 
 #include "frame_cases.h"
 
 static const size_t limits[] = { 1, 2, 3, 7 };
-#define LIMITS (sizeof limits / sizeof limits[0])
+#define LIMITS (sizeof(limits) / sizeof(limits[0]))
 
 static const char *const policies[] = { "close", "skip", "truncate" };
-#define POLICIES (sizeof policies / sizeof policies[0])
+#define POLICIES (sizeof(policies) / sizeof(policies[0]))
 
 /* ---- The driver ---- */
 
@@ -116,7 +115,7 @@ static void check_more(struct drive *drive, const struct weir_decode *decode)
     require(drive, drive->window_len <= kept_max, "keeps more than the limit");
     require(drive, (drive->window_len > 0) == under_way, "keeps nothing of a message, or something of none");
     require(drive, decode->outside == (run->framing->kind == BETWEEN && !under_way), "wrong about being outside");
-    if (run->poison != NULL && looked_at) drive_poison(drive, run->poison);
+    if (run->poison && looked_at) drive_poison(drive, run->poison);
 }
 
 static void check_event(struct drive *drive, enum weir_decoded kind, const struct weir_decode *decode)
@@ -138,7 +137,7 @@ static void check_event(struct drive *drive, enum weir_decoded kind, const struc
     require(drive, message->len == event->len, "another length");
     require(drive, message->data >= decode->bytes && message->data + message->len <= decode->bytes + decode->consumed,
             "a message outside of its window");
-    if (drive->run->poison != NULL || message->len == 0) return;
+    if (drive->run->poison || message->len == 0) return;
     require(drive, memcmp(message->data, drive->run->expected->content + event->from, message->len) == 0,
             "other bytes");
 }
@@ -234,7 +233,7 @@ static void run_all_cuts(struct run *run)
 {
     for (size_t i = 0; i <= 3; i++) {
         run->poison = i < 3 ? run->framing->poisons[i] : NULL;
-        if (i < 3 && run->poison == NULL) continue;
+        if (i < 3 && !run->poison) continue;
         cut_nowhere(run);
         cut_at_each_byte(run);
         cut_in_two(run);
@@ -277,7 +276,7 @@ static struct weir_frame *frame_new(const char *spec)
     struct weir_frame *frame = NULL;
     char error[256] = "";
 
-    if (weir_frame_new(spec, &frame, error, sizeof error) != 0) fail_msg("%s", error);
+    if (weir_frame_new(spec, &frame, error, sizeof(error)) != 0) fail_msg("%s", error);
     return frame;
 }
 
@@ -344,10 +343,10 @@ static void raw_delivers_what_came(void **state)
     assert_int_equal(codec->state_bytes, 0);
     for (size_t max = 1; max <= 6; max++) {
         for (size_t policy = 0; policy < POLICIES; policy++) {
-            for (size_t at = 0; at < sizeof window;) {
-                size_t len = sizeof window - at < max ? sizeof window - at : max;
+            for (size_t at = 0; at < sizeof(window);) {
+                size_t len = sizeof(window) - at < max ? sizeof(window) - at : max;
                 struct weir_decode decode = { .bytes = window + at,
-                                              .len = sizeof window - at,
+                                              .len = sizeof(window) - at,
                                               .message_bytes_max = max,
                                               .too_long = (enum weir_too_long)policy };
                 assert_int_equal(codec->decode(weir_frame_config(frame), NULL, &decode), WEIR_DECODED_MESSAGE);
@@ -360,7 +359,7 @@ static void raw_delivers_what_came(void **state)
             }
         }
     }
-    struct weir_decode nothing = { .bytes = window, .ended = 1, .message_bytes_max = 1 };
+    struct weir_decode nothing = { .bytes = window, .ended = true, .message_bytes_max = 1 };
     assert_int_equal(codec->decode(weir_frame_config(frame), NULL, &nothing), WEIR_DECODED_MORE);
     assert_int_equal(nothing.consumed, 0);
     weir_frame_free(frame);
@@ -455,7 +454,7 @@ static const struct {
 static void lengths_that_lie(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++) {
+    for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
         int too_long = claims[i].kind == WEIR_DECODED_TOO_LONG;
         struct weir_decode decode;
 

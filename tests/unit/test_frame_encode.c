@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Sending: what is encoded is decoded to what it was, or refused. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <weir/frame.h>
 
@@ -22,7 +21,7 @@ static struct weir_frame *frame_new(const char *spec)
     struct weir_frame *frame = NULL;
     char error[256] = "";
 
-    if (weir_frame_new(spec, &frame, error, sizeof error) != 0) fail_msg("%s", error);
+    if (weir_frame_new(spec, &frame, error, sizeof(error)) != 0) fail_msg("%s", error);
     return frame;
 }
 
@@ -63,7 +62,7 @@ static void fill(const struct framing *framing, unsigned char *bytes, size_t len
 
     for (size_t i = 0; i < len; i++)
         bytes[i] = (unsigned char)(text ? 'A' + random_below(26) : random_below(256));
-    if (framing->kind != BETWEEN || framing->map == NULL) return;
+    if (framing->kind != BETWEEN || !framing->map) return;
     for (size_t i = 0; i < len; i++) {
         if (bytes[i] == framing->escape || bytes[i] == (unsigned char)framing->end[0]) bytes[i] = 'A';
     }
@@ -104,16 +103,16 @@ static void what_could_not_be_read_back_is_refused(void **state)
     (void)state;
     for (size_t f = 0; f < framing_count; f++) {
         struct weir_frame *frame = framings[f].kind == BETWEEN ? frame_new(framings[f].spec) : NULL;
-        for (size_t i = 0; frame != NULL && i < 2000; i++) {
+        for (size_t i = 0; frame && i < 2000; i++) {
             unsigned char bytes[9], *wire;
-            struct weir_bytes message = { bytes, random_below(sizeof bytes + 1) };
+            struct weir_bytes message = { bytes, random_below(sizeof(bytes) + 1) };
             struct stream stream = { .len = 0 };
             ssize_t len;
 
             for (size_t n = 0; n < message.len; n++)
                 bytes[n] = random_special(&framings[f]);
             stream_add_between(&stream, &framings[f], message);
-            reference(&framings[f], &stream, stream.len, 0, sizeof bytes, WEIR_TOO_LONG_CLOSE, &outcome);
+            reference(&framings[f], &stream, stream.len, 0, sizeof(bytes), WEIR_TOO_LONG_CLOSE, &outcome);
             len = encode(frame, message, &wire);
             if (outcome.count == 1 && !outcome.under_way && outcome.content_len == message.len &&
                 memcmp(outcome.content, bytes, message.len) == 0) {
@@ -200,7 +199,7 @@ static const struct {
 static void wire_formats(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof wires / sizeof wires[0]; i++) {
+    for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
         struct weir_frame *frame = frame_new(wires[i].spec);
         unsigned char *wire;
         ssize_t len = encode(frame, wires[i].message, &wire);
@@ -220,7 +219,7 @@ static void encode_checks_its_room(void **state)
     unsigned char wire[16];
 
     (void)state;
-    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+    for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
         struct weir_frame *frame = frame_new(specs[i]);
         const struct weir_codec *codec = weir_frame_codec(frame);
         struct weir_bytes message = { (const unsigned char *)"hello", 5 };
@@ -264,7 +263,7 @@ static void encode_refuses_what_does_not_fit(void **state)
     static const unsigned char zeros[65536];
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct weir_frame *frame = frame_new(cases[i].spec);
         unsigned char *wire;
         ssize_t len = encode(frame, (struct weir_bytes){ zeros, cases[i].len }, &wire);
@@ -283,7 +282,7 @@ static void encode_refuses_a_length_that_cannot_be_written(void **state)
     unsigned char nothing;
 
     (void)state;
-    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+    for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
         struct weir_frame *frame = frame_new(specs[i]);
         struct weir_bytes message = { &nothing, 10000000000 };
 
@@ -300,7 +299,7 @@ static void what_cannot_be_reversed_is_not_encoded(void **state)
                                          "length:u8,offset=1,strip=2" };
 
     (void)state;
-    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+    for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
         struct weir_frame *frame = frame_new(specs[i]);
         unsigned char *wire;
 

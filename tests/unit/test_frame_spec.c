@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Framing SPECs: which are read, and what is said about those that are not. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include <weir/error.h>
 #include <weir/frame.h>
@@ -86,11 +85,11 @@ static const struct {
 static void good_specs(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct weir_frame *frame = NULL;
         char error[256] = "untouched";
 
-        assert_int_equal(weir_frame_new(good[i].spec, &frame, error, sizeof error), 0);
+        assert_int_equal(weir_frame_new(good[i].spec, &frame, error, sizeof(error)), 0);
         assert_string_equal(error, "untouched");
         assert_string_equal(weir_frame_codec(frame)->name, good[i].name);
         assert_int_equal(weir_frame_is_reversible(frame), good[i].reversible);
@@ -213,12 +212,12 @@ static const struct {
 static void bad_specs(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct weir_frame *frame = NULL;
         char error[512] = "", expected[512];
 
-        snprintf(expected, sizeof expected, "frame \"%.100s\": %s", bad[i].spec, bad[i].sentence);
-        assert_int_equal(weir_frame_new(bad[i].spec, &frame, error, sizeof error), WEIR_EFRAME);
+        snprintf(expected, sizeof(expected), "frame \"%.100s\": %s", bad[i].spec, bad[i].sentence);
+        assert_int_equal(weir_frame_new(bad[i].spec, &frame, error, sizeof(error)), WEIR_EFRAME);
         assert_string_equal(error, expected);
         assert_null(frame);
         assert_int_equal(weir_frame_new(bad[i].spec, &frame, NULL, 0), WEIR_EFRAME);
@@ -232,10 +231,10 @@ static void sentences_stay_in_their_room(void **state)
     struct weir_frame *frame = NULL;
 
     (void)state;
-    assert_int_equal(weir_frame_new("lenght:u8", &frame, whole, sizeof whole), WEIR_EFRAME);
+    assert_int_equal(weir_frame_new("lenght:u8", &frame, whole, sizeof(whole)), WEIR_EFRAME);
     for (size_t room = 1; room <= strlen(whole) + 1; room++) {
         char error[512];
-        memset(error, '#', sizeof error);
+        memset(error, '#', sizeof(error));
         assert_int_equal(weir_frame_new("lenght:u8", &frame, error, room), WEIR_EFRAME);
         assert_int_equal(strlen(error), room - 1);
         assert_memory_equal(error, whole, room - 1);
@@ -243,10 +242,10 @@ static void sentences_stay_in_their_room(void **state)
     }
 }
 
-static int refuse(size_t size)
+static bool refuse(size_t size)
 {
     (void)size;
-    return 0;
+    return false;
 }
 
 static void out_of_memory_is_an_error(void **state)
@@ -257,7 +256,7 @@ static void out_of_memory_is_an_error(void **state)
 
     (void)state;
     weir__memory_set_gate(refuse);
-    err = weir_frame_new("line", &frame, error, sizeof error);
+    err = weir_frame_new("line", &frame, error, sizeof(error));
     weir__memory_set_gate(NULL);
     assert_int_equal(err, -ENOMEM);
     assert_null(frame);
@@ -270,6 +269,28 @@ static void freeing_nothing_is_allowed(void **state)
     weir_frame_free(NULL);
 }
 
+static void framings_are_told_in_their_order(void **state)
+{
+    const struct weir_framing *framing = NULL;
+    struct weir_frame *frame = NULL;
+    char known[512] = "frame \"?\": unknown framing \"?\"; known:";
+    char error[512];
+    size_t count = 0;
+
+    (void)state;
+    while ((framing = weir_framing_get(count))) {
+        const size_t len = strlen(known);
+        snprintf(known + len, sizeof(known) - len, "%s %.*s", count ? "," : "", (int)strcspn(framing->syntax, "[:"),
+                 framing->syntax);
+        assert_int_equal(framing->summary[strlen(framing->summary) - 1], '.');
+        count++;
+    }
+    assert_int_equal(weir_frame_new("?", &frame, error, sizeof(error)), WEIR_EFRAME);
+    assert_string_equal(error, known);
+    assert_null(weir_framing_get(count + 1));
+    assert_null(weir_framing_get(SIZE_MAX));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +299,7 @@ int main(void)
         cmocka_unit_test(sentences_stay_in_their_room),
         cmocka_unit_test(out_of_memory_is_an_error),
         cmocka_unit_test(freeing_nothing_is_allowed),
+        cmocka_unit_test(framings_are_told_in_their_order),
     };
 
     return cmocka_run_group_tests_name("frame_spec", tests, NULL, NULL);

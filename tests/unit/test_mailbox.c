@@ -2,26 +2,26 @@
  *
  * The mailbox: its bounds, who is told when it is full, that each thread's mail keeps its order, and that a worker that
  * sleeps is woken, however producers and consumer meet. Run under ThreadSanitizer too. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include <weir/error.h>
 
-#include <errno.h>
-#include <poll.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "engine/mailbox.h"
 
-#include "mailbox.h"
-
-enum { patience_ms = 20000 };
+enum { PATIENCE_MS = 20000 };
 
 /* A numbered piece of mail. */
 struct letter {
@@ -46,7 +46,7 @@ static unsigned count(const struct weir__mail *mail)
 {
     unsigned result = 0;
 
-    for (; mail != NULL; mail = mail->next)
+    for (; mail; mail = mail->next)
         result++;
     return result;
 }
@@ -182,7 +182,7 @@ static void fini_of_a_box_that_never_was(void **state)
     const int before = dup(0);
 
     (void)state;
-    memset(&box, 0, sizeof box);
+    memset(&box, 0, sizeof(box));
     weir__mailbox_fini(&box);
     close(before);
     assert_int_equal(dup(0), before); /* descriptor 0 is still there: nobody closed it */
@@ -198,14 +198,14 @@ static void one_ring_wakes_for_all(void **state)
     uint64_t rings = 0;
 
     (void)state;
-    memset(letters, 0, sizeof letters);
+    memset(letters, 0, sizeof(letters));
     open_box(&box, 100, 100);
     assert_false(is_readable(&box, 0));
     for (int i = 0; i < 20; i++)
         assert_int_equal(weir__mailbox_post(&box, &letters[i].mail), 0);
     weir__mailbox_wake(&box);
     assert_true(is_readable(&box, 0));
-    assert_int_equal(read(box.eventfd, &rings, sizeof rings), sizeof rings);
+    assert_int_equal(read(box.eventfd, &rings, sizeof(rings)), sizeof(rings));
     assert_int_equal(rings, 1);
     assert_int_equal(count(weir__mailbox_take(&box)), 20);
     assert_int_equal(weir__mailbox_post(&box, &letters[0].mail), 0); /* the next one rings again */
@@ -229,9 +229,45 @@ static void a_wake_needs_no_mail_and_no_room(void **state)
     weir__mailbox_fini(&box);
 }
 
+static _Atomic int interruptions; /* of the writes to come */
+
+/* In place of the C library's, for the library under test. */
+ssize_t write(int fd, const void *bytes, size_t len)
+{
+    if (interruptions > 0) {
+        interruptions--;
+        errno = EINTR;
+        return -1;
+    }
+    return syscall(SYS_write, fd, bytes, len);
+}
+
+/* Nobody rings again before the worker has looked, so a ring that did not sound is one for ever. */
+static void an_interrupted_ring_sounds(void **state)
+{
+    struct letter letter = { .from = 0 };
+    struct weir__mailbox box;
+
+    (void)state;
+    open_box(&box, 4, 1000);
+    interruptions = 3;
+    weir__mailbox_wake(&box);
+    assert_true(is_readable(&box, 0));
+    assert_null(weir__mailbox_take(&box));
+    interruptions = 1;
+    assert_int_equal(weir__mailbox_post(&box, &letter.mail), 0);
+    assert_true(is_readable(&box, 0));
+    assert_int_equal(count(weir__mailbox_take(&box)), 1);
+    interruptions = 1;
+    assert_int_equal(weir__mailbox_hand(&box, &letter.mail), 1);
+    assert_true(is_readable(&box, 0));
+    assert_int_equal(count(weir__mailbox_take(&box)), 1);
+    weir__mailbox_fini(&box);
+}
+
 /* ---- Threads ---- */
 
-enum { producers_count = 4, letters_count = 15000, held_max = 64 };
+enum { PRODUCERS_COUNT = 4, LETTERS_COUNT = 15000, HELD_MAX = 64 };
 
 struct producer {
     struct weir__mailbox *box;
@@ -242,9 +278,9 @@ struct producer {
 
 static void post_letter(struct producer *producer, unsigned number)
 {
-    struct letter *letter = malloc(sizeof *letter);
+    struct letter *letter = malloc(sizeof(*letter));
 
-    if (letter == NULL) abort();
+    if (!letter) abort();
     *letter = (struct letter){ .from = producer->index, .number = number };
     letter->mail.bytes = number % 3;
     if (number % 5 == 1) { /* a broadcast reserves in all boxes, and may have to give it back */
@@ -269,7 +305,7 @@ static void *produce(void *arg)
 {
     struct producer *producer = arg;
 
-    for (unsigned number = 0; number < letters_count; number++)
+    for (unsigned number = 0; number < LETTERS_COUNT; number++)
         post_letter(producer, number);
     return NULL;
 }
@@ -277,23 +313,23 @@ static void *produce(void *arg)
 /* A consumer that sleeps until the eventfd says otherwise: a ring that is missed is found out by its patience. */
 static void producers_and_a_sleeping_consumer(void **state)
 {
-    struct producer producers[producers_count];
-    unsigned expected[producers_count] = { 0 };
-    unsigned left = producers_count * letters_count;
+    struct producer producers[PRODUCERS_COUNT];
+    unsigned expected[PRODUCERS_COUNT] = { 0 };
+    unsigned left = PRODUCERS_COUNT * LETTERS_COUNT;
     uint64_t refused = 0;
     struct weir__mailbox box;
 
     (void)state;
-    open_box(&box, held_max, 200);
-    for (unsigned i = 0; i < producers_count; i++) {
+    open_box(&box, HELD_MAX, 200);
+    for (unsigned i = 0; i < PRODUCERS_COUNT; i++) {
         producers[i] = (struct producer){ .box = &box, .index = i };
         assert_int_equal(pthread_create(&producers[i].thread, NULL, produce, &producers[i]), 0);
     }
     while (left > 0) {
         struct weir__mail *mail;
 
-        if (!is_readable(&box, patience_ms)) fail_msg("nobody rang, and %u letters are missing", left);
-        for (mail = weir__mailbox_take(&box); mail != NULL; left--) {
+        if (!is_readable(&box, PATIENCE_MS)) fail_msg("nobody rang, and %u letters are missing", left);
+        for (mail = weir__mailbox_take(&box); mail; left--) {
             struct letter *letter = letter_of(mail);
             mail = mail->next;
             assert_int_equal(letter->number, expected[letter->from]);
@@ -301,7 +337,7 @@ static void producers_and_a_sleeping_consumer(void **state)
             free(letter);
         }
     }
-    for (unsigned i = 0; i < producers_count; i++) {
+    for (unsigned i = 0; i < PRODUCERS_COUNT; i++) {
         pthread_join(producers[i].thread, NULL);
         refused += producers[i].refused;
     }
@@ -322,13 +358,13 @@ struct tennis {
 
 static const char *play(struct tennis *tennis)
 {
-    for (unsigned i = 0; i < letters_count; i++) {
+    for (unsigned i = 0; i < LETTERS_COUNT; i++) {
         struct weir__mail *mail;
 
-        if (!is_readable(&tennis->there, patience_ms)) return "no ball came";
+        if (!is_readable(&tennis->there, PATIENCE_MS)) return "no ball came";
         mail = weir__mailbox_take(&tennis->there);
-        while (mail == NULL) {
-            if (!is_readable(&tennis->there, patience_ms)) return "a ring, and then no ball";
+        while (!mail) {
+            if (!is_readable(&tennis->there, PATIENCE_MS)) return "a ring, and then no ball";
             mail = weir__mailbox_take(&tennis->there);
         }
         if (weir__mailbox_post(&tennis->back, mail) != 0) return "no room for the only ball";
@@ -353,14 +389,14 @@ static void no_ring_is_lost(void **state)
     open_box(&tennis.there, 1, 1);
     open_box(&tennis.back, 1, 1);
     assert_int_equal(pthread_create(&thread, NULL, return_balls, &tennis), 0);
-    for (unsigned i = 0; i < letters_count; i++) {
+    for (unsigned i = 0; i < LETTERS_COUNT; i++) {
         assert_int_equal(weir__mailbox_post(&tennis.there, &tennis.ball.mail), 0);
         do {
-            if (!is_readable(&tennis.back, patience_ms)) fail_msg("ball %u did not come back", i);
-        } while (weir__mailbox_take(&tennis.back) == NULL);
+            if (!is_readable(&tennis.back, PATIENCE_MS)) fail_msg("ball %u did not come back", i);
+        } while (!weir__mailbox_take(&tennis.back));
     }
     pthread_join(thread, NULL);
-    if (tennis.complaint != NULL) fail_msg("%s", tennis.complaint);
+    if (tennis.complaint) fail_msg("%s", tennis.complaint);
     weir__mailbox_fini(&tennis.there);
     weir__mailbox_fini(&tennis.back);
 }
@@ -377,6 +413,7 @@ int main(void)
         cmocka_unit_test(fini_of_a_box_that_never_was),
         cmocka_unit_test(one_ring_wakes_for_all),
         cmocka_unit_test(a_wake_needs_no_mail_and_no_room),
+        cmocka_unit_test(an_interrupted_ring_sounds),
         cmocka_unit_test(producers_and_a_sleeping_consumer),
         cmocka_unit_test(no_ring_is_lost),
     };

@@ -4,16 +4,13 @@
  * the engine can do. Our own allocations and libevent's are counted together. Nothing crashes or leaks, calls that fail
  * say so, whoever was told of a beginning is told of its end, and the run ends by itself. After a single failure the
  * server serves on: whoever comes next is answered. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,14 +20,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cmocka.h>
 #include <event2/event.h>
 
 #include <weir/weir.h>
 
-#include "conn.h"
-#include "engine.h"
+#include "clock.h"
+#include "conn/conn.h"
+#include "engine/engine.h"
+#include "engine/worker.h"
 #include "memory.h"
-#include "worker.h"
 
 /* ---- Which allocation fails ---- */
 
@@ -42,15 +41,15 @@ static struct {
     int exempt; /* the test's own */
 } memory;
 
-static int may(size_t size)
+static bool may(size_t size)
 {
     (void)size;
-    if (memory.exempt) return 1;
+    if (memory.exempt) return true;
     memory.calls++;
-    if (memory.fail_at == 0 || memory.calls < memory.fail_at) return 1;
-    if (memory.calls > memory.fail_at && !memory.for_ever) return 1;
+    if (memory.fail_at == 0 || memory.calls < memory.fail_at) return true;
+    if (memory.calls > memory.fail_at && !memory.for_ever) return true;
     memory.failed = 1;
-    return 0;
+    return false;
 }
 
 static void *event_malloc(size_t size)
@@ -71,14 +70,22 @@ static void be_silent(int severity, const char *text)
 
 /* ---- A life ---- */
 
-enum listener { TCP, UNIX, IMPATIENT, listeners_count };
+enum listener { TCP, UNIX, IMPATIENT, LISTENERS_COUNT };
 
-enum { line_max = 50000, big_len = 8 * 1024, stall_ms = 20000, quiet_ms = 500, pieces_max = 10, clients_max = 6 };
+enum {
+    LINE_MAX = 50000,
+    BIG_LEN = 8 * 1024,
+    STALL_MS = 20000,
+    QUIET_MS = 500,
+    PIECES_MAX = 10,
+    CLIENTS_MAX = 6,
+    DEBTORS_MAX = 4
+};
 
 /* What a client sends, piece by piece, each in a tick of its own. */
 struct script {
     enum listener listener;
-    const char *pieces[pieces_max]; /* "@": half of a long line */
+    const char *pieces[PIECES_MAX]; /* "@": half of a long line */
     int reads_late;                 /* not before its output has waited for a while */
     int fin;
 };
@@ -95,7 +102,7 @@ static const struct script scripts[] = {
     { TCP, { "i 1\n", "h 2\n" }, 0, 0 }, /* stays until the stop */
 };
 
-enum { scripts_count = sizeof scripts / sizeof scripts[0], stays = 3 };
+enum { SCRIPTS_COUNT = sizeof(scripts) / sizeof(scripts[0]), STAYS = 3 };
 
 struct client {
     const struct script *script;
@@ -119,14 +126,16 @@ struct promises {
 
 static struct life {
     struct weir *weir;
-    struct weir_listener *listeners[listeners_count];
+    struct weir_listener *listeners[LISTENERS_COUNT];
     struct event *director; /* by a timerfd: the heap of the loop's timers is all the engine's */
     int ticks_fd;
-    struct client clients[clients_max];
+    struct client clients[CLIENTS_MAX];
     struct client probe;
     unsigned probes;
     int probed; /* a probe was answered */
     struct promises promises;
+    uint64_t debtors[DEBTORS_MAX]; /* who is paid by a timer */
+    unsigned debtors_count;
     int (*is_over)(void);
     unsigned progress, progress_seen;
     int64_t quiet_since_ms;
@@ -137,7 +146,7 @@ static struct life {
 } life;
 
 static char folder[] = "/tmp/weir-memory-XXXXXX";
-static char long_half[line_max / 2 + 1];
+static char long_half[LINE_MAX / 2 + 1];
 
 #define CHECK(condition) \
     if (!(condition)) fail_msg("%s: line %d: %s", life.name, __LINE__, #condition)
@@ -158,7 +167,7 @@ static int is_fine(int result)
 static int is_fine_with_sentence(int result, const char *part)
 {
     if (is_fine(result)) return 1;
-    if (strstr(weir_error_text(life.weir), part) == NULL)
+    if (!strstr(weir_error_text(life.weir), part))
         fail_msg("%s: the sentence \"%s\" does not say \"%s\"", life.name, weir_error_text(life.weir), part);
     return 0;
 }
@@ -178,7 +187,7 @@ static void pay(struct weir_conn *conn, void *arg)
     (void)arg;
     happened();
     life.promises.conn_posts_run++;
-    if (conn == NULL) return;
+    if (!conn) return;
     answer(conn, (struct weir_bytes){ (const unsigned char *)"paid", 4 });
     if (conn->state != WEIR__CLOSED && conn->holds > 0) weir_conn_release(conn);
 }
@@ -188,7 +197,7 @@ static void go_on(struct weir_conn *conn, void *arg)
     (void)arg;
     happened();
     life.promises.conn_posts_run++;
-    if (conn != NULL) weir_conn_resume(conn);
+    if (conn) weir_conn_resume(conn);
 }
 
 static int post_to(uint64_t id, void (*fn)(struct weir_conn *conn, void *arg))
@@ -198,10 +207,9 @@ static int post_to(uint64_t id, void (*fn)(struct weir_conn *conn, void *arg))
     return 1;
 }
 
-/* Who owes, on the C heap: an allocation that is not ours to fail. */
 static void pay_on_time(struct weir_timer *timer, void *arg)
 {
-    uint64_t *id = arg;
+    const uint64_t *id = arg;
 
     (void)timer;
     happened();
@@ -209,18 +217,21 @@ static void pay_on_time(struct weir_timer *timer, void *arg)
         life.promises.conn_posts++;
         pay(weir__conn_table_find(&life.weir->workers[0]->conns, *id), NULL);
     }
-    free(id);
+}
+
+/* The argument is the life's: the timer may never run, for the engine may end before, or not run at all. */
+static int pay_after(int64_t after_ms, uint64_t id)
+{
+    uint64_t *debtor = &life.debtors[life.debtors_count++];
+
+    CHECK(life.debtors_count <= DEBTORS_MAX);
+    *debtor = id;
+    return is_fine(weir_timer_start(life.weir, 0, after_ms, 0, pay_on_time, debtor, NULL));
 }
 
 static void pay_later(struct weir_conn *conn)
 {
-    uint64_t *id = malloc(sizeof *id);
-
-    assert_non_null(id);
-    *id = weir_conn_id(conn);
-    if (is_fine(weir_timer_start(life.weir, 0, 1, 0, pay_on_time, id, NULL))) return;
-    free(id);
-    weir_conn_abort(conn, WEIR_REASON_MEMORY);
+    if (!pay_after(1, weir_conn_id(conn))) weir_conn_abort(conn, WEIR_REASON_MEMORY);
 }
 
 static void on_sent(int result, void *arg)
@@ -236,7 +247,7 @@ static void on_cast(uint64_t sent, void *user)
     (void)user;
     happened();
     life.promises.casts_done++;
-    CHECK(sent <= clients_max + 2);
+    CHECK(sent <= CLIENTS_MAX + 2);
 }
 
 static void on_post(struct weir *weir, void *arg)
@@ -296,7 +307,7 @@ static void on_open(struct weir_conn *conn, void *user)
     (void)user;
     happened();
     life.promises.opens++;
-    setsockopt(weir__conn_fd(conn), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(weir__conn_fd(conn), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 }
 
 static void broadcast(void)
@@ -317,7 +328,7 @@ static void dial_ourselves(void)
 
 static void on_message(struct weir_conn *conn, struct weir_bytes message, void *user)
 {
-    static unsigned char big[big_len];
+    static unsigned char big[BIG_LEN];
 
     (void)user;
     happened();
@@ -326,7 +337,7 @@ static void on_message(struct weir_conn *conn, struct weir_bytes message, void *
         answer(conn, message);
         break;
     case 'b':
-        answer(conn, (struct weir_bytes){ big, sizeof big });
+        answer(conn, (struct weir_bytes){ big, sizeof(big) });
         break;
     case 't': /* answer by way of a timer and a post */
         pay_later(conn);
@@ -393,14 +404,14 @@ static void client_connect(struct client *client, struct weir_listener *listener
 
     assert_int_equal(weir_listener_address(listener, 0, address), 0);
     assert_int_equal(weir_url_parse(address, &url, NULL, 0), 0);
-    memcpy(unix_name.sun_path, url.path, sizeof url.path);
+    memcpy(unix_name.sun_path, url.path, sizeof(url.path));
     tcp_name.sin_port = htons((uint16_t)url.port);
     client->fd = socket(url.kind == WEIR_URL_UNIX ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(client->fd >= 0);
     if (url.kind == WEIR_URL_UNIX) {
-        result = connect(client->fd, (struct sockaddr *)&unix_name, sizeof unix_name);
+        result = connect(client->fd, (struct sockaddr *)&unix_name, sizeof(unix_name));
     } else {
-        result = connect(client->fd, (struct sockaddr *)&tcp_name, sizeof tcp_name);
+        result = connect(client->fd, (struct sockaddr *)&tcp_name, sizeof(tcp_name));
     }
     assert_int_equal(result, 0);
     assert_int_equal(fcntl(client->fd, F_SETFL, O_NONBLOCK), 0);
@@ -411,7 +422,7 @@ static void client_read(struct client *client)
     char bytes[16 * 1024];
     ssize_t n;
 
-    while ((n = recv(client->fd, bytes, sizeof bytes, 0)) > 0) {
+    while ((n = recv(client->fd, bytes, sizeof(bytes), 0)) > 0) {
         client->received += (size_t)n;
         happened();
     }
@@ -421,10 +432,10 @@ static void client_read(struct client *client)
 /* One piece at most; the FIN behind the last. */
 static void client_write(struct client *client)
 {
-    const char *piece = client->piece < pieces_max ? client->script->pieces[client->piece] : NULL;
+    const char *piece = client->piece < PIECES_MAX ? client->script->pieces[client->piece] : NULL;
     ssize_t n;
 
-    if (piece == NULL) return;
+    if (!piece) return;
     if (piece[0] == '@') piece = long_half;
     n = send(client->fd, piece + client->piece_sent, strlen(piece + client->piece_sent), MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN) return; /* reading will tell */
@@ -433,7 +444,7 @@ static void client_write(struct client *client)
     if (piece[client->piece_sent] != '\0') return;
     client->piece_sent = 0;
     client->piece++;
-    if (client->script->fin && (client->piece == pieces_max || client->script->pieces[client->piece] == NULL))
+    if (client->script->fin && (client->piece == PIECES_MAX || !client->script->pieces[client->piece]))
         shutdown(client->fd, SHUT_WR);
 }
 
@@ -453,8 +464,8 @@ static int is_probed(void)
 {
     struct client *probe = &life.probe;
 
-    if (life.probed || life.listeners[TCP] == NULL) return 1;
-    if (probe->script == NULL) {
+    if (life.probed || !life.listeners[TCP]) return 1;
+    if (!probe->script) {
         *probe = (struct client){ .script = &probing };
         life.probes++;
         client_connect(probe, life.listeners[TCP]);
@@ -477,11 +488,11 @@ static int is_all_over(void)
 {
     const struct promises *promises = &life.promises;
 
-    for (int i = 0; i < scripts_count; i++) {
+    for (int i = 0; i < SCRIPTS_COUNT; i++) {
         struct client *client = &life.clients[i];
 
-        if (client->script == NULL || client->ended) continue;
-        if (i != stays || client->received < 5) return 0; /* "paid\n" */
+        if (!client->script || client->ended) continue;
+        if (i != STAYS || client->received < 5) return 0; /* "paid\n" */
     }
     if (promises->sends != promises->sends_done || promises->casts != promises->casts_done) return 0;
     if (promises->posts != promises->posts_run || promises->conn_posts != promises->conn_posts_run) return 0;
@@ -492,7 +503,7 @@ static int is_all_over(void)
 static int is_stuck(void)
 {
     const int64_t now_ms = weir__clock_ms();
-    const int64_t patience_ms = memory.for_ever ? quiet_ms : stall_ms;
+    const int64_t patience_ms = memory.for_ever ? QUIET_MS : STALL_MS;
 
     if (life.progress != life.progress_seen || life.quiet_since_ms == 0) {
         life.progress_seen = life.progress;
@@ -509,9 +520,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
     (void)what;
     (void)arg;
-    if (read(fd, &ticks, sizeof ticks) < 0) return;
-    for (int i = 0; i < scripts_count; i++)
-        if (life.clients[i].script != NULL) client_tick(&life.clients[i]);
+    if (read(fd, &ticks, sizeof(ticks)) < 0) return;
+    for (int i = 0; i < SCRIPTS_COUNT; i++)
+        if (life.clients[i].script) client_tick(&life.clients[i]);
     if (!life.stopping && (life.is_over() || is_stuck())) {
         life.stopping = 1;
         weir_stop(life.weir, 30000);
@@ -547,29 +558,29 @@ static void open_listeners(void)
 {
     const struct weir_service services[] = {
         [TCP] = WEIR_SERVICE(.frame = "line", .on_open = on_open, .on_message = on_message, .on_close = on_close,
-                             .message_bytes_max = line_max, .linger_timeout_ms = 5000),
+                             .message_bytes_max = LINE_MAX, .linger_timeout_ms = 5000),
         [UNIX] = WEIR_SERVICE(.codec = &roomy, .on_open = on_open, .on_message = on_message, .on_close = on_close,
-                              .message_bytes_max = line_max, .output_bytes_max = 64 * 1024, .idle_timeout_ms = 60000),
+                              .message_bytes_max = LINE_MAX, .output_bytes_max = 64 * 1024, .idle_timeout_ms = 60000),
         [IMPATIENT] = WEIR_SERVICE(.frame = "line", .on_open = on_open, .on_message = on_message, .on_close = on_close,
                                    .frame_timeout_ms = 20),
     };
     char path[64];
 
-    snprintf(path, sizeof path, "unix:%s/socket", folder);
-    for (int i = 0; i < listeners_count; i++) {
+    snprintf(path, sizeof(path), "unix:%s/socket", folder);
+    for (int i = 0; i < LISTENERS_COUNT; i++) {
         const char *url = i == UNIX ? path : "tcp://127.0.0.1:0";
 
         if (!is_fine_with_sentence(weir_listen(life.weir, url, &services[i], &life.listeners[i]), "memory"))
-            CHECK(life.listeners[i] == NULL);
+            CHECK(!life.listeners[i]);
     }
 }
 
 static void start_clients(void)
 {
-    for (int i = 0; i < scripts_count; i++) {
+    for (int i = 0; i < SCRIPTS_COUNT; i++) {
         struct weir_listener *listener = life.listeners[scripts[i].listener];
 
-        if (listener == NULL) continue;
+        if (!listener) continue;
         life.clients[i] = (struct client){ .script = &scripts[i] };
         client_connect(&life.clients[i], listener);
     }
@@ -598,13 +609,13 @@ static void check_promises(void)
 /* All of it took place: else the sweep sweeps nothing. */
 static void check_that_it_was_a_whole_life(void)
 {
-    assert_int_equal(life.promises.opens, scripts_count + 2); /* with the dialled one's other end and the probe */
+    assert_int_equal(life.promises.opens, SCRIPTS_COUNT + 2); /* with the dialled one's other end and the probe */
     assert_int_equal(life.promises.dials, 2);
     assert_int_equal(life.promises.sends, 2);
     assert_int_equal(life.promises.casts, 1);
     assert_int_equal(life.promises.posts, 1);
     assert_int_equal(life.promises.conn_posts, 4);
-    assert_true(life.clients[0].received > 16 * big_len);
+    assert_true(life.clients[0].received > 16 * BIG_LEN);
     assert_int_equal(life.closed[WEIR_REASON_PEER_CLOSED], 4); /* the first, the probe, the dialled one, both ends */
     assert_int_equal(life.closed[WEIR_REASON_CLOSED], 1);
     assert_int_equal(life.closed[WEIR_REASON_FRAME_TIMEOUT], 1);
@@ -614,7 +625,7 @@ static void check_that_it_was_a_whole_life(void)
 
 static void run_engine(void)
 {
-    struct weir_counters counters = { .size = sizeof counters };
+    struct weir_counters counters = { .size = sizeof(counters) };
     int result;
 
     assert_string_equal(event_base_get_method(weir_worker_base(life.weir, 0)), "epoll");
@@ -629,15 +640,15 @@ static void run_engine(void)
     CHECK(counters.clients == 0);
     stop_director();
     weir_free(life.weir);
-    for (int i = 0; i < scripts_count; i++)
-        if (life.clients[i].script != NULL) client_end(&life.clients[i]);
-    if (life.probe.script != NULL) client_end(&life.probe);
+    for (int i = 0; i < SCRIPTS_COUNT; i++)
+        if (life.clients[i].script) client_end(&life.clients[i]);
+    if (life.probe.script) client_end(&life.probe);
 }
 
 static void begin(const char *name)
 {
-    memset(&life, 0, sizeof life);
-    snprintf(life.name, sizeof life.name, "%s, allocation %lu%s", name, memory.fail_at,
+    memset(&life, 0, sizeof(life));
+    snprintf(life.name, sizeof(life.name), "%s, allocation %lu%s", name, memory.fail_at,
              memory.for_ever ? " and all after" : "");
     memory.calls = 0;
     memory.failed = 0;
@@ -654,7 +665,7 @@ static void live(void)
         run_engine();
         check_promises();
     } else {
-        CHECK(life.weir == NULL);
+        CHECK(!life.weir);
     }
     CHECK(lowest_free_descriptor() == descriptor);
     if (!memory.failed) check_that_it_was_a_whole_life();
@@ -701,7 +712,7 @@ static void timer_never_runs(struct weir_timer *timer, void *arg)
 
 static void open_reuseport(void)
 {
-    const struct weir_service service = WEIR_SERVICE(.frame = "length:u16be", .send_frame = "line", .reuseport = 1,
+    const struct weir_service service = WEIR_SERVICE(.frame = "length:u16be", .send_frame = "line", .reuseport = true,
                                                      .on_open = on_open, .on_close = on_close);
 
     if (!is_fine_with_sentence(weir_listen(life.weir, "tcp://127.0.0.1:0", &service, &life.listeners[TCP]), "memory"))
@@ -724,6 +735,7 @@ static void never_run(void)
             post_to(i, pay);
             if (is_fine(weir_send(life.weir, i, (struct weir_bytes){ NULL, 0 }, on_sent, NULL))) life.promises.sends++;
             is_fine(weir_timer_start(life.weir, i, 0, 5, timer_never_runs, NULL, NULL));
+            pay_after(1, i);
             dial("unix:/nobody/listens/here");
         }
         broadcast();
@@ -745,7 +757,7 @@ static void what_was_asked_of_an_engine_that_never_runs(void **state)
 /* The one deadline there is, and the first of the loop's timers to need memory. */
 static int is_late_one_gone(void)
 {
-    return life.clients[0].script == NULL || life.clients[0].ended;
+    return !life.clients[0].script || life.clients[0].ended;
 }
 
 static void one_deadline(void)
@@ -765,7 +777,7 @@ static void one_deadline(void)
     CHECK(!life.gave_up);
     stop_director();
     weir_free(life.weir);
-    if (life.clients[0].script != NULL) client_end(&life.clients[0]);
+    if (life.clients[0].script) client_end(&life.clients[0]);
 }
 
 static void a_deadline_is_kept_without_memory(void **state)
@@ -774,7 +786,15 @@ static void a_deadline_is_kept_without_memory(void **state)
     sweep(one_deadline, 0);
 }
 
-static unsigned beats, idle_timers;
+static unsigned beats, idle_timers, onces;
+
+/* It lives on, since its handle was asked for, and must not be taken for one that has to be set again. */
+static void run_once(struct weir_timer *timer, void *arg)
+{
+    (void)timer;
+    (void)arg;
+    onces++;
+}
 
 static int has_beaten(void)
 {
@@ -795,6 +815,7 @@ static void beat(struct weir_timer *timer, void *arg)
 
 static void a_repeating_timer_goes_on_without_memory(void **state)
 {
+    struct weir_timer *once = NULL;
     int failures = 0;
 
     (void)state;
@@ -802,13 +823,16 @@ static void a_repeating_timer_goes_on_without_memory(void **state)
         memory.fail_at = 0;
         memory.for_ever = 0;
         begin("repeating timer");
-        beats = 0;
+        beats = onces = 0;
         assert_int_equal(weir_new(NULL, &life.weir), 0);
         life.is_over = has_beaten;
+        assert_int_equal(weir_timer_start(life.weir, 0, 0, 0, run_once, NULL, &once), 0);
         assert_int_equal(weir_timer_start(life.weir, 0, 1, 1, beat, NULL, NULL), 0);
         start_director();
         assert_int_equal(weir_run(life.weir), 0);
         CHECK(!life.gave_up);
+        CHECK(onces == 1);
+        weir_timer_stop(once);
         stop_director();
         weir_free(life.weir);
         failures += memory.failed;
@@ -835,7 +859,7 @@ int listen(int fd, int backlog)
 /* Of two sockets the second cannot listen: the first one's mail is on its way already. */
 static void a_listener_that_fails_half_way_leaves_no_mail(void **state)
 {
-    const struct weir_service service = WEIR_SERVICE(.reuseport = 1);
+    const struct weir_service service = WEIR_SERVICE(.reuseport = true);
     const struct weir_config config = WEIR_CONFIG(.workers = 3);
     struct weir *weir = NULL;
 
@@ -859,12 +883,12 @@ static int set_up(void **state)
     struct weir_frame *frame = NULL;
 
     (void)state;
-    if (mkdtemp(folder) == NULL || weir_frame_new("line", &frame, NULL, 0) != 0) return -1;
+    if (!mkdtemp(folder) || weir_frame_new("line", &frame, NULL, 0) != 0) return -1;
     roomy = *weir_frame_codec(frame);
     roomy.state_bytes = 200;
     roomy.encode = NULL;
     weir_frame_free(frame);
-    memset(long_half, 'i', sizeof long_half - 1);
+    memset(long_half, 'i', sizeof(long_half) - 1);
     return 0;
 }
 

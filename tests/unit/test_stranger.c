@@ -5,11 +5,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "gate/stranger.h"
 
@@ -82,13 +81,13 @@ static const char *name_of(struct weir_bytes first)
     if (first.len > 0) memcpy(copy, first.data, first.len);
     name = weir__stranger_name((struct weir_bytes){ copy, first.len });
     free(copy);
-    return name != NULL ? name : "";
+    return name ? name : "";
 }
 
 static void strangers_are_named(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_string_equal(name_of(cases[i].first), cases[i].name);
 }
 
@@ -96,7 +95,7 @@ static void strangers_are_named(void **state)
 static void every_prefix_is_safe(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         int named = 0;
         for (size_t len = 0; len <= cases[i].first.len; len++) {
             const char *name = name_of((struct weir_bytes){ cases[i].first.data, len });
@@ -114,11 +113,11 @@ static void random_bytes_are_nobody(void **state)
 
     (void)state;
     for (int i = 0; i < 200000; i++) {
-        for (size_t j = 0; j < sizeof bytes; j++) {
+        for (size_t j = 0; j < sizeof(bytes); j++) {
             random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
             bytes[j] = (unsigned char)(random >> 56);
         }
-        assert_null(weir__stranger_name((struct weir_bytes){ bytes, sizeof bytes }));
+        assert_null(weir__stranger_name((struct weir_bytes){ bytes, sizeof(bytes) }));
     }
 }
 
@@ -126,7 +125,7 @@ static struct weir__peer peer(unsigned number, uint16_t port)
 {
     struct weir__peer ret = { .family = WEIR__FAMILY_IPV4, .port = port };
 
-    memcpy(ret.addr, &number, sizeof number);
+    memcpy(ret.addr, &number, sizeof(number));
     return ret;
 }
 
@@ -137,17 +136,17 @@ static void an_address_is_news_once_a_minute(void **state)
     const uint64_t start = 5; /* a clock that began just now */
 
     (void)state;
-    assert_true(weir__stranger_is_news(&memory, &one, start, 0)); /* and was not told: it still is */
-    assert_true(weir__stranger_is_news(&memory, &one, start, 1));
-    assert_false(weir__stranger_is_news(&memory, &one, start, 1));
-    assert_false(weir__stranger_is_news(&memory, &one, start, 0));
-    assert_false(weir__stranger_is_news(&memory, &again, start + 30000, 1));
-    assert_true(weir__stranger_is_news(&memory, &other, start + 30000, 1));
-    assert_false(weir__stranger_is_news(&memory, &one, start + 59999, 1));
-    assert_true(weir__stranger_is_news(&memory, &again, start + 60000, 1));
-    assert_false(weir__stranger_is_news(&memory, &one, start + 119999, 1));
-    assert_false(weir__stranger_is_news(&memory, &other, start + 89999, 1));
-    assert_true(weir__stranger_is_news(&memory, &other, start + 90000, 1));
+    assert_true(weir__stranger_is_news(&memory, &one, start, false)); /* and was not told: it still is */
+    assert_true(weir__stranger_is_news(&memory, &one, start, true));
+    assert_false(weir__stranger_is_news(&memory, &one, start, true));
+    assert_false(weir__stranger_is_news(&memory, &one, start, false));
+    assert_false(weir__stranger_is_news(&memory, &again, start + 30000, true));
+    assert_true(weir__stranger_is_news(&memory, &other, start + 30000, true));
+    assert_false(weir__stranger_is_news(&memory, &one, start + 59999, true));
+    assert_true(weir__stranger_is_news(&memory, &again, start + 60000, true));
+    assert_false(weir__stranger_is_news(&memory, &one, start + 119999, true));
+    assert_false(weir__stranger_is_news(&memory, &other, start + 89999, true));
+    assert_true(weir__stranger_is_news(&memory, &other, start + 90000, true));
 }
 
 static void families_are_told_apart(void **state)
@@ -157,9 +156,9 @@ static void families_are_told_apart(void **state)
 
     (void)state;
     ipv6.family = WEIR__FAMILY_IPV6;
-    assert_true(weir__stranger_is_news(&memory, &ipv4, 0, 1));
-    assert_true(weir__stranger_is_news(&memory, &ipv6, 0, 1));
-    assert_false(weir__stranger_is_news(&memory, &ipv4, 0, 1));
+    assert_true(weir__stranger_is_news(&memory, &ipv4, 0, true));
+    assert_true(weir__stranger_is_news(&memory, &ipv6, 0, true));
+    assert_false(weir__stranger_is_news(&memory, &ipv4, 0, true));
 }
 
 /* Ten thousand addresses are as many lines a minute as the memory has places, and none has two. */
@@ -171,20 +170,20 @@ static void many_addresses_do_not_fill_the_log(void **state)
     (void)state;
     for (unsigned i = 0; i < 10000; i++) {
         struct weir__peer stranger = peer(i, 1000);
-        news += weir__stranger_is_news(&memory, &stranger, i, 1) != 0;
+        news += weir__stranger_is_news(&memory, &stranger, i, true);
     }
     assert_int_equal(news, WEIR__STRANGERS_MAX);
     for (unsigned i = 0; i < WEIR__STRANGERS_MAX; i++) {
         struct weir__peer stranger = peer(i, 1000);
-        assert_false(weir__stranger_is_news(&memory, &stranger, 10000, 1));
+        assert_false(weir__stranger_is_news(&memory, &stranger, 10000, true));
     }
 
     /* Then the oldest makes room, and is forgotten. */
     struct weir__peer late = peer(20000, 1000), first = peer(0, 1000), second = peer(1, 1000);
-    assert_true(weir__stranger_is_news(&memory, &late, 60000, 1));
-    assert_false(weir__stranger_is_news(&memory, &late, 60001, 1));
-    assert_true(weir__stranger_is_news(&memory, &first, 60001, 1)); /* in the place of the second */
-    assert_false(weir__stranger_is_news(&memory, &second, 60001, 1));
+    assert_true(weir__stranger_is_news(&memory, &late, 60000, true));
+    assert_false(weir__stranger_is_news(&memory, &late, 60001, true));
+    assert_true(weir__stranger_is_news(&memory, &first, 60001, true)); /* in the place of the second */
+    assert_false(weir__stranger_is_news(&memory, &second, 60001, true));
 }
 
 int main(void)

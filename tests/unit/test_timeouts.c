@@ -2,24 +2,23 @@
  *
  * The wheel of deadlines by a clock that the test moves: nothing is early, nothing is late by more than two ticks,
  * however deadlines move, and the loop's timer is always set for whoever comes next. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <cmocka.h>
 #include <event2/event.h>
 
-#include "engine.h"
-#include "timeouts.h"
-#include "work.h"
+#include "clock.h"
+#include "conn/timeouts.h"
+#include "conn/work.h"
+#include "engine/engine.h"
 
-enum { late_max_ms = 2 * weir__tick_ms, wheel_ms = weir__timeout_slots * weir__tick_ms };
+enum { LATE_MAX_MS = 2 * WEIR__TICK_MS, WHEEL_MS = WEIR__TIMEOUT_SLOTS * WEIR__TICK_MS };
 
 /* Somebody with a deadline. work comes first, so that check finds who it is about. */
 struct waiter {
@@ -59,7 +58,7 @@ static int set_up(void **state)
     base = event_base_new();
     now_ms = 1234567;
     random_state = 88172645463325252u;
-    if (base == NULL) return -1;
+    if (!base) return -1;
     return weir__timeouts_init(&timeouts, base, never_called, NULL, now_ms);
 }
 
@@ -86,7 +85,7 @@ static int64_t check(struct weir__work *work, int64_t at_ms)
     if (waiter->due_ms > at_ms) return waiter->due_ms;
     waiter->fired_ms = at_ms;
     waiter->fired++;
-    if (waiter->then_moves != NULL) arm(waiter->then_moves, waiter->moves_by_ms);
+    if (waiter->then_moves) arm(waiter->then_moves, waiter->moves_by_ms);
     waiter->due_ms = waiter->every_ms > 0 ? at_ms + waiter->every_ms : INT64_MAX;
     return waiter->due_ms;
 }
@@ -102,14 +101,14 @@ static int run_at_timer(void)
 {
     if (timeouts.timer_tick == 0) return 0;
     assert_true(evtimer_pending(timeouts.timer, NULL));
-    run_at((int64_t)timeouts.timer_tick * weir__tick_ms);
+    run_at((int64_t)timeouts.timer_tick * WEIR__TICK_MS);
     return 1;
 }
 
 static void check_fired(const struct waiter *waiter, int64_t due_ms)
 {
     assert_int_equal(waiter->fired, 1);
-    assert_in_range(waiter->fired_ms, due_ms, due_ms + late_max_ms);
+    assert_in_range(waiter->fired_ms, due_ms, due_ms + LATE_MAX_MS);
 }
 
 /* ---- One deadline ---- */
@@ -122,8 +121,8 @@ static void each_distance_is_kept(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof distances / sizeof distances[0]; i++) {
-        for (int64_t phase = 0; phase < weir__tick_ms; phase++) {
+    for (size_t i = 0; i < sizeof(distances) / sizeof(distances[0]); i++) {
+        for (int64_t phase = 0; phase < WEIR__TICK_MS; phase++) {
             struct waiter waiter = { .work.conn = NULL };
             int64_t due_ms;
 
@@ -145,7 +144,7 @@ static void a_deadline_that_has_passed_fires_in_the_next_tick(void **state)
     (void)state;
     arm(&waiter, -5000);
     assert_int_not_equal(timeouts.timer_tick, 0);
-    run_at(now_ms + weir__tick_ms);
+    run_at(now_ms + WEIR__TICK_MS);
     assert_int_equal(waiter.fired, 1);
 }
 
@@ -158,7 +157,7 @@ static void waiting_long_costs_a_look_a_turn_of_the_wheel(void **state)
     arm(&waiter, 600000);
     while (waiter.fired == 0)
         assert_true(run_at_timer());
-    assert_in_range(waiter.asked, 2, 600000 / wheel_ms + 4);
+    assert_in_range(waiter.asked, 2, 600000 / WHEEL_MS + 4);
 }
 
 static void off_is_never(void **state)
@@ -176,7 +175,7 @@ static void off_is_never(void **state)
 static void sooner_takes_effect(void **state)
 {
     (void)state;
-    for (int64_t far_ms = 200; far_ms < 4 * wheel_ms; far_ms += 777) {
+    for (int64_t far_ms = 200; far_ms < 4 * WHEEL_MS; far_ms += 777) {
         struct waiter waiter = { .work.conn = NULL };
         int64_t due_ms;
 
@@ -253,32 +252,32 @@ static void an_empty_wheel_sleeps(void **state)
  * timer, or now and then by a step of its own. */
 static void hundreds_at_random(void **state)
 {
-    enum { count = 600, rounds = 30000 };
-    struct waiter *waiters = calloc(count, sizeof *waiters);
+    enum { COUNT = 600, ROUNDS = 30000 };
+    struct waiter *waiters = calloc(COUNT, sizeof(*waiters));
     uint64_t fired = 0;
 
     (void)state;
     assert_non_null(waiters);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < COUNT; i++)
         waiters[i].due_ms = INT64_MAX;
-    for (int round = 0; round < rounds; round++) {
-        struct waiter *waiter = &waiters[next_random(count)];
+    for (int round = 0; round < ROUNDS; round++) {
+        struct waiter *waiter = &waiters[next_random(COUNT)];
         const int64_t before_ms = now_ms;
 
         if (next_random(8) == 0) {
             weir__timeouts_disarm(&timeouts, &waiter->work);
             waiter->due_ms = INT64_MAX;
         } else {
-            arm(waiter, (int64_t)(1 + next_random(next_random(2) ? 200 : 4 * wheel_ms)));
+            arm(waiter, (int64_t)(1 + next_random(next_random(2) ? 200 : 4 * WHEEL_MS)));
         }
         if (next_random(3) == 0) {
             run_at(now_ms + (int64_t)next_random(15));
         } else {
             run_at_timer();
         }
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < COUNT; i++) {
             if (waiters[i].fired == 0) { /* still waits: then it is not due yet, or has been due for a moment only */
-                if (waiters[i].due_ms != INT64_MAX) assert_true(waiters[i].due_ms + late_max_ms > before_ms);
+                if (waiters[i].due_ms != INT64_MAX) assert_true(waiters[i].due_ms + LATE_MAX_MS > before_ms);
                 continue;
             }
             fired += waiters[i].fired;
@@ -287,47 +286,47 @@ static void hundreds_at_random(void **state)
             waiters[i].fired = 0;
         }
     }
-    assert_true(fired > rounds / 8);
+    assert_true(fired > ROUNDS / 8);
     free(waiters);
 }
 
 static void many_in_one_slot(void **state)
 {
-    enum { count = 5000 };
-    struct waiter *waiters = calloc(count, sizeof *waiters);
+    enum { COUNT = 5000 };
+    struct waiter *waiters = calloc(COUNT, sizeof(*waiters));
     int64_t due_ms;
 
     (void)state;
     assert_non_null(waiters);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < COUNT; i++)
         arm(&waiters[i], 300);
     due_ms = waiters[0].due_ms;
-    for (int i = 0; i < count; i += 3)
-        arm(&waiters[i], 300 + wheel_ms); /* comes up with the others, and goes back into the same slot */
+    for (int i = 0; i < COUNT; i += 3)
+        arm(&waiters[i], 300 + WHEEL_MS); /* comes up with the others, and goes back into the same slot */
     while (run_at_timer()) {
     }
-    for (int i = 0; i < count; i++)
-        check_fired(&waiters[i], i % 3 == 0 ? due_ms + wheel_ms : due_ms);
+    for (int i = 0; i < COUNT; i++)
+        check_fired(&waiters[i], i % 3 == 0 ? due_ms + WHEEL_MS : due_ms);
     free(waiters);
 }
 
 /* The process was stopped, or the machine slept: all that is due comes at once, and nothing else does. */
 static void after_a_stall_all_that_is_due_fires_at_once(void **state)
 {
-    enum { count = 400 };
-    struct waiter waiters[count];
+    enum { COUNT = 400 };
+    struct waiter waiters[COUNT];
 
     (void)state;
     for (int64_t stall_ms = 50; stall_ms < 1000000; stall_ms = stall_ms * 3 / 2) {
         const int64_t start_ms = now_ms;
 
-        memset(waiters, 0, sizeof waiters);
-        for (int i = 0; i < count; i++)
+        memset(waiters, 0, sizeof(waiters));
+        for (int i = 0; i < COUNT; i++)
             arm(&waiters[i], 1 + (int64_t)next_random(300000));
         run_at(start_ms + stall_ms);
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < COUNT; i++) {
             if (waiters[i].fired > 0) continue;
-            assert_true(waiters[i].due_ms + late_max_ms > now_ms);
+            assert_true(waiters[i].due_ms + LATE_MAX_MS > now_ms);
             weir__timeouts_disarm(&timeouts, &waiters[i].work);
         }
         assert_in_range(waiters[0].asked, 0, 2);
@@ -357,17 +356,17 @@ static void armed_after_a_stall_before_the_wheel_ran(void **state)
 
 static void who_fires_may_stand_in_again(void **state)
 {
-    static const int64_t periods[] = { 1, 10, 20, 1000, wheel_ms - 10, wheel_ms, wheel_ms + 10, 3 * wheel_ms };
+    static const int64_t periods[] = { 1, 10, 20, 1000, WHEEL_MS - 10, WHEEL_MS, WHEEL_MS + 10, 3 * WHEEL_MS };
 
     (void)state;
-    for (size_t i = 0; i < sizeof periods / sizeof periods[0]; i++) {
+    for (size_t i = 0; i < sizeof(periods) / sizeof(periods[0]); i++) {
         struct waiter waiter = { .every_ms = periods[i] };
         const int64_t start_ms = now_ms;
 
         arm(&waiter, periods[i]);
         while (waiter.fired < 50)
             assert_true(run_at_timer());
-        assert_in_range(now_ms - start_ms, 50 * periods[i], 50 * (periods[i] + late_max_ms));
+        assert_in_range(now_ms - start_ms, 50 * periods[i], 50 * (periods[i] + LATE_MAX_MS));
         weir__timeouts_disarm(&timeouts, &waiter.work);
     }
 }
@@ -375,11 +374,11 @@ static void who_fires_may_stand_in_again(void **state)
 /* What one deadline does may move another: nearer, further, also one that stands in the slot being run. */
 static void who_fires_may_move_another(void **state)
 {
-    static const int64_t moves[] = { 1, 10, 11, 500, wheel_ms - 10, wheel_ms, wheel_ms + 10 };
+    static const int64_t moves[] = { 1, 10, 11, 500, WHEEL_MS - 10, WHEEL_MS, WHEEL_MS + 10 };
 
     (void)state;
-    for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++) {
-        for (int64_t other_ms = 90; other_ms <= wheel_ms + 200; other_ms += 10) {
+    for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++) {
+        for (int64_t other_ms = 90; other_ms <= WHEEL_MS + 200; other_ms += 10) {
             struct waiter other = { .work.conn = NULL };
             struct waiter first = { .then_moves = &other, .moves_by_ms = moves[i] };
             int64_t due_ms;
@@ -403,20 +402,20 @@ static void who_fires_may_move_another(void **state)
 /* All of them again and again, in one run after a long stall: it ends. */
 static void no_run_is_endless(void **state)
 {
-    enum { count = 300 };
-    struct waiter waiters[count];
+    enum { COUNT = 300 };
+    struct waiter waiters[COUNT];
 
     (void)state;
-    memset(waiters, 0, sizeof waiters);
-    for (int i = 0; i < count; i++) {
+    memset(waiters, 0, sizeof(waiters));
+    for (int i = 0; i < COUNT; i++) {
         waiters[i].every_ms = 1;
         arm(&waiters[i], 1 + i * 17);
     }
     for (int i = 0; i < 50; i++)
         run_at(now_ms + 600000);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < COUNT; i++)
         assert_in_range(waiters[i].fired, 50, 51);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < COUNT; i++)
         weir__timeouts_disarm(&timeouts, &waiters[i].work);
 }
 
@@ -458,24 +457,24 @@ static void on_deadline(int fd, short what, void *arg)
 
 static void a_real_loop_wakes_for_each(void **state)
 {
-    enum { count = 40 };
+    enum { COUNT = 40 };
     const struct timeval patience = { .tv_sec = 20 };
-    struct waiter waiters[count];
+    struct waiter waiters[COUNT];
     struct event *deadline;
 
     (void)state;
-    memset(waiters, 0, sizeof waiters);
+    memset(waiters, 0, sizeof(waiters));
     loop_test.base = base;
-    loop_test.left = count;
+    loop_test.left = COUNT;
     assert_int_equal(weir__timeouts_init(&loop_test.timeouts, base, on_timer, NULL, weir__clock_ms()), 0);
     deadline = evtimer_new(base, on_deadline, NULL);
     evtimer_add(deadline, &patience);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < COUNT; i++) {
         waiters[i].work.since_ms = weir__clock_ms() + i * 5; /* not early by the clock that people have */
         weir__timeouts_arm(&loop_test.timeouts, &waiters[i].work, waiters[i].work.since_ms, weir__clock_ms());
     }
     event_base_dispatch(base);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < COUNT; i++)
         assert_int_equal(waiters[i].fired, 1);
     event_free(deadline);
     weir__timeouts_fini(&loop_test.timeouts);

@@ -2,12 +2,6 @@
  *
  * The end of a turn, a turn at a time: what the program is told behind on_turn has an on_turn of its own, for which no
  * event is waited for, and then the worker sleeps. */
-#include <weir/weir.h>
-
-#include "engine.h"
-#include "turn.h"
-#include "worker.h"
-
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,11 +11,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cmocka.h>
 #include <event2/event.h>
 
-#include <cmocka.h>
+#include <weir/weir.h>
 
-enum { flood_bytes = 16 << 20 };
+#include "engine/engine.h"
+#include "engine/turn.h"
+#include "engine/worker.h"
+
+enum { FLOOD_BYTES = 16 << 20 };
 
 static struct {
     int turns, closes, writables;
@@ -74,7 +73,7 @@ static void send_zeros(struct weir_conn *conn, size_t len)
 static void flood(struct weir_conn *conn, void *user)
 {
     (void)user;
-    send_zeros(conn, flood_bytes);
+    send_zeros(conn, FLOOD_BYTES);
 }
 
 /* As much as output_bytes_max. */
@@ -103,7 +102,7 @@ static struct weir *engine(struct weir_config config)
 {
     struct weir *weir = NULL;
 
-    memset(&seen, 0, sizeof seen);
+    memset(&seen, 0, sizeof(seen));
     config.on_turn = on_turn;
     assert_int_equal(weir_new(&config, &weir), 0);
     return weir;
@@ -118,14 +117,14 @@ static int connect_to(struct weir *weir, struct weir_service service)
     struct weir_listener *listener = NULL;
     char url[WEIR_ADDRESS_BYTES_MAX];
 
-    if (service.on_close == NULL) service.on_close = on_close;
+    if (!service.on_close) service.on_close = on_close;
     service.on_writable = on_writable;
     assert_int_equal(weir_listen(weir, "127.0.0.1:0", &service, &listener), 0);
     assert_int_equal(weir_listener_address(listener, 0, url), 0);
     address.sin_port = htons((uint16_t)atoi(strrchr(url, ':') + 1));
     assert_true(fd >= 0);
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     return fd;
 }
 
@@ -173,7 +172,7 @@ static void close_for_memory_has_a_turn_of_its_own(void **state)
 {
     struct weir *weir = engine((struct weir_config)WEIR_CONFIG(.memory_bytes_max = 1 << 20));
     const int client =
-        connect_to(weir, (struct weir_service)WEIR_SERVICE(.on_open = flood, .message_bytes_max = flood_bytes));
+        connect_to(weir, (struct weir_service)WEIR_SERVICE(.on_open = flood, .message_bytes_max = FLOOD_BYTES));
 
     (void)state;
     expect_a_turn_of_its_own(weir);
@@ -203,7 +202,7 @@ static void close_without_on_turn_sleeps(void **state)
     int client;
 
     (void)state;
-    memset(&seen, 0, sizeof seen);
+    memset(&seen, 0, sizeof(seen));
     assert_int_equal(weir_new(&config, &weir), 0);
     client = connect_to(weir, (struct weir_service)WEIR_SERVICE(.on_open = close_at_once));
     while (seen.closes == 0)

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The public entry points: check what was asked, and hand it to the room that does it. Listening, dialling, timers and
+ * what any thread may ask are in listener.c, dial.c, timer.c and post.c. */
+#include "engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "conn/conn.h"
+#include "fail.h"
+#include "fork.h"
+#include "listener.h"
+#include "memory.h"
+#include "timer.h"
+#include "worker.h"
+
+enum { WORKERS_MAX = 256 };
+
+/* ---- The engine ---- */
+
+struct bound {
+    const char *name;
+    int64_t *value;
+    int64_t standard;
+    int64_t most;
+};
+
+static int fill_bounds(struct weir_config *config)
+{
+    const int64_t tebibyte = INT64_C(1) << 40;
+    const struct bound bounds[] = {
+        { "clients_max", &config->clients_max, 1 << 28, 1 << 28 }, /* by default what weir_new finds room for */
+        { "memory_bytes_max", &config->memory_bytes_max, INT64_C(1) << 30, tebibyte },
+        { "mailbox_items_max", &config->mailbox_items_max, 65536, 1 << 28 },
+        { "mailbox_bytes_max", &config->mailbox_bytes_max, 64 << 20, tebibyte },
+    };
+
+    for (size_t i = 0; i < sizeof(bounds) / sizeof(*bounds); i++) {
+        if (*bounds[i].value == 0) *bounds[i].value = bounds[i].standard;
+        if (*bounds[i].value < 1 || *bounds[i].value > bounds[i].most)
+            return weir__fail(NULL, WEIR_ECONFIG, "%s: %lld is not between 1 and %lld", bounds[i].name,
+                              (long long)*bounds[i].value, (long long)bounds[i].most);
+    }
+    return 0;
+}
+
+static int fill_config(const struct weir_config *given, struct weir_config *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    if (given) {
+        if (given->size < sizeof(given->size) || given->size > sizeof(*ret))
+            return weir__fail(NULL, WEIR_ECONFIG, "config: size is not set, or of a newer version; use WEIR_CONFIG");
+        memcpy(ret, given, given->size);
+    }
+    if (ret->workers == 0) ret->workers = 1;
+    if (ret->workers > WORKERS_MAX)
+        return weir__fail(NULL, WEIR_ECONFIG, "workers: %u is more than %d", ret->workers, WORKERS_MAX);
+    if (ret->first_id == 0) ret->first_id = 1;
+    if (ret->first_id >= UINT64_C(1) << 53)
+        return weir__fail(NULL, WEIR_ECONFIG, "first_id: %llu is not under 2^53", (unsigned long long)ret->first_id);
+    if (ret->log_level == 0) ret->log_level = WEIR_LOG_INFO;
+    if ((unsigned)ret->log_level > WEIR_LOG_DEBUG)
+        return weir__fail(NULL, WEIR_ECONFIG, "log_level: %d is no level", (int)ret->log_level);
+    return fill_bounds(ret);
+}
+
+static int make_workers(struct weir *weir)
+{
+    weir->workers = weir__zalloc(weir->config.workers * sizeof(*weir->workers));
+    if (!weir->workers) return -ENOMEM;
+    for (unsigned i = 0; i < weir->config.workers; i++) {
+        const int err = weir__worker_new(weir, i, &weir->workers[i]);
+        if (err != 0) return err;
+        weir->workers_count++;
+    }
+    return 0;
+}
+
+int weir_new(const struct weir_config *config, struct weir **ret)
+{
+    struct weir_config filled;
+    struct weir *weir;
+    int err;
+
+    if (!ret) return weir__fail(NULL, -EINVAL, "new: the place for the engine is NULL");
+    err = fill_config(config, &filled);
+    if (err != 0) return err;
+    weir = weir__forks_watch() == 0 ? weir__zalloc(sizeof(*weir)) : NULL;
+    if (!weir) return weir__fail(NULL, -ENOMEM, "new: %s", weir_strerror(-ENOMEM));
+    weir->forks = atomic_load(&weir__forks);
+    weir->config = filled;
+    weir->memory_bytes_max = (uint64_t)filled.memory_bytes_max;
+    weir->next_id = filled.first_id;
+    weir->id_limit = UINT64_MAX;
+    weir->stop_deadline_ms = INT64_MAX;
+    pthread_mutex_init(&weir->lock, NULL);
+    err = make_workers(weir);
+    if (err != 0) {
+        weir_free(weir);
+        return weir__fail(NULL, err, "new: %s", weir_strerror(err));
+    }
+    weir->room_is_found = !config || config->clients_max == 0;
+    weir->admission.clients_max = weir->room_is_found ? weir__admission_room() : (uint64_t)filled.clients_max;
+    *ret = weir;
+    return 0;
+}
+
+int weir_set_first_id(struct weir *weir, uint64_t first_id)
+{
+    if (!weir__is_usable(weir)) return weir__misuse(weir, "set_first_id", NULL);
+    if (first_id == 0 || first_id >= UINT64_C(1) << 53)
+        return weir__fail(weir, WEIR_ECONFIG, "first_id: %llu is not from 1 to under 2^53",
+                          (unsigned long long)first_id);
+    atomic_store_explicit(&weir->next_id, first_id, memory_order_relaxed);
+    return 0;
+}
+
+void weir_set_id_limit(struct weir *weir, uint64_t limit)
+{
+    atomic_store(&weir->id_limit, limit);
+    weir__listener_resume_all(weir);
+}
+
+uint64_t weir_next_id(const struct weir *weir)
+{
+    return atomic_load_explicit(&weir->next_id, memory_order_relaxed);
+}
+
+static void *worker_thread(void *arg)
+{
+    struct weir__worker *worker = arg;
+
+    worker->result = weir__worker_run(worker);
+    if (worker->result != 0) weir_stop(worker->weir, 0);
+    return NULL;
+}
+
+/* A thread that takes no signals: a handler of the program's expects to run in a thread of the program's. */
+static int start_thread(struct weir__worker *worker)
+{
+    sigset_t all;
+    sigset_t before;
+    int error;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&worker->thread, NULL, worker_thread, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -error;
+}
+
+/* All but the first worker have threads of their own; when one cannot start, those that did are stopped again. */
+static int start_threads(struct weir *weir)
+{
+    for (unsigned i = 1; i < weir->workers_count; i++) {
+        struct weir__worker *worker = weir->workers[i];
+        const int err = start_thread(worker);
+
+        if (err != 0) {
+            weir_stop(weir, 1);
+            return weir__fail(weir, err, "worker %u: %s", i, weir_strerror(err));
+        }
+        worker->started = true;
+    }
+    return 0;
+}
+
+static int join_threads(struct weir *weir, int err)
+{
+    for (unsigned i = 1; i < weir->workers_count; i++) {
+        struct weir__worker *worker = weir->workers[i];
+
+        if (!worker->started) continue;
+        pthread_join(worker->thread, NULL);
+        worker->started = false;
+        if (err == 0) err = worker->result;
+    }
+    return err;
+}
+
+/* Whoever has another thread may bring something from there, and from a signal handler nobody may: so only a process
+ * that never had one is told, and it is certain. */
+static bool would_wait_for_ever(const struct weir *weir)
+{
+    if (!WEIR__SINGLE_THREADED || atomic_load(&weir->stopping) || weir->listeners) return false;
+    for (unsigned i = 0; i < weir->workers_count; i++) {
+        if (!weir__worker_has_nothing(weir->workers[i])) return false;
+    }
+    return true;
+}
+
+int weir_run(struct weir *weir)
+{
+    int err;
+
+    if (!weir__is_usable(weir)) return weir__misuse(weir, "run", NULL);
+    if (would_wait_for_ever(weir))
+        return weir__fail(weir, -EDEADLK,
+                          "run: it would wait for ever: there is no listener, connection, timer, post or event, and no "
+                          "other thread to bring one; weir_listen, weir_dial or weir_timer_start first");
+    if (atomic_exchange(&weir->has_run, true)) return weir__fail(weir, WEIR_ESTOPPED, "run: it has run already");
+    atomic_store(&weir->running, true);
+    err = start_threads(weir);
+    if (err == 0) {
+        err = weir__worker_run(weir->workers[0]);
+        if (err != 0) weir_stop(weir, 0);
+    }
+    err = join_threads(weir, err);
+    atomic_store(&weir->running, false);
+    if (err != 0) return weir__fail(weir, err, "run: %s", weir_strerror(err));
+    if (atomic_load(&weir->cut_off) == 0) return 0;
+    return weir__fail(weir, -ETIMEDOUT, "stop: %llu connections had not drained at the deadline",
+                      (unsigned long long)atomic_load(&weir->cut_off));
+}
+
+static void finish_workers(struct weir *weir)
+{
+    for (unsigned i = 0; i < weir->workers_count; i++)
+        weir__worker_finish(weir->workers[i]);
+}
+
+void weir_free(struct weir *weir)
+{
+    struct weir_listener *listener;
+
+    if (!weir) return;
+    if (!weir__is_foreign(weir)) {
+        finish_workers(weir);
+    } else if (!weir__fork_let_go(weir)) {
+        return;
+    }
+    while ((listener = weir->listeners)) {
+        weir->listeners = weir__listener_next(listener);
+        weir__listener_free(listener);
+    }
+    for (unsigned i = 0; i < weir->workers_count; i++) {
+        weir__timer_free_all(weir->workers[i]);
+        weir__worker_free(weir->workers[i]);
+    }
+    pthread_mutex_destroy(&weir->lock);
+    weir__free(weir->workers);
+    weir__free(weir);
+}
+
+unsigned weir_workers(const struct weir *weir)
+{
+    return weir ? weir->workers_count : 0;
+}
+
+struct event_base *weir_worker_base(struct weir *weir, unsigned worker)
+{
+    return weir__is_usable(weir) && worker < weir->workers_count ? weir->workers[worker]->base : NULL;
+}
+
+/* ---- Counters ---- */
+
+static uint64_t read_counter(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void add_worker(struct weir_counters *sum, struct weir__worker *worker)
+{
+    const struct weir__worker_counters *counters = &worker->counters;
+
+    sum->accepted += read_counter(&counters->accepted);
+    sum->dialled += read_counter(&counters->dialled);
+    sum->accept_errors += read_counter(&counters->accept_errors);
+    sum->accept_pauses += read_counter(&counters->accept_pauses);
+    sum->messages_in += read_counter(&counters->messages_in);
+    sum->messages_out += read_counter(&counters->messages_out);
+    sum->messages_skipped += read_counter(&counters->messages_skipped);
+    sum->messages_truncated += read_counter(&counters->messages_truncated);
+    sum->bytes_in += read_counter(&counters->bytes_in);
+    sum->bytes_out += read_counter(&counters->bytes_out);
+    sum->strangers += read_counter(&counters->strangers);
+    sum->turns += read_counter(&counters->turns);
+    for (unsigned i = 0; i < WEIR_REASON_COUNT; i++)
+        sum->closed[i] += read_counter(&counters->closed[i]);
+    sum->mailbox_full += weir__mailbox_refused(&worker->mailbox);
+}
+
+static void add_engine(struct weir_counters *sum, struct weir *weir)
+{
+    for (unsigned i = 0; i < weir->workers_count; i++)
+        add_worker(sum, weir->workers[i]);
+    sum->clients = read_counter(&weir->admission.clients);
+    sum->clients_max = read_counter(&weir->admission.clients_max);
+    sum->memory_bytes = read_counter(&weir->memory_bytes);
+    sum->memory_bytes_max = weir->memory_bytes_max;
+}
+
+void weir_counters(struct weir *weir, struct weir_counters *ret)
+{
+    struct weir_counters sum = { .size = ret ? ret->size : 0 };
+
+    if (!ret) return;
+    if (weir__is_usable(weir)) add_engine(&sum, weir);
+    memcpy(ret, &sum, sum.size < sizeof(sum) ? sum.size : sizeof(sum));
+}
+
+/* ---- A connection ---- */
+
+int weir_conn_send(struct weir_conn *conn, struct weir_bytes message)
+{
+    return conn ? weir__conn_send(conn, message) : -EINVAL;
+}
+
+void weir_conn_close(struct weir_conn *conn)
+{
+    if (conn) weir__conn_finish(conn, WEIR_REASON_CLOSED);
+}
+
+void weir_conn_end(struct weir_conn *conn)
+{
+    if (conn) weir__conn_end(conn);
+}
+
+void weir_conn_abort(struct weir_conn *conn, enum weir_reason reason)
+{
+    const bool known = reason > WEIR_REASON_NONE && reason < WEIR_REASON_COUNT;
+
+    if (conn) weir__conn_abort(conn, known ? reason : WEIR_REASON_KICKED, 0);
+}
+
+void weir_conn_pause(struct weir_conn *conn)
+{
+    if (conn) weir__conn_pause(conn);
+}
+
+void weir_conn_resume(struct weir_conn *conn)
+{
+    if (conn) weir__conn_resume(conn);
+}
+
+void weir_conn_hold(struct weir_conn *conn)
+{
+    if (!conn) return;
+    assert(conn->holds < UINT32_MAX);
+    conn->holds++;
+}
+
+void weir_conn_release(struct weir_conn *conn)
+{
+    if (!conn) return;
+    assert(conn->holds > 0);
+    conn->holds--;
+    weir__conn_advance(conn);
+}
+
+uint64_t weir_conn_id(const struct weir_conn *conn)
+{
+    return conn ? conn->id : 0;
+}
+
+const char *weir_conn_peer(const struct weir_conn *conn, char ret[WEIR_ADDRESS_BYTES_MAX])
+{
+    const struct weir__peer nobody = { 0 };
+
+    return ret ? weir__peer_text(conn ? &conn->peer : &nobody, ret) : "unknown";
+}
+
+unsigned weir_conn_worker(const struct weir_conn *conn)
+{
+    return conn ? weir__conn_worker(conn)->index : 0;
+}
+
+struct weir *weir_conn_weir(const struct weir_conn *conn)
+{
+    return conn ? weir__conn_worker(conn)->weir : NULL;
+}
+
+struct weir_listener *weir_conn_listener(const struct weir_conn *conn)
+{
+    return conn ? conn->service->listener : NULL;
+}
+
+void *weir_conn_user(const struct weir_conn *conn)
+{
+    return conn ? conn->user : NULL;
+}
+
+void weir_conn_set_user(struct weir_conn *conn, void *user)
+{
+    if (conn) conn->user = user;
+}
+
+int weir_conn_error(const struct weir_conn *conn)
+{
+    return conn ? conn->error : 0;
+}
+
+struct event_base *weir_conn_base(const struct weir_conn *conn)
+{
+    return conn && weir__is_usable(weir__conn_worker(conn)->weir) ? weir__conn_worker(conn)->base : NULL;
+}
+
+void weir_conn_message(const struct weir_conn *conn, struct weir_message_info *ret)
+{
+    const struct weir_decode *message = conn ? weir__conn_worker(conn)->delivering : NULL;
+
+    if (!ret) return;
+    *ret = (struct weir_message_info){ .seq = conn ? conn->messages_in : 0 };
+    if (!message) return;
+    ret->original_len = message->original_len;
+    ret->flags = message->flags;
+}
+
+void weir_conn_counters(const struct weir_conn *conn, struct weir_conn_counters *ret)
+{
+    if (!ret) return;
+    *ret = (struct weir_conn_counters){ 0 };
+    if (!conn) return;
+    *ret = (struct weir_conn_counters){
+        .messages_in = conn->messages_in,
+        .messages_out = conn->messages_out,
+        .bytes_in = conn->bytes_in,
+        .bytes_out = conn->bytes_out,
+        .input_bytes = weir__conn_rest_bytes(conn),
+        .output_bytes = weir__conn_output_bytes(conn),
+        .holds = conn->holds,
+    };
+}
+
+struct weir_bytes weir_conn_unfinished(const struct weir_conn *conn)
+{
+    const struct weir__work *work = conn ? conn->work : NULL;
+
+    if (!work || weir__conn_rest_bytes(conn) == 0 || conn->undecoded || weir__conn_worker(conn)->reading == conn ||
+        (conn->end_told && conn->state != WEIR__CLOSED))
+        return (struct weir_bytes){ NULL, 0 };
+    return (struct weir_bytes){ work->rest + work->rest_begin, work->rest_end - work->rest_begin };
+}
+
+void weir_conn_each(struct weir *weir, unsigned worker, void (*fn)(struct weir_conn *conn, void *arg), void *arg)
+{
+    uint32_t place = 0;
+
+    if (!weir__is_usable(weir) || worker >= weir->workers_count || !fn) return;
+    for (struct weir_conn *conn; (conn = weir__conn_table_next(&weir->workers[worker]->conns, &place));) {
+        if (conn->state == WEIR__OPEN || conn->state == WEIR__DRAINING) fn(conn, arg);
+    }
+}

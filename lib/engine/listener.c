@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Listeners: an address each, with one socket or several, each accepted by one worker. A listener never dies of a
+ * failed accept: what concerns one client is counted and passed over, what concerns the process pauses accepting for a
+ * moment. */
+#include "listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "conn/conn.h"
+#include "engine.h"
+#include "fail.h"
+#include "log.h"
+#include "mailbox.h"
+#include "memory.h"
+#include "net/address.h"
+#include "net/unix_path.h"
+#include "portable.h"
+#include "worker.h"
+
+enum { ADDRESSES_MAX = 16, PAUSE_MS = 250 };
+
+/* One socket of a listener; its events belong to the worker that accepts on it. */
+struct weir__socket {
+    struct weir_listener *listener;
+    struct weir__worker *worker;
+    int fd; /* -1: closed */
+    struct event *accept_event;
+    struct event *resume_event; /* the end of a pause */
+    bool enabled;               /* as the worker knows it */
+    bool paused;
+    bool lacks_ids;         /* and that was said */
+    struct weir__mail mail; /* tells the worker of `wanted`, and is in its mailbox at most once */
+    _Atomic bool mailed;
+    _Atomic bool wanted; /* enabled, as any thread last asked */
+};
+
+/* Owned by the engine's list, from weir_listen to weir_free. */
+struct weir_listener {
+    struct weir *weir;
+    struct weir_listener *next;
+    struct weir__listen_options options;
+    struct weir__service **services; /* one for each worker */
+    struct weir__socket *sockets;
+    unsigned sockets_count;
+    bool was_given;           /* its descriptor was open before */
+    unsigned addresses_count; /* fewer than sockets with reuseport */
+    char (*addresses)[WEIR_ADDRESS_BYTES_MAX];
+    struct weir__unix_path unix_path;
+};
+
+/* ---- Accepting ---- */
+
+/* A socket on its way to the worker that its id belongs to. */
+struct arrival {
+    struct weir__mail mail;
+    struct weir_listener *listener;
+    struct weir__peer peer;
+    uint64_t id;
+    int fd;
+};
+
+static void take_in(struct weir__worker *worker, struct weir__mail *mail)
+{
+    struct arrival *arrival = WEIR__CONTAINER(mail, struct arrival, mail);
+
+    if (worker->stop_seen || worker->ended) {
+        close(arrival->fd);
+        weir__admission_leave(&worker->weir->admission);
+    } else {
+        weir__conn_accepted(arrival->listener->services[worker->index], arrival->fd, &arrival->peer, arrival->id);
+    }
+    weir__free(arrival);
+}
+
+/* Returns 0, -ENOMEM, or -ESHUTDOWN when that worker has ended. */
+static int hand_to(struct weir__worker *worker, struct weir_listener *listener, int fd, const struct weir__peer *peer,
+                   uint64_t id)
+{
+    struct arrival *arrival = weir__zalloc(sizeof(*arrival));
+
+    if (!arrival) return -ENOMEM;
+    *arrival = (struct arrival){ .listener = listener, .peer = *peer, .id = id, .fd = fd };
+    arrival->mail.run = take_in;
+    if (weir__mailbox_hand(&worker->mailbox, &arrival->mail)) return 0; /* clients_max bounds these */
+    weir__free(arrival);
+    return -ESHUTDOWN;
+}
+
+static void admit(struct weir__socket *socket, int fd, const struct weir__peer *peer)
+{
+    struct weir__worker *worker = socket->worker;
+    struct weir *weir = worker->weir;
+    struct weir__worker *home;
+    uint64_t id;
+    int err;
+
+    if (!weir__admission_enter(&weir->admission)) {
+        weir__count(&worker->counters.closed[WEIR_REASON_LIMIT], 1); /* before the client can know */
+        close(fd);
+        weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_LIMIT,
+                  "a client was refused: %llu are connected, and no more may be",
+                  (unsigned long long)atomic_load(&weir->admission.clients_max));
+        return;
+    }
+    id = weir__take_id(weir);
+    if (id == 0) { /* a dial took the last one, after has_ids */
+        weir__count(&worker->counters.closed[WEIR_REASON_LIMIT], 1);
+        close(fd);
+        weir__admission_leave(&weir->admission);
+        return;
+    }
+    home = weir__worker_of(weir, id);
+    if (home == worker) {
+        weir__conn_accepted(socket->listener->services[worker->index], fd, peer, id);
+        return;
+    }
+    err = hand_to(home, socket->listener, fd, peer, id);
+    if (err == 0) return;
+    close(fd);
+    weir__admission_leave(&weir->admission);
+    if (err == -ENOMEM) weir__count(&worker->counters.closed[WEIR_REASON_MEMORY], 1);
+}
+
+static void mail_worker(struct weir__socket *socket)
+{
+    if (!atomic_exchange(&socket->mailed, true)) weir__mailbox_force(&socket->worker->mailbox, &socket->mail);
+}
+
+/* There is no memory to wait for clients with: it is tried again in a moment, or, without even a timer, by mail in the
+ * next turn. Better a busy loop than a deaf server. */
+static void accept_later(struct weir__socket *socket)
+{
+    const struct timeval wait = { .tv_usec = PAUSE_MS * 1000 };
+
+    weir__count(&socket->worker->counters.accept_pauses, 1);
+    weir__log(socket->worker, WEIR_LOG_WARNING, WEIR_LOG_ACCEPT, "accepting pauses: %s", weir_strerror(-ENOMEM));
+    if (evtimer_add(socket->resume_event, &wait) != 0) mail_worker(socket);
+}
+
+static void set_accepting(struct weir__socket *socket)
+{
+    const bool accepting = socket->enabled && !socket->paused && socket->fd >= 0;
+
+    if (!socket->accept_event) return;
+    if (!accepting) {
+        event_del(socket->accept_event);
+    } else if (event_add(socket->accept_event, NULL) != 0) {
+        accept_later(socket);
+    }
+}
+
+/* Level-triggered readiness would report the client that waits again at once: without a pause, want of descriptors
+ * burns a core. */
+static void pause_accepting(struct weir__socket *socket)
+{
+    const struct timeval wait = { .tv_usec = PAUSE_MS * 1000 };
+
+    weir__count(&socket->worker->counters.accept_pauses, 1);
+    if (evtimer_add(socket->resume_event, &wait) != 0) return; /* better a busy loop than a deaf server */
+    socket->paused = true;
+    set_accepting(socket);
+}
+
+static void pause_for_error(struct weir__socket *socket, int error)
+{
+    weir__log(socket->worker, WEIR_LOG_WARNING, WEIR_LOG_ACCEPT, "accepting pauses: %s%s", weir_strerror(-error),
+              error == EMFILE ? "; raise the descriptor limit (ulimit -n) or lower the number of clients" : "");
+    pause_accepting(socket);
+}
+
+/* Whoever sets the limit may be held up for long, and says so himself. */
+static void pause_for_ids(struct weir__socket *socket)
+{
+    weir__worker_wakes(socket->worker);
+    if (!socket->lacks_ids)
+        weir__log(socket->worker, WEIR_LOG_WARNING, WEIR_LOG_ACCEPT, "accepting pauses until more ids may be given");
+    socket->lacks_ids = true;
+    pause_accepting(socket);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    struct weir__socket *socket = arg;
+
+    (void)fd;
+    (void)what;
+    weir__worker_wakes(socket->worker);
+    socket->paused = false;
+    set_accepting(socket);
+}
+
+/* What accept(2) reports of one client that went away, or that a firewall refused, says nothing of the next one. */
+static bool concerns_one_client(int error)
+{
+    switch (error) {
+    case ECONNABORTED:
+    case EINTR:
+    case EPERM:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Each worker takes one at most between asking here and weir__take_id. */
+static bool has_ids(const struct weir *weir)
+{
+    const uint64_t limit = atomic_load(&weir->id_limit);
+
+    return limit >= weir->workers_count &&
+           atomic_load_explicit(&weir->next_id, memory_order_relaxed) <= limit - weir->workers_count;
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+    struct weir__socket *socket = arg;
+    int accepted = 0;
+
+    (void)what;
+    for (int left = socket->listener->options.accepts_max; left > 0; left--) {
+        struct sockaddr_storage address;
+        socklen_t len = sizeof(address);
+        struct weir__peer peer;
+        int client;
+        int error;
+
+        if (!has_ids(socket->listener->weir)) {
+            pause_for_ids(socket);
+            return;
+        }
+        socket->lacks_ids = false;
+        client = accept4(fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        error = errno;
+        weir__worker_wakes(socket->worker); /* for each: none came before it connected */
+        if (client >= 0) {
+            weir__peer_from_sockaddr((const struct sockaddr *)&address, len, &peer);
+            admit(socket, client, &peer);
+            accepted++;
+            continue;
+        }
+        if (error == EAGAIN) return;
+        weir__count(&socket->worker->counters.accept_errors, 1);
+        if (concerns_one_client(error) && (left > 1 || accepted > 0)) continue;
+        pause_for_error(socket, error); /* also when a whole wake-up brought nothing but failures */
+        return;
+    }
+}
+
+/* ---- Enabling ---- */
+
+/* Under the lock: another thread may be about to listen on it. */
+static void close_socket(struct weir__socket *socket)
+{
+    if (socket->accept_event) event_free(socket->accept_event);
+    if (socket->resume_event) event_free(socket->resume_event);
+    socket->accept_event = socket->resume_event = NULL;
+    if (socket->fd >= 0) close(socket->fd);
+    socket->fd = -1;
+}
+
+static void apply_wanted(struct weir__worker *worker, struct weir__mail *mail)
+{
+    struct weir__socket *socket = WEIR__CONTAINER(mail, struct weir__socket, mail);
+
+    atomic_store(&socket->mailed, false);
+    if (worker->ended || socket->fd < 0) return;
+    if (worker->stop_seen) {
+        pthread_mutex_lock(&worker->weir->lock);
+        close_socket(socket);
+        pthread_mutex_unlock(&worker->weir->lock);
+        return;
+    }
+    socket->enabled = atomic_load(&socket->wanted);
+    if (socket->paused) on_resume(-1, 0, socket); /* there may be ids again; if not, it pauses again */
+    set_accepting(socket);
+}
+
+static void tell_worker(struct weir__socket *socket, bool wanted)
+{
+    atomic_store(&socket->wanted, wanted);
+    mail_worker(socket);
+}
+
+/* The list only grows at its head, until weir_free. */
+void weir__listener_resume_all(struct weir *weir)
+{
+    struct weir_listener *listener;
+
+    pthread_mutex_lock(&weir->lock);
+    listener = weir->listeners;
+    pthread_mutex_unlock(&weir->lock);
+    for (; listener; listener = listener->next) {
+        for (unsigned i = 0; i < listener->sockets_count; i++)
+            mail_worker(&listener->sockets[i]);
+    }
+}
+
+static int set_flag(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof(value)) == 0 ? 0 : -errno;
+}
+
+/* Under the lock, because weir_stop closes sockets on their workers. */
+static int listen_on(struct weir__socket *socket)
+{
+    struct weir_listener *listener = socket->listener;
+    int err = 0;
+
+    pthread_mutex_lock(&listener->weir->lock);
+    if (socket->fd < 0) {
+        err = WEIR_ESTOPPED;
+    } else {
+        if (listener->options.disabled) set_flag(socket->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (listen(socket->fd, listener->options.backlog) != 0) err = -errno;
+    }
+    pthread_mutex_unlock(&listener->weir->lock);
+    return err;
+}
+
+static bool is_usable(const struct weir_listener *listener)
+{
+    return listener && !weir__is_foreign(listener->weir);
+}
+
+static int misuse(const struct weir_listener *listener, const char *call)
+{
+    return listener ? weir__misuse(listener->weir, call, NULL)
+                    : weir__fail(NULL, -EINVAL, "%s: the listener is NULL", call);
+}
+
+/* Only once all listen is any worker told: a listener that failed half way is freed, and its mail must not be under
+ * way.
+ */
+int weir_listener_enable(struct weir_listener *listener)
+{
+    if (!is_usable(listener)) return misuse(listener, "listener_enable");
+    for (unsigned i = 0; i < listener->sockets_count; i++) {
+        const int err = listen_on(&listener->sockets[i]);
+
+        if (err != 0)
+            return weir__fail(listener->weir, err, "listen %s: %s", listener->addresses[0], weir_strerror(err));
+    }
+    for (unsigned i = 0; i < listener->sockets_count; i++)
+        tell_worker(&listener->sockets[i], true);
+    return 0;
+}
+
+int weir_listener_disable(struct weir_listener *listener)
+{
+    if (!is_usable(listener)) return misuse(listener, "listener_disable");
+    for (unsigned i = 0; i < listener->sockets_count; i++)
+        tell_worker(&listener->sockets[i], false);
+    return 0;
+}
+
+int weir_listener_address(const struct weir_listener *listener, unsigned index, char ret[WEIR_ADDRESS_BYTES_MAX])
+{
+    if (!listener || !ret) return -EINVAL;
+    if (index >= listener->addresses_count) return -ENOENT;
+    memcpy(ret, listener->addresses[index], WEIR_ADDRESS_BYTES_MAX);
+    return 0;
+}
+
+/* ---- Opening ---- */
+
+/* The port that the first address took, for the others, when port 0 was asked for. */
+static void set_port(struct weir__address *address, in_port_t port)
+{
+    if (address->addr.ss_family == AF_INET) ((struct sockaddr_in *)&address->addr)->sin_port = port;
+    if (address->addr.ss_family == AF_INET6) ((struct sockaddr_in6 *)&address->addr)->sin6_port = port;
+}
+
+static in_port_t get_port(const struct weir__address *address)
+{
+    if (address->addr.ss_family == AF_INET) return ((const struct sockaddr_in *)&address->addr)->sin_port;
+    if (address->addr.ss_family == AF_INET6) return ((const struct sockaddr_in6 *)&address->addr)->sin6_port;
+    return 0;
+}
+
+static int new_socket(const struct weir__address *address, const struct weir_listener *listener)
+{
+    const int family = address->addr.ss_family;
+    const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) return -errno;
+    if (family == AF_UNIX) return fd;
+    set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (family == AF_INET6) set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, !address->dual_stack);
+    if (listener->options.defer_accept_s > 0)
+        set_flag(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, listener->options.defer_accept_s);
+    weir__service_set_socket(listener->services[0], fd);
+    return fd;
+}
+
+/* SO_REUSEPORT is set on the first socket only after it is bound: a second server then finds the port taken, as it
+ * should, while our own further sockets, which have it from the start, may join. */
+static int bind_socket(struct weir_listener *listener, struct weir__address *address, bool is_first, int *ret_fd)
+{
+    const int fd = new_socket(address, listener);
+    int err = 0;
+
+    if (fd < 0) return fd;
+    if (!is_first) err = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (err == 0 && address->addr.ss_family == AF_UNIX) {
+        err = weir__unix_path_bind(&listener->unix_path, fd, (const struct sockaddr_un *)&address->addr,
+                                   listener->options.unix_mode, listener->options.backlog);
+    } else if (err == 0) {
+        if (bind(fd, (const struct sockaddr *)&address->addr, address->len) != 0) err = -errno;
+        address->len = sizeof(address->addr);
+        if (err == 0 && getsockname(fd, (struct sockaddr *)&address->addr, &address->len) != 0) err = -errno;
+        /* Until it listens, another could bind the same address with SO_REUSEADDR, unless we take ours back. */
+        if (listener->options.disabled) set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+        if (err == 0 && is_first && listener->options.reuseport) err = set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    }
+    if (err != 0) {
+        close(fd);
+        return err;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+static void add_socket(struct weir_listener *listener, int fd, unsigned worker)
+{
+    struct weir__socket *socket = &listener->sockets[listener->sockets_count];
+
+    *socket = (struct weir__socket){ .listener = listener, .worker = listener->weir->workers[worker], .fd = fd };
+    socket->mail.run = apply_wanted;
+    listener->sockets_count++;
+}
+
+static int open_first_of_each(struct weir_listener *listener, struct weir__address *addresses, unsigned count)
+{
+    in_port_t port = 0;
+    int last_err = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        int fd = -1;
+        int err;
+
+        if (port != 0) set_port(&addresses[i], port);
+        err = bind_socket(listener, &addresses[i], true, &fd);
+        if (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT) { /* a name may have addresses that this machine lacks */
+            last_err = err;
+            continue;
+        }
+        if (err != 0) return err;
+        port = get_port(&addresses[i]);
+        addresses[listener->addresses_count] = addresses[i];
+        weir__sockaddr_text((const struct sockaddr *)&addresses[i].addr, addresses[i].len, addresses[i].dual_stack,
+                            listener->addresses[listener->addresses_count]);
+        listener->addresses_count++;
+        add_socket(listener, fd, 0);
+    }
+    return listener->addresses_count > 0 ? 0 : last_err;
+}
+
+static int open_reuseport(struct weir_listener *listener, struct weir__address *addresses)
+{
+    for (unsigned i = 0; i < listener->addresses_count && addresses[i].addr.ss_family != AF_UNIX; i++) {
+        for (unsigned worker = 1; worker < listener->weir->workers_count; worker++) {
+            int fd = -1;
+            const int err = bind_socket(listener, &addresses[i], false, &fd);
+            if (err != 0) return err;
+            add_socket(listener, fd, worker);
+        }
+    }
+    return 0;
+}
+
+/* A descriptor is taken over once: two owners would close it twice. */
+static bool is_taken(struct weir *weir, int fd)
+{
+    bool taken = false;
+
+    pthread_mutex_lock(&weir->lock);
+    for (const struct weir_listener *listener = weir->listeners; listener; listener = listener->next) {
+        for (unsigned i = 0; i < listener->sockets_count; i++)
+            taken |= listener->sockets[i].fd == fd;
+    }
+    pthread_mutex_unlock(&weir->lock);
+    return taken;
+}
+
+static int take_over_fd(struct weir_listener *listener, int fd)
+{
+    struct sockaddr_storage address = { 0 };
+    socklen_t len = sizeof(address);
+    int listening = 0, type = 0;
+    socklen_t listening_len = sizeof(listening), type_len = sizeof(type);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_len) != 0) return -errno;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) != 0) return -errno;
+    if (!listening || type != SOCK_STREAM) return -EINVAL;
+    if (is_taken(listener->weir, fd)) return -EADDRINUSE;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) return -errno;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return -errno;
+    if (address.ss_family != AF_UNIX) weir__service_set_socket(listener->services[0], fd);
+    weir__sockaddr_text((const struct sockaddr *)&address, len, false, listener->addresses[0]);
+    listener->addresses_count = 1;
+    listener->was_given = true;
+    add_socket(listener, fd, 0);
+    return 0;
+}
+
+static int resolve(struct weir_listener *listener, const struct weir_url *url, struct weir__address *ret,
+                   unsigned *ret_count)
+{
+    int gai_error = 0;
+    const int err = weir__url_resolve(url, true, ret, ADDRESSES_MAX, ret_count, &gai_error);
+
+    if (err != WEIR_ERESOLVE) return err;
+    return weir__fail(listener->weir, err, "%s: %s", url->host, gai_strerror(gai_error));
+}
+
+/* Where there is no IPv6, every address means every IPv4 address. */
+static void fall_back_to_ipv4(struct weir__address *address)
+{
+    const struct sockaddr_in any = { .sin_family = AF_INET,
+                                     .sin_port = ((const struct sockaddr_in6 *)&address->addr)->sin6_port,
+                                     .sin_addr.s_addr = htonl(INADDR_ANY) };
+
+    memset(&address->addr, 0, sizeof(address->addr));
+    memcpy(&address->addr, &any, sizeof(any));
+    address->len = sizeof(any);
+}
+
+static int open_addresses(struct weir_listener *listener, const struct weir_url *url)
+{
+    struct weir__address addresses[ADDRESSES_MAX];
+    unsigned count = 0;
+    int err = resolve(listener, url, addresses, &count);
+
+    if (err != 0) return err;
+    err = open_first_of_each(listener, addresses, count);
+    if (err == -EAFNOSUPPORT && addresses[0].dual_stack) {
+        fall_back_to_ipv4(&addresses[0]);
+        err = open_first_of_each(listener, addresses, 1);
+    }
+    return err == 0 && listener->options.reuseport ? open_reuseport(listener, addresses) : err;
+}
+
+static int make_events(struct weir_listener *listener)
+{
+    for (unsigned i = 0; i < listener->sockets_count; i++) {
+        struct weir__socket *socket = &listener->sockets[i];
+        struct event_base *base = socket->worker->base;
+
+        socket->accept_event = event_new(base, socket->fd, EV_READ | EV_PERSIST, on_acceptable, socket);
+        socket->resume_event = evtimer_new(base, on_resume, socket);
+        if (!socket->accept_event || !socket->resume_event) return -ENOMEM;
+    }
+    return 0;
+}
+
+static int make_services(struct weir_listener *listener, const struct weir_service *service)
+{
+    const unsigned count = listener->weir->workers_count;
+
+    listener->services = weir__zalloc(count * sizeof(*listener->services));
+    if (!listener->services) return weir__fail(listener->weir, -ENOMEM, "%s", weir_strerror(-ENOMEM));
+    for (unsigned i = 0; i < count; i++) {
+        const int err = weir__service_new(listener->weir->workers[i], service, &listener->services[i]);
+        if (err != 0) return err;
+        listener->services[i]->listener = listener;
+    }
+    return 0;
+}
+
+static int make_room(struct weir_listener *listener)
+{
+    listener->sockets =
+        weir__zalloc((ADDRESSES_MAX + listener->weir->workers_count * ADDRESSES_MAX) * sizeof(*listener->sockets));
+    listener->addresses = weir__zalloc(ADDRESSES_MAX * sizeof(*listener->addresses));
+    return listener->sockets && listener->addresses ? 0 : -ENOMEM;
+}
+
+static int open_listener(struct weir_listener *listener, const struct weir_url *url)
+{
+    int err = make_room(listener);
+
+    if (err != 0) return err;
+    if (url->kind == WEIR_URL_FD) {
+        err = take_over_fd(listener, (int)url->port);
+    } else {
+        err = open_addresses(listener, url);
+    }
+    if (err == 0) err = make_events(listener);
+    if (err != 0 || listener->options.disabled) return err;
+    return weir_listener_enable(listener);
+}
+
+static int parse(const struct weir *weir, const char *text, struct weir_url *ret)
+{
+    char error[256];
+    const int err = weir_url_parse(text, ret, error, sizeof(error));
+
+    if (err != 0) return weir__fail(weir, err, "%s", error);
+    if (ret->kind == WEIR_URL_TLS) return weir__fail(weir, WEIR_EADDRESS, "%s: TLS is not in this version yet", text);
+    if (atomic_load(&weir->stopping))
+        return weir__fail(weir, WEIR_ESTOPPED, "listen %s: %s", text, weir_strerror(WEIR_ESTOPPED));
+    return 0;
+}
+
+static void add_to_list(struct weir_listener *listener)
+{
+    struct weir *weir = listener->weir;
+
+    pthread_mutex_lock(&weir->lock);
+    listener->next = weir->listeners;
+    weir->listeners = listener;
+    pthread_mutex_unlock(&weir->lock);
+    if (weir->room_is_found && !listener->was_given) weir__admission_shrink(&weir->admission, listener->sockets_count);
+}
+
+/* What a descriptor or a file is not, in words that say so; the rest says the system. */
+static const char *why(const struct weir_url *url, int err)
+{
+    if (url->kind == WEIR_URL_FD && err == -EINVAL) return "not a listening stream socket";
+    if (url->kind == WEIR_URL_UNIX && err == -EEXIST) return "a file that is no socket is there already";
+    return weir_strerror(err);
+}
+
+int weir_listen(struct weir *weir, const char *url, const struct weir_service *service, struct weir_listener **ret)
+{
+    struct weir_listener *listener;
+    struct weir_url parsed;
+    char text[WEIR__URL_BYTES_MAX];
+    int err;
+
+    if (!weir__is_usable(weir) || !url) return weir__misuse(weir, "listen", "address");
+    err = parse(weir, url, &parsed);
+    if (err != 0) return err;
+    weir__url_text(&parsed, text);
+    listener = weir__zalloc(sizeof(*listener));
+    if (!listener) return weir__fail(weir, -ENOMEM, "listen %s: %s", text, weir_strerror(-ENOMEM));
+    listener->weir = weir;
+    err = weir__listen_options(weir, service, &listener->options);
+    if (err == 0) err = make_services(listener, service);
+    if (err != 0) goto out;
+    err = open_listener(listener, &parsed);
+    if (err != 0 && err != WEIR_ERESOLVE) weir__fail(weir, err, "listen %s: %s", text, why(&parsed, err));
+out:
+    if (err != 0) {
+        weir__listener_free(listener);
+        return err;
+    }
+    add_to_list(listener);
+    if (ret) *ret = listener;
+    return 0;
+}
+
+/* ---- Closing ---- */
+
+struct weir_listener *weir__listener_next(const struct weir_listener *listener)
+{
+    return listener->next;
+}
+
+void weir__listener_set_transport(struct weir_listener *listener, const struct weir__transport *transport)
+{
+    for (unsigned i = 0; i < listener->weir->workers_count; i++)
+        listener->services[i]->transport = transport;
+}
+
+void weir__listener_stop_all(struct weir__worker *worker)
+{
+    struct weir *weir = worker->weir;
+
+    pthread_mutex_lock(&weir->lock);
+    for (struct weir_listener *listener = weir->listeners; listener; listener = listener->next) {
+        for (unsigned i = 0; i < listener->sockets_count; i++) {
+            if (listener->sockets[i].worker == worker) close_socket(&listener->sockets[i]);
+        }
+    }
+    pthread_mutex_unlock(&weir->lock);
+}
+
+void weir__listener_close(struct weir_listener *listener)
+{
+    for (unsigned i = 0; i < listener->sockets_count; i++) {
+        if (listener->sockets[i].fd >= 0) close(listener->sockets[i].fd);
+    }
+}
+
+void weir__listener_leave_path(struct weir_listener *listener)
+{
+    listener->unix_path.path[0] = '\0';
+}
+
+void weir__listener_free(struct weir_listener *listener)
+{
+    if (!listener) return;
+    for (unsigned i = 0; i < listener->sockets_count; i++)
+        close_socket(&listener->sockets[i]);
+    weir__unix_path_remove(&listener->unix_path);
+    for (unsigned i = 0; listener->services && i < listener->weir->workers_count; i++)
+        weir__service_release(listener->services[i]);
+    weir__free(listener->services);
+    weir__free(listener->sockets);
+    weir__free(listener->addresses);
+    weir__free(listener);
+}
