@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* The bytes of the reading transactions' locks. */
-enum { READ_LOCK_FIRST = 123, READ_LOCK_LAST = 127, LINE_BYTES_MAX = 256 };
+enum { READ_LOCK_FIRST = 123, READ_LOCK_LAST = 127, LINE_BYTES_MAX = 256, READS_MAX = 8 };
 
 /* "12: POSIX  ADVISORY  READ 1234 08:01:5678 124 124"; file is "08:01:5678". Returns the process, 0 when it is none. */
 static pid_t reader_of(const char *line, const char *file)
@@ -26,19 +26,30 @@ static pid_t reader_of(const char *line, const char *file)
     return byte >= READ_LOCK_FIRST && byte <= READ_LOCK_LAST ? (pid_t)strtol(pid, NULL, 10) : 0;
 }
 
-pid_t holder_find(dev_t device, ino_t inode)
+static pid_t read_locks(const char *file)
 {
     FILE *locks = fopen("/proc/locks", "re");
-    char line[LINE_BYTES_MAX], file[64];
+    char line[LINE_BYTES_MAX];
     pid_t found = 0;
 
-    snprintf(file, sizeof(file), "%02x:%02x:%llu", major(device), minor(device), (unsigned long long)inode);
     while (locks && found <= 0 && fgets(line, sizeof(line), locks)) {
         found = reader_of(line, file);
         if (found == getpid()) found = 0;
     }
     if (locks) fclose(locks);
     return found > 0 ? found : 0;
+}
+
+/* The kernel tells the locks a page at a time, and goes on by their number: when one of the first page goes meanwhile,
+ * the second begins one too late. So a lock that is there can be missing, and is looked for again. */
+pid_t holder_find(dev_t device, ino_t inode)
+{
+    char file[64];
+    pid_t found = 0;
+
+    snprintf(file, sizeof(file), "%02x:%02x:%llu", major(device), minor(device), (unsigned long long)inode);
+    for (int i = 0; !found && i < READS_MAX; i++) found = read_locks(file);
+    return found;
 }
 
 void holder_describe(pid_t pid, char *ret, size_t size)
