@@ -48,7 +48,8 @@ pid_t holder_find(dev_t device, ino_t inode)
     pid_t found = 0;
 
     snprintf(file, sizeof(file), "%02x:%02x:%llu", major(device), minor(device), (unsigned long long)inode);
-    for (int i = 0; !found && i < READS_MAX; i++) found = read_locks(file);
+    for (int i = 0; !found && i < READS_MAX; i++)
+        found = read_locks(file);
     return found;
 }
 
