@@ -38,7 +38,7 @@ struct writer {
     struct place place;           /* of its files, when it was opened */
     struct place_news spoiled;    /* somebody has changed the database: for good */
     struct store_log_end log_end; /* of the store that was let go of */
-    bool is_log_gone;             /* something was in it, and nothing is: another program has moved it, or it was cut */
+    bool is_log_gone;             /* something was in it and nothing is, and no mark tells a move from a cut */
     _Atomic uint64_t stored_id;   /* the newest message that is known to be stored */
     bool has_made_room;           /* for the transaction that is being tried again */
     struct trim trim;             /* what deletes, within its limits */
@@ -358,7 +358,8 @@ static bool is_whole(struct writer *writer)
     int err = damage_find(writer->config.path, &damage);
     const bool is_cut = !err && damage.kind == DAMAGE_NONE && has_lost_end(writer, &damage.log);
 
-    writer->is_log_gone = !err && writer->log_end.bytes > 0 && damage.log.transactions == 0;
+    writer->is_log_gone =
+        !err && writer->log_end.bytes > 0 && !writer->log_end.is_marked && damage.log.transactions == 0;
     if (err || is_cut || damage.kind != DAMAGE_NONE) {
         if (is_cut) damage_mark_cut(writer->config.path); /* or the next start would take it for torn */
         describe_log(writer, err, &damage, is_cut, what, sizeof(what));

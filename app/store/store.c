@@ -447,7 +447,9 @@ static bool has_first_frame(const struct store *store, int frames_before)
 
 void store_log_end(const struct store *store, struct store_log_end *ret)
 {
-    *ret = (struct store_log_end){ .salts = store->log_salts, .bytes = log_end_bytes(store) };
+    *ret = (struct store_log_end){ .salts = store->log_salts,
+                                   .bytes = log_end_bytes(store),
+                                   .is_marked = store->is_marked };
 }
 
 static void note_log(struct store *store)

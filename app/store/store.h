@@ -53,6 +53,7 @@ void store_news(const struct store *store, struct place_news *ret);
 struct store_log_end {
     uint64_t salts;
     int64_t bytes;
+    bool is_marked; /* the database's file says that it has this log; only moving it takes that off */
 };
 
 void store_log_end(const struct store *store, struct store_log_end *ret);
