@@ -41,9 +41,11 @@ static void open_up(struct weir_conn *conn)
     }
     conn->announced = true;
     if (conn->service->on_open) conn->service->on_open(conn, conn->user);
-    weir__conn_go_on_with_rest(conn); /* what came behind the handshake */
-    weir__conn_arm(conn);
-    weir__conn_settle(conn);
+    if (conn->service->transport->pending) weir__conn_go_on_with_rest(conn); /* what came behind the handshake */
+    if (conn->work) {
+        weir__conn_arm(conn);
+        weir__conn_settle(conn);
+    }
     weir__conn_update_interest(conn);
 }
 
@@ -168,7 +170,7 @@ static void after_output(struct weir_conn *conn)
         }
     }
     if (conn->state == WEIR__OPEN && conn->end_asked && weir__conn_output_bytes(conn) == 0) weir__conn_end_side(conn);
-    weir__conn_advance(conn);
+    if (conn->state != WEIR__OPEN) weir__conn_advance(conn);
     if (conn->state == WEIR__CLOSED) return;
     weir__conn_go_on_with_rest(conn);
     if (conn->blocked) weir__conn_arm(conn);
