@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "framing.h"
 #include "reply.h"
 
 /* What it would say that is not so; NULL: nothing. */
@@ -57,7 +56,7 @@ static int try_values(struct trial *trial)
 {
     const struct weir_bytes message = { trial->bytes, trial->len };
     size_t arrives_len = 0;
-    int err = framing_try(trial->frame, message, &arrives_len);
+    int err = weir_frame_check(trial->frame, message, &arrives_len);
 
     if (!err && trial->good && arrives_len != trial->arrives_len) err = -EBADMSG;
     if (err && err != -EINVAL && err != -EBADMSG) return err;
@@ -167,7 +166,7 @@ static int try_shape(struct trial *trial, const char **ret_reason)
 
     trial->good = trial->bad = 0;
     if (!weir_frame_is_sendable(trial->frame)) {
-        err = framing_try(trial->frame, (struct weir_bytes){ trial->bytes, trial->len }, &arrives_len);
+        err = weir_frame_check(trial->frame, (struct weir_bytes){ trial->bytes, trial->len }, &arrives_len);
         if (err == -EINVAL && trial->len) err = 0; /* bytes leave as they are, and make their header themselves */
     } else {
         err = try_values(trial);
@@ -211,17 +210,19 @@ static int check_framing(const struct template *template, const struct weir_serv
                          size_t error_size)
 {
     const size_t room = template_bytes_max(template) + 1;
-    struct weir_frame *frame = framing_asked_for(service);
-    struct trial trial = { .template = template, .frame = frame, .bytes = malloc(room), .kinds = malloc(room) };
+    struct weir_frame *frame = NULL;
+    struct trial trial = { .template = template, .bytes = malloc(room), .kinds = malloc(room) };
     const char *reason = NULL;
-    int err = -ENOMEM;
+    int err = weir_service_send_frame(service, &frame, NULL, 0);
 
-    if (trial.bytes && trial.kinds) err = frame ? try_shapes(&trial, &reason) : try_raw(&trial, &reason);
+    trial.frame = frame;
+    if (!trial.bytes || !trial.kinds) err = -ENOMEM;
+    if (!err) err = frame ? try_shapes(&trial, &reason) : try_raw(&trial, &reason);
     if (err == -ENOMEM)
         snprintf(error, error_size, "%s", weir_strerror(err));
     else if (err)
         snprintf(error, error_size, "cannot be sent in the framing %s: %s",
-                 frame ? weir_frame_codec(frame)->name : "raw", reason);
+                 frame ? weir_frame_codec(frame)->name : "raw", reason ? reason : weir_strerror(err));
     free(trial.kinds);
     free(trial.bytes);
     weir_frame_free(frame);

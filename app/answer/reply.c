@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "framing.h"
-
 static int init_text(struct reply *reply, const char *text, char *error, size_t error_size)
 {
     const size_t room = strlen(text) + 1;
@@ -46,8 +44,23 @@ int reply_init(struct reply *reply, const char *spec, char *error, size_t error_
 
 int reply_check(const struct reply *reply, const struct weir_service *service, char *error, size_t error_size)
 {
+    struct weir_frame *frame = NULL;
+    int err = 0;
+
     if (reply->kind != REPLY_TEXT) return 0;
-    return framing_check(service, (struct weir_bytes){ reply->bytes, reply->len }, error, error_size);
+    err = weir_service_send_frame(service, &frame, NULL, 0);
+    if (!err && weir_frame_is_sendable(frame))
+        err = weir_frame_check(frame, (struct weir_bytes){ reply->bytes, reply->len }, NULL);
+    if (err == -EBADMSG) err = 0; /* several messages, as its words ask for */
+    if (err == -EMSGSIZE || err == -EINVAL)
+        snprintf(error, error_size, "cannot be sent in the framing %s: %s", weir_frame_codec(frame)->name,
+                 err == -EINVAL ? "it could not be read back"
+                 : reply->len   ? "it is too long"
+                                : "it is empty");
+    else if (err)
+        snprintf(error, error_size, "%s", weir_strerror(err));
+    weir_frame_free(frame);
+    return err == -EMSGSIZE ? -EINVAL : err;
 }
 
 void reply_fini(struct reply *reply)

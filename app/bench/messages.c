@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "answer/framing.h"
-
 /* In one send; made-up messages are repeated up to that many. */
 enum { TOGETHER_BYTES = 16 * 1024, FILE_BYTES_MAX = 1 << 30, MESSAGE_BYTES_MAX = 1 << 30 };
 
@@ -70,16 +68,24 @@ static int check_one(const struct weir_frame *frame, const unsigned char *bytes,
     return err;
 }
 
-/* How messages are sent, and how the server cuts what it is sent, as far as we know; either may be NULL: bytes as they
+/* How the server cuts what it is sent, as far as we know, and whether messages are sent framed so; NULL: bytes as they
  * are. */
 struct framing {
-    struct weir_frame *sent;
-    struct weir_frame *cut;
+    struct weir_frame *frame;
+    bool is_sent;
 };
+
+static int framing_init(struct framing *framing, const struct weir_service *service)
+{
+    const int err = weir_service_send_frame(service, &framing->frame, NULL, 0);
+
+    framing->is_sent = !err && weir_frame_is_sendable(framing->frame);
+    return err;
+}
 
 static int add(struct messages *messages, const struct framing *framing, struct weir_bytes message)
 {
-    const struct weir_frame *frame = framing->sent;
+    const struct weir_frame *frame = framing->is_sent ? framing->frame : NULL;
     const struct weir_codec *codec = frame ? weir_frame_codec(frame) : NULL;
     const void *config = frame ? weir_frame_config(frame) : NULL;
     const size_t room = codec ? codec->encoded_bytes_max(config, message.len) : message.len;
@@ -93,8 +99,8 @@ static int add(struct messages *messages, const struct framing *framing, struct 
     else
         memcpy(messages->bytes + messages->len, message.data, message.len);
     if (len <= 0) return len ? (int)len : -EINVAL;
-    if (framing->cut && !messages->are_alike)
-        err = check_one(framing->cut, messages->bytes + messages->len, (size_t)len);
+    if (framing->frame && !messages->are_alike)
+        err = check_one(framing->frame, messages->bytes + messages->len, (size_t)len);
     if (err) return err;
     messages->len += (size_t)len;
     messages->ends[messages->count++] = messages->len;
@@ -125,9 +131,9 @@ static int say_unsendable(int err, const char *what, char error[MESSAGES_ERROR_B
 int messages_make(struct messages *messages, const struct weir_service *service, size_t bytes,
                   char error[MESSAGES_ERROR_BYTES_MAX])
 {
-    const struct framing framing = { framing_of_sent(service), framing_asked_for(service) };
+    struct framing framing = { 0 };
     unsigned char *text = malloc(bytes);
-    int err = text ? 0 : -ENOMEM;
+    int err = text ? framing_init(&framing, service) : -ENOMEM;
     char what[64];
 
     for (size_t i = 0; text && i < bytes; i++) /* letters: hardly a framing ends a message at one */
@@ -137,8 +143,7 @@ int messages_make(struct messages *messages, const struct weir_service *service,
         messages->are_alike = true;
     }
     free(text);
-    weir_frame_free(framing.sent);
-    weir_frame_free(framing.cut);
+    weir_frame_free(framing.frame);
     snprintf(what, sizeof(what), "messages of %zu bytes", bytes);
     return err ? say_unsendable(err, what, error) : 0;
 }
@@ -183,7 +188,7 @@ int messages_read(struct messages *messages, const struct weir_service *service,
                   char error[MESSAGES_ERROR_BYTES_MAX])
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
-    struct framing framing = { NULL, NULL };
+    struct framing framing = { 0 };
     struct messages text = { 0 };
     char what[200];
     size_t line = 0;
@@ -194,8 +199,8 @@ int messages_read(struct messages *messages, const struct weir_service *service,
         say(err, what, error);
         goto out;
     }
-    framing = (struct framing){ framing_of_sent(service), framing_asked_for(service) };
-    err = add_lines(messages, &framing, (struct weir_bytes){ text.bytes, text.len }, &line);
+    err = framing_init(&framing, service);
+    if (!err) err = add_lines(messages, &framing, (struct weir_bytes){ text.bytes, text.len }, &line);
     snprintf(what, sizeof(what), "%.150s:%zu", path, line);
     if (err) say_unsendable(err, what, error);
     if (err || messages->count) goto out;
@@ -204,8 +209,7 @@ int messages_read(struct messages *messages, const struct weir_service *service,
 out:
     if (file && file != stdin) fclose(file);
     messages_fini(&text);
-    weir_frame_free(framing.sent);
-    weir_frame_free(framing.cut);
+    weir_frame_free(framing.frame);
     return err;
 }
 

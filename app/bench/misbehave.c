@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "answer/framing.h"
 #include "cli/values.h"
 
 enum {
@@ -347,10 +346,11 @@ static void make_service(struct misbehave *misbehave, const struct weir_service 
 
 static int make(struct misbehave *misbehave, const struct misbehave_config *config)
 {
-    struct weir_frame *frame = framing_of_sent(config->service);
     const char *spec = config->service->frame;
-    const int err = make_burst(misbehave, frame);
+    struct weir_frame *frame = NULL;
+    int err = weir_service_send_frame(config->service, &frame, NULL, 0);
 
+    if (!err) err = make_burst(misbehave, weir_frame_is_sendable(frame) ? frame : NULL);
     weir_frame_free(frame);
     if (err) return err;
     misbehave->is_raw = !spec || strcmp(spec, "raw") == 0;

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "answer/ack.h"
-#include "answer/framing.h"
 #include "text/encoding.h"
 
 enum {
@@ -65,17 +64,18 @@ static int check_message_bytes(const struct weir_service *service, bool is_store
 
 static bool sends_raw(const struct weir_service *service)
 {
-    struct weir_frame *frame = framing_of_sent(service);
+    struct weir_frame *frame = NULL;
+    const bool is_framed = !weir_service_send_frame(service, &frame, NULL, 0) && weir_frame_is_sendable(frame);
 
     weir_frame_free(frame);
-    return !frame;
+    return !is_framed;
 }
 
 static int make_listener(const struct endpoint_options *options, bool is_stored, struct plan_listener *ret,
                          char error[OPTIONS_ERROR_BYTES_MAX])
 {
     const struct weir_service *service = &options->service;
-    int err = 0;
+    int err = weir_service_check(service, error, OPTIONS_ERROR_BYTES_MAX);
 
     *ret = (struct plan_listener){ .options = options,
                                    .url = options->url ? options->url : SERVE_ADDRESS,
@@ -83,7 +83,7 @@ static int make_listener(const struct endpoint_options *options, bool is_stored,
                                    .sends_raw = sends_raw(service),
                                    .ack = { .when = (enum ack_when)options->ack_when,
                                             .acks_truncated = options->ack_truncated } };
-    err = make_reply(ret, error);
+    if (!err) err = make_reply(ret, error);
     if (!err) err = check_message_bytes(service, is_stored, error);
     if (!err) err = ack_new(options, is_stored, &ret->ack.template, error, OPTIONS_ERROR_BYTES_MAX);
     return err;

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "answer/framing.h"
 #include "audit.h"
 #include "base/descriptors.h"
 #include "dial/verdict.h"
@@ -128,9 +127,10 @@ static enum status plan_framing(struct verify *verify)
     struct weir_service *service = &verify->plan.service;
     struct weir_frame *frame = NULL;
     enum status status = STATUS_DONE;
+    char error[256];
 
     if (!service->frame) service->frame = "line";
-    frame = framing_asked_for(service);
+    if (weir_service_send_frame(service, &frame, error, sizeof(error))) return fail_usage("%s", error);
     if (!frame || strcmp(service->frame, "raw") == 0)
         return fail_usage("over raw a read is not a message; which framing has the server? As in: --frame line");
     status = check_framing(verify, frame);

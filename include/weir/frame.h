@@ -62,6 +62,9 @@ struct weir_decode {
     unsigned flags;            /* MESSAGE: WEIR_MESSAGE_* */
 };
 
+/* The largest state that a codec may have of one stream. */
+enum { WEIR_CODEC_STATE_BYTES_MAX = 4096 };
+
 /* A codec: functions over bytes and a state. One may be shared by any number of connections and threads; what it must
  * remember of one stream is in the state, what it was configured with in config, which it never changes.
  *
@@ -75,9 +78,11 @@ struct weir_decode {
  * the number of bytes written, or a negative code when the message cannot be framed. Without an encode (NULL), bytes
  * leave as given. */
 struct weir_codec {
-    size_t size;        /* sizeof(struct weir_codec), set by WEIR_CODEC */
-    const char *name;   /* for people: "line" */
-    size_t state_bytes; /* of one stream's state, zeroed at its start; up to 16 cost no allocation, at most 4096 */
+    size_t size;      /* sizeof(struct weir_codec), set by WEIR_CODEC */
+    const char *name; /* for people: "line" */
+    /* Of one stream's state, zeroed at its start. Up to 16 cost no allocation, more one when the connection comes; at
+     * most WEIR_CODEC_STATE_BYTES_MAX. */
+    size_t state_bytes;
     enum weir_decoded (*decode)(const void *config, void *state, struct weir_decode *decode);
     size_t (*encoded_bytes_max)(const void *config, size_t len);
     ssize_t (*encode)(const void *config, struct weir_bytes message, unsigned char *ret, size_t room);
@@ -151,6 +156,12 @@ WEIR_PUBLIC bool weir_frame_is_reversible(const struct weir_frame *frame);
 /* Whether a service with this frame sends in it too, and whether it can be a send_frame: what is sent arrives as one
  * message. Those are the reversible ones and `fixed` with a `pad`, whose messages arrive filled up. Any thread. */
 WEIR_PUBLIC bool weir_frame_is_sendable(const struct weir_frame *frame);
+
+/* Frames a message as encode does and reads it back with decode; nothing is sent. *ret_len (may be NULL) is the length
+ * with which it arrives: a framing may fill it up, or take off a line end that it had. Returns 0 when it arrives as one
+ * message; -EMSGSIZE or -EINVAL when the framing cannot carry it, -EBADMSG when something else would arrive, -ENOTSUP
+ * when the frame has no encode (raw), or -ENOMEM. Any thread. */
+WEIR_PUBLIC int weir_frame_check(const struct weir_frame *frame, struct weir_bytes message, size_t *ret_len);
 
 /* Turns text with escapes into bytes: \n \r \t \0 \a \b \e \f \v \\ \" \' \xHH; every other character stands for
  * itself. Writes at most room bytes to ret and their number to *ret_len. ret may be text itself: it never grows.

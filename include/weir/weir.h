@@ -256,6 +256,18 @@ struct weir_service {
     }
 #endif
 
+/* Whether weir_listen and weir_dial take the service: its framings can receive and send, every number is in its range.
+ * NULL is the defaults. Opens nothing. Returns 0; or WEIR_EFRAME, WEIR_ECONFIG, WEIR_EADDRESS (source) or -ENOMEM, with
+ * a sentence in error (of error_size bytes, always ended with NUL; may be NULL). Any thread. */
+WEIR_PUBLIC int weir_service_check(const struct weir_service *service, char *error, size_t error_size);
+
+/* The framing that a service asks for what it sends, for those who have to know before it does: *ret is the caller's,
+ * for weir_frame_free; NULL where that is raw or a codec of one's own. Where it is not sendable
+ * (weir_frame_is_sendable) bytes leave as given. Returns what weir_frame_new does, or WEIR_ECONFIG for a service
+ * without its size. Any thread. */
+WEIR_PUBLIC int weir_service_send_frame(const struct weir_service *service, struct weir_frame **ret, char *error,
+                                        size_t error_size);
+
 /* Makes an engine; config NULL means the defaults. On success *ret is the caller's, for weir_free. Returns -ENOMEM,
  * -EMFILE and other codes of the system, or WEIR_ECONFIG; weir_error_text(NULL) has the sentence. Any thread. */
 WEIR_PUBLIC int weir_new(const struct weir_config *config, struct weir **ret);

@@ -6,6 +6,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -14,7 +15,7 @@
 #include "fail.h"
 #include "memory.h"
 
-enum { MEBIBYTE = 1 << 20, STATE_BYTES_MAX = 4096 };
+enum { MEBIBYTE = 1 << 20 };
 
 /* How WEIR_OFF is read for a number. */
 enum off { OFF_REFUSED, OFF_ENDLESS, OFF_ZERO };
@@ -143,9 +144,9 @@ static int check_codec(const struct weir *weir, const struct weir_codec *codec)
         return weir__fail(weir, WEIR_ECONFIG, "codec: has no decode, or was not made with WEIR_CODEC");
     if (codec->encode && !codec->encoded_bytes_max)
         return weir__fail(weir, WEIR_ECONFIG, "codec %s: has encode and no encoded_bytes_max", codec->name);
-    if (codec->state_bytes > STATE_BYTES_MAX)
+    if (codec->state_bytes > WEIR_CODEC_STATE_BYTES_MAX)
         return weir__fail(weir, WEIR_ECONFIG, "codec %s: a state of %zu bytes is more than %d", codec->name,
-                          codec->state_bytes, STATE_BYTES_MAX);
+                          codec->state_bytes, WEIR_CODEC_STATE_BYTES_MAX);
     return 0;
 }
 
@@ -221,26 +222,40 @@ static int copy_given(const struct weir *weir, const struct weir_service *given,
     return 0;
 }
 
-int weir__service_new(struct weir__worker *worker, const struct weir_service *given, struct weir__service **ret)
+static void free_frames(struct weir__service *service)
 {
-    const struct weir *weir = worker->weir;
+    weir_frame_free(service->frame);
+    weir_frame_free(service->send_frame);
+}
+
+/* What the caller decides. The frames are freed on failure too. */
+static int read_given(struct weir__service *service, const struct weir *weir, const struct weir_service *given)
+{
     struct weir_service copy;
-    struct weir__service *service;
     int err = copy_given(weir, given, &copy);
 
     if (err != 0) return err;
-    service = weir__zalloc(sizeof(*service));
-    if (!service) return weir__fail(weir, -ENOMEM, "service: %s", weir_strerror(-ENOMEM));
-    service->users = 1;
-    service->worker = worker;
-    service->transport = &weir__transport_tcp;
     set_callbacks(service, &copy);
     err = read_framing(service, weir, &copy);
     if (err == 0) err = read_sizes(service, weir, &copy);
     if (err == 0) err = read_times(service, weir, &copy);
     if (err == 0) err = read_source(service, weir, copy.source);
+    if (err != 0) free_frames(service);
+    return err;
+}
+
+int weir__service_new(struct weir__worker *worker, const struct weir_service *given, struct weir__service **ret)
+{
+    struct weir__service *service = weir__zalloc(sizeof(*service));
+    int err;
+
+    if (!service) return weir__fail(worker->weir, -ENOMEM, "service: %s", weir_strerror(-ENOMEM));
+    service->users = 1;
+    service->worker = worker;
+    service->transport = &weir__transport_tcp;
+    err = read_given(service, worker->weir, given);
     if (err != 0) {
-        weir__service_release(service);
+        weir__free(service);
         return err;
     }
     *ret = service;
@@ -250,9 +265,38 @@ int weir__service_new(struct weir__worker *worker, const struct weir_service *gi
 void weir__service_release(struct weir__service *service)
 {
     if (!service || --service->users > 0) return;
-    weir_frame_free(service->frame);
-    weir_frame_free(service->send_frame);
+    free_frames(service);
     weir__free(service);
+}
+
+int weir_service_check(const struct weir_service *service, char *error, size_t error_size)
+{
+    struct weir__listen_options options;
+    struct weir__service read = { 0 };
+    int err = read_given(&read, NULL, service);
+
+    if (err == 0) {
+        free_frames(&read);
+        err = weir__listen_options(NULL, service, &options);
+    }
+    if (err != 0 && error) snprintf(error, error_size, "%s", weir_error_text(NULL));
+    return err;
+}
+
+int weir_service_send_frame(const struct weir_service *service, struct weir_frame **ret, char *error, size_t error_size)
+{
+    struct weir_service copy;
+    const char *spec;
+    int err = ret ? copy_given(NULL, service, &copy) : weir__fail(NULL, -EINVAL, "the place for the frame is NULL");
+
+    if (err != 0) {
+        if (error) snprintf(error, error_size, "%s", weir_error_text(NULL));
+        return err;
+    }
+    spec = copy.send_frame && strcmp(copy.send_frame, "same") != 0 ? copy.send_frame : copy.frame;
+    if (spec && strcmp(spec, "raw") != 0) return weir_frame_new(spec, ret, error, error_size);
+    *ret = NULL;
+    return 0;
 }
 
 int weir__listen_options(const struct weir *weir, const struct weir_service *given, struct weir__listen_options *ret)

@@ -31,8 +31,8 @@ ROOMS = {
     "app/serve": ["app/desk", "app/journal", "app/answer", "app/store", "app/terminal", "app/cli", "app/text", "app/base"],
     "app/dial": ["app/cli", "app/base"],
     "app/connect": ["app/dial", "app/typing", "app/terminal", "app/cli", "app/text", "app/base"],
-    "app/bench": ["app/dial", "app/answer/framing.h", "app/terminal", "app/cli", "app/text", "app/base"],
-    "app/verify": ["app/dial", "app/answer/framing.h", "app/store", "app/terminal", "app/cli", "app/text", "app/base"],
+    "app/bench": ["app/dial", "app/terminal", "app/cli", "app/text", "app/base"],
+    "app/verify": ["app/dial", "app/store", "app/terminal", "app/cli", "app/text", "app/base"],
     "app/check": ["app/serve", "app/answer", "app/store", "app/terminal", "app/cli", "app/text", "app/base"],
     "app/log": ["app/store", "app/terminal", "app/cli", "app/text", "app/base"],
 }

@@ -22,7 +22,7 @@ conn/conn engine/misuse
 conn/stream_in
 conn/stream_out conn/service
 conn/work log conn/table engine/mailbox
-conn/timeouts
+conn/timeouts frame/check
 frame/frame
 frame/line frame/delimiter frame/fixed frame/length frame/varint frame/octet_count frame/netstring frame/slip frame/raw
 frame/between

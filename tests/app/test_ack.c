@@ -18,6 +18,7 @@ static struct endpoint_options options_of(const char *frame, const char *send_fr
 {
     struct endpoint_options options = { .ack = ack };
 
+    options.service.size = sizeof(options.service);
     options.service.frame = frame;
     options.service.send_frame = send_frame;
     return options;

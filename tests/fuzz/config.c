@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "answer/framing.h"
 #include "check/effect.h"
 #include "cli/options.h"
 #include "fuzz.h"
@@ -60,9 +59,10 @@ static void add_effect(const struct options *options, struct line *line)
     REQUIRE(listeners);
     for (size_t i = 0; i < count; i++) {
         const struct endpoint_options *endpoint = options->endpoint_count ? &options->endpoints[i] : &options->common;
-        struct weir_frame *frame = framing_of_sent(&endpoint->service);
+        struct weir_frame *frame = NULL;
 
-        listeners[i] = (struct plan_listener){ .options = endpoint, .sends_raw = !frame };
+        REQUIRE(weir_service_send_frame(&endpoint->service, &frame, NULL, 0) == 0 || !frame);
+        listeners[i] = (struct plan_listener){ .options = endpoint, .sends_raw = !weir_frame_is_sendable(frame) };
         weir_frame_free(frame);
     }
     effect_add(line, &plan);
