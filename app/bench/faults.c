@@ -4,6 +4,8 @@
  * waiting, but for the fault that is about just that: the faults are the server's to bear, not ours. */
 #include "misbehave_internal.h"
 
+#include "base/pause.h"
+
 enum {
     PIECES_MAX = 1024,            /* of one message: a byte each up to so many, then of random length */
     GARBAGE_CHUNK_BYTES = 1024,   /* in one send */
@@ -130,7 +132,7 @@ static void slow_read_step(struct culprit *culprit, struct weir_conn *conn)
 
 static void slow_read_begin(struct culprit *culprit, struct weir_conn *conn)
 {
-    weir_conn_pause(conn);
+    weir_conn_pause(conn, PAUSE_FAULT);
     slow_read_step(culprit, conn);
 }
 

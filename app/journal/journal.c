@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/crc32c.h"
+#include "base/pause.h"
 #include "share.h"
 #include "store/record.h"
 #include "text/encoding.h"
@@ -105,7 +106,7 @@ static void pause_if_over(struct journal_client *client)
     if (!share_is_over(&client->share, &client->journal->queue, outbox->back)) return;
     client->is_paused = true;
     share_note_pause(&client->share, &client->journal->queue, outbox->back, outbox->switches, clock_ms());
-    weir_conn_pause(client->conn);
+    weir_conn_pause(client->conn, PAUSE_JOURNAL);
     TAILQ_INSERT_TAIL(&outbox->paused, client, listed);
 }
 
@@ -148,7 +149,7 @@ static void resume_clients(struct journal *journal, struct outbox *outbox)
 
         if (share_is_low(&client->share, bytes, outbox->back) && !is_held(journal, client, now_ms)) {
             unlist_paused(client);
-            weir_conn_resume(client->conn);
+            weir_conn_resume(client->conn, PAUSE_JOURNAL);
         }
         client = next;
     }

@@ -378,10 +378,15 @@ WEIR_PUBLIC void weir_conn_end(struct weir_conn *conn);
  * WEIR_REASON_DRAIN_TIMEOUT, WEIR_REASON_MEMORY) it sees a reset. */
 WEIR_PUBLIC void weir_conn_abort(struct weir_conn *conn, enum weir_reason reason);
 
+enum { WEIR_PAUSE_OWNERS_MAX = 8 };
+
 /* Stops and resumes delivering messages, also between two messages of one read; what was received stays. While paused
- * nothing more is read; a peer that goes away is noticed all the same. Pausing twice is pausing once. */
-WEIR_PUBLIC void weir_conn_pause(struct weir_conn *conn);
-WEIR_PUBLIC void weir_conn_resume(struct weir_conn *conn);
+ * nothing more is read; a peer that goes away is noticed all the same. A pause has an owner, a number below
+ * WEIR_PAUSE_OWNERS_MAX that the program gives each of its parts (another number is a fault of the program and
+ * asserted): input goes on when no owner's pause is left. An owner that pauses twice pauses once; to resume what it has
+ * not paused changes nothing. */
+WEIR_PUBLIC void weir_conn_pause(struct weir_conn *conn, unsigned owner);
+WEIR_PUBLIC void weir_conn_resume(struct weir_conn *conn, unsigned owner);
 
 /* Answers can be owed: hold counts one, release takes one back. After the peer's end (without on_end), weir_conn_close
  * or weir_stop the connection stays open for sending until nothing is held and its output is empty, or drain_timeout_ms
@@ -394,6 +399,19 @@ WEIR_PUBLIC uint64_t weir_conn_id(const struct weir_conn *conn);
 /* Writes the peer's address ("127.0.0.1:53412", "[2001:db8::1]:53412", "unix") to ret, and returns ret. "unknown" for a
  * dialled connection none of whose addresses could even be tried. */
 WEIR_PUBLIC const char *weir_conn_peer(const struct weir_conn *conn, char ret[WEIR_ADDRESS_BYTES_MAX]);
+/* Who is at the other end of a unix socket, as the kernel noted it when the peer connected (SO_PEERCRED, unix(7)). */
+struct weir_credentials {
+    pid_t pid; /* 0: of another pid namespace */
+    uid_t uid;
+    gid_t gid;
+};
+/* One system call. Returns 0, -ENOTSUP when it is no unix socket, -ENOTCONN when its socket is closed, or another code
+ * of getsockopt(2). */
+WEIR_PUBLIC int weir_conn_credentials(const struct weir_conn *conn, struct weir_credentials *ret);
+/* Writes to *ret how many bytes were handed to the kernel and not yet acknowledged by the peer's kernel, over a unix
+ * socket not yet read by the peer (SIOCOUTQ, tcp(7)); what weir still holds is weir_conn_counters' output_bytes. One
+ * system call. Returns 0, -ENOTCONN when its socket is closed, or another code of ioctl(2). */
+WEIR_PUBLIC int weir_conn_unacknowledged(const struct weir_conn *conn, uint64_t *ret);
 WEIR_PUBLIC unsigned weir_conn_worker(const struct weir_conn *conn);
 WEIR_PUBLIC struct weir *weir_conn_weir(const struct weir_conn *conn);
 /* The listener that accepted it; NULL for a dialled one. */

@@ -78,7 +78,7 @@ static const short interest_events[] = {
 
 static enum weir__interest wanted_while_open(const struct weir_conn *conn)
 {
-    const bool reads = conn->state == WEIR__OPEN && !conn->input_ended && !conn->paused &&
+    const bool reads = conn->state == WEIR__OPEN && !conn->input_ended && !conn->pauses &&
                        !weir__conn_output_stops_input(conn) && !conn->held;
     const bool read_event = (reads && !conn->read_needs_write) || (conn->blocked && conn->write_needs_read);
     const bool write_event = (conn->blocked && !conn->write_needs_read) || (reads && conn->read_needs_write);
@@ -204,7 +204,7 @@ int64_t weir__conn_check_deadlines(struct weir__work *work, int64_t now_ms)
     /* While it is we who do not read, a message in progress is not late. Nor is the peer idle, unless what keeps us
      * from reading is that it does not read. */
     if (conn->in_frame && !weir__stream_in_may_go_on(conn)) work->frame_since_ms = now_ms;
-    if (conn->paused || weir__conn_worker(conn)->input_paused) work->active_ms = now_ms;
+    if (conn->pauses || weir__conn_worker(conn)->input_paused) work->active_ms = now_ms;
     next = next_deadline(conn);
     if (next.at_ms <= now_ms && next.reason == WEIR_REASON_WRITE_TIMEOUT && weir__stream_out_moves(conn))
         next = next_deadline(conn);
@@ -268,7 +268,7 @@ void weir__conn_go_on_with_rest(struct weir_conn *conn)
     }
     if (weir__stream_in_may_go_on(conn)) {
         weir__work_list_runnable(worker, conn->work);
-    } else if (!conn->paused && !weir__conn_output_stops_input(conn)) {
+    } else if (!conn->pauses && !weir__conn_output_stops_input(conn)) {
         conn->held = true; /* weir_input_pause */
         TAILQ_INSERT_TAIL(&worker->held, conn->work, held_entry);
     }
@@ -287,16 +287,17 @@ void weir__conn_unhold(struct weir_conn *conn)
     weir__conn_update_interest(conn);
 }
 
-void weir__conn_pause(struct weir_conn *conn)
+void weir__conn_pause(struct weir_conn *conn, unsigned owner)
 {
-    conn->paused = true;
+    conn->pauses |= 1U << owner & UINT8_MAX;
     if (weir__conn_worker(conn)->reading != conn) weir__conn_update_interest(conn);
 }
 
-void weir__conn_resume(struct weir_conn *conn)
+void weir__conn_resume(struct weir_conn *conn, unsigned owner)
 {
-    if (!conn->paused) return;
-    conn->paused = false;
+    if (!(conn->pauses >> owner & 1)) return;
+    conn->pauses &= ~(1U << owner) & UINT8_MAX;
+    if (conn->pauses) return;
     if (weir__conn_worker(conn)->reading == conn) return;
     weir__conn_restart_clocks(conn);
     weir__conn_go_on_with_rest(conn);

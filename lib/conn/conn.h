@@ -67,7 +67,7 @@ struct weir_conn {
     uint32_t holds;
     unsigned interest : 3; /* enum weir__interest */
     bool announced : 1;    /* on_close is owed */
-    bool paused : 1;       /* by weir_conn_pause */
+    unsigned pauses : 8;   /* a bit for each owner of one (weir_conn_pause) */
     bool undecoded : 1;    /* the rest has bytes the codec has not seen, or an end it has not been told */
     bool in_frame : 1;     /* the codec is inside a message */
     bool input_ended : 1;  /* the peer's FIN has been read */
@@ -138,8 +138,8 @@ void weir__conn_advance(struct weir_conn *conn);
 /* Ends our side once the output has left. */
 void weir__conn_end(struct weir_conn *conn);
 
-void weir__conn_pause(struct weir_conn *conn);
-void weir__conn_resume(struct weir_conn *conn);
+void weir__conn_pause(struct weir_conn *conn, unsigned owner);
+void weir__conn_resume(struct weir_conn *conn, unsigned owner);
 /* weir_input_resume has let this one, which is in the worker's held list, go on. */
 void weir__conn_unhold(struct weir_conn *conn);
 

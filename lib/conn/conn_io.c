@@ -391,7 +391,7 @@ static void on_open_event(struct weir_conn *conn, short what)
     }
     if (write_goes_on) weir__conn_flush(conn);
     if (conn->runnable) return; /* it has had its turn, and has bytes in hand that come first */
-    if (read_goes_on && conn->state == WEIR__OPEN && !conn->input_ended && !conn->paused &&
+    if (read_goes_on && conn->state == WEIR__OPEN && !conn->input_ended && !conn->pauses &&
         !weir__conn_output_stops_input(conn))
         read_and_deliver(conn);
 }

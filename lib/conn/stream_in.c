@@ -39,7 +39,7 @@ struct turn {
 
 bool weir__stream_in_may_go_on(const struct weir_conn *conn)
 {
-    return conn->state == WEIR__OPEN && !conn->paused && !weir__conn_output_stops_input(conn) &&
+    return conn->state == WEIR__OPEN && !conn->pauses && !weir__conn_output_stops_input(conn) &&
            !weir__conn_worker(conn)->input_paused;
 }
 

@@ -217,13 +217,18 @@ static enum weir__output wait_for_room(struct weir_conn *conn, struct weir__work
     return WEIR__OUTPUT_WAITS;
 }
 
+int weir__stream_out_unacknowledged(const struct weir_conn *conn, int *ret)
+{
+    return ioctl(weir__conn_fd(conn), SIOCOUTQ, ret) == 0 ? 0 : -errno;
+}
+
 /* What the kernel holds for the peer. Linux says that there is room to write only once a third of its buffer, which
  * may be megabytes, is free; that a slow peer takes something shows here. 0 when it cannot be told. */
 static int kernel_bytes(const struct weir_conn *conn)
 {
     int bytes = 0;
 
-    return ioctl(weir__conn_fd(conn), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+    return weir__stream_out_unacknowledged(conn, &bytes) == 0 ? bytes : 0;
 }
 
 bool weir__stream_out_is_on_its_way(const struct weir_conn *conn)

@@ -36,6 +36,9 @@ enum weir__output weir__stream_out_flush(struct weir_conn *conn);
 void weir__stream_out_begin_wait(struct weir_conn *conn);
 /* Whether the peer has taken something meanwhile; if so, its time begins anew. */
 bool weir__stream_out_moves(struct weir_conn *conn);
+/* How many bytes the kernel holds that the peer's kernel has not acknowledged (SIOCOUTQ). Returns 0, or the system's
+ * code. */
+int weir__stream_out_unacknowledged(const struct weir_conn *conn, int *ret);
 /* Whether the kernel still holds something that the peer has not taken. */
 bool weir__stream_out_is_on_its_way(const struct weir_conn *conn);
 

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "conn/conn.h"
+#include "conn/stream_out.h"
 #include "fail.h"
 #include "fork.h"
 #include "listener.h"
@@ -326,14 +328,16 @@ void weir_conn_abort(struct weir_conn *conn, enum weir_reason reason)
     if (conn) weir__conn_abort(conn, known ? reason : WEIR_REASON_KICKED, 0);
 }
 
-void weir_conn_pause(struct weir_conn *conn)
+void weir_conn_pause(struct weir_conn *conn, unsigned owner)
 {
-    if (conn) weir__conn_pause(conn);
+    assert(owner < WEIR_PAUSE_OWNERS_MAX);
+    if (conn) weir__conn_pause(conn, owner);
 }
 
-void weir_conn_resume(struct weir_conn *conn)
+void weir_conn_resume(struct weir_conn *conn, unsigned owner)
 {
-    if (conn) weir__conn_resume(conn);
+    assert(owner < WEIR_PAUSE_OWNERS_MAX);
+    if (conn) weir__conn_resume(conn, owner);
 }
 
 void weir_conn_hold(struct weir_conn *conn)
@@ -361,6 +365,31 @@ const char *weir_conn_peer(const struct weir_conn *conn, char ret[WEIR_ADDRESS_B
     const struct weir__peer nobody = { 0 };
 
     return ret ? weir__peer_text(conn ? &conn->peer : &nobody, ret) : "unknown";
+}
+
+int weir_conn_credentials(const struct weir_conn *conn, struct weir_credentials *ret)
+{
+    struct ucred found;
+    socklen_t len = sizeof(found);
+
+    if (!conn || !ret) return -EINVAL;
+    if (weir__conn_fd(conn) < 0) return -ENOTCONN;
+    if (conn->peer.family != WEIR__FAMILY_UNIX) return -ENOTSUP;
+    if (getsockopt(weir__conn_fd(conn), SOL_SOCKET, SO_PEERCRED, &found, &len) != 0) return -errno;
+    *ret = (struct weir_credentials){ .pid = found.pid, .uid = found.uid, .gid = found.gid };
+    return 0;
+}
+
+int weir_conn_unacknowledged(const struct weir_conn *conn, uint64_t *ret)
+{
+    int bytes = 0;
+    int err;
+
+    if (!conn || !ret) return -EINVAL;
+    if (weir__conn_fd(conn) < 0) return -ENOTCONN;
+    err = weir__stream_out_unacknowledged(conn, &bytes);
+    if (err == 0) *ret = (uint64_t)bytes;
+    return err;
 }
 
 unsigned weir_conn_worker(const struct weir_conn *conn)

@@ -147,14 +147,14 @@ static int verb_release(struct weir_conn *conn, char *args)
 static int verb_pause(struct weir_conn *conn, char *args)
 {
     (void)args;
-    weir_conn_pause(conn);
+    weir_conn_pause(conn, 0);
     return 0;
 }
 
 static int verb_resume(struct weir_conn *conn, char *args)
 {
     (void)args;
-    weir_conn_resume(conn);
+    weir_conn_resume(conn, 0);
     return 0;
 }
 
@@ -345,7 +345,7 @@ static void resume_later(struct weir_timer *timer, void *arg)
 
     weir_timer_stop(timer);
     client->resume_timer = NULL;
-    weir_conn_resume(conn);
+    weir_conn_resume(conn, 0);
 }
 
 static void message_pause(struct weir_conn *conn, struct weir_bytes message, void *user)
@@ -354,7 +354,7 @@ static void message_pause(struct weir_conn *conn, struct weir_bytes message, voi
 
     message_echo(conn, message, user);
     if (++client->messages % (uint64_t)lab.pause_every != 0) return;
-    weir_conn_pause(conn);
+    weir_conn_pause(conn, 0);
     KIT_CHECK(weir_timer_start(lab.weir, weir_conn_worker(conn), lab.resume_after_ms, 0, resume_later, conn,
                                &client->resume_timer) == 0);
 }

@@ -234,6 +234,8 @@ static void null_for_what_answers_with_a_code(void **state)
     assert_int_equal(weir_unescape("x", bytes, sizeof(bytes), NULL), -EINVAL);
     assert_int_equal(weir_unescape("", NULL, 0, &len), 0);
     assert_int_equal(weir_conn_send(NULL, (struct weir_bytes){ NULL, 0 }), -EINVAL);
+    assert_int_equal(weir_conn_credentials(NULL, NULL), -EINVAL);
+    assert_int_equal(weir_conn_unacknowledged(NULL, NULL), -EINVAL);
     weir_free(weir);
 }
 
@@ -266,8 +268,8 @@ static void null_for_what_has_no_code(void **state)
     weir_conn_close(NULL);
     weir_conn_end(NULL);
     weir_conn_abort(NULL, WEIR_REASON_KICKED);
-    weir_conn_pause(NULL);
-    weir_conn_resume(NULL);
+    weir_conn_pause(NULL, 0);
+    weir_conn_resume(NULL, 7);
     weir_conn_hold(NULL);
     weir_conn_release(NULL);
     weir_conn_set_user(NULL, NULL);

@@ -107,7 +107,7 @@ static void on_message(struct weir_conn *conn, struct weir_bytes message, void *
     weir_conn_send(conn, message);
     if (message.len > 0 && message.data[0] == 'p') {
         if (now.is_alone) weir_conn_hold(conn);
-        weir_conn_pause(conn);
+        weir_conn_pause(conn, 0);
     }
     if (message.len == 0 || message.data[0] != 'f') return;
     fork_and(let_go, now.is_alone);
@@ -468,8 +468,8 @@ static void other_calls_are_refused(void **state)
 /* A connection's functions have no code to say it with, and reach no socket. */
 static int touch(struct weir_conn *conn)
 {
-    weir_conn_pause(conn);
-    weir_conn_resume(conn);
+    weir_conn_pause(conn, 0);
+    weir_conn_resume(conn, 0);
     weir_conn_hold(conn);
     weir_conn_close(conn);
     weir_conn_end(conn);

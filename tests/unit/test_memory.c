@@ -197,7 +197,7 @@ static void go_on(struct weir_conn *conn, void *arg)
     (void)arg;
     happened();
     life.promises.conn_posts_run++;
-    if (conn) weir_conn_resume(conn);
+    if (conn) weir_conn_resume(conn, 0);
 }
 
 static int post_to(uint64_t id, void (*fn)(struct weir_conn *conn, void *arg))
@@ -362,8 +362,8 @@ static void on_message(struct weir_conn *conn, struct weir_bytes message, void *
         dial("unix:/nobody/listens/here");
         break;
     case 'p':
-        weir_conn_pause(conn);
-        if (!post_to(weir_conn_id(conn), go_on)) weir_conn_resume(conn);
+        weir_conn_pause(conn, 0);
+        if (!post_to(weir_conn_id(conn), go_on)) weir_conn_resume(conn, 0);
         break;
     case 'c':
         weir_conn_close(conn);

@@ -463,7 +463,7 @@ static void pay(struct weir_conn *conn, void *arg)
 static void go_on(struct weir_conn *conn, void *arg)
 {
     (void)arg;
-    if (conn) weir_conn_resume(conn);
+    if (conn) weir_conn_resume(conn, 0);
 }
 
 static void pay_later(struct weir_timer *timer, void *arg)
@@ -528,7 +528,7 @@ static void obey(struct weir_conn *conn, struct weir_bytes message)
         break;
     case 'p':
         answer(conn, message);
-        weir_conn_pause(conn);
+        weir_conn_pause(conn, 0);
         assert_int_equal(weir_timer_start(run.weir, 0, 1, 0, go_on_later, NULL, NULL), 0);
         break;
     case 'b':
@@ -599,7 +599,7 @@ static void on_end(struct weir_conn *conn, void *user)
     assert_int_equal(run.closed, 0);
     assert_int_equal(++run.ended, 1);
     assert_int_equal(conn->state, WEIR__OPEN);
-    assert_false(conn->paused);
+    assert_false(conn->pauses);
     assert_false(weir__conn_output_stops_input(conn));
     obey_lines(conn, run.scenario->at_end);
     if (run.scenario->later[0] != '\0' && !run.scenario->blocks)

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What a program may ask of one connection: pauses with owners, who the peer is, what it has not taken. A client is a
+ * plain socket of this process; a timer goes through the steps. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <weir/weir.h>
+
+enum { STEP_MS = 20, LARGE_BYTES = 8 * 1024 * 1024 };
+
+static struct {
+    struct weir *weir;
+    struct weir_conn *conn;
+    void (*on_step)(void); /* every STEP_MS, and until the engine is stopped */
+    unsigned steps, messages;
+    int client;
+} test;
+
+static void on_open(struct weir_conn *conn, void *user)
+{
+    (void)user;
+    test.conn = conn;
+}
+
+static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
+{
+    (void)conn;
+    (void)reason;
+    (void)user;
+    test.conn = NULL;
+}
+
+static void step(struct weir_timer *timer, void *arg)
+{
+    (void)timer;
+    (void)arg;
+    test.steps++;
+    assert_in_range(test.steps, 1, 500);
+    test.on_step();
+}
+
+static int connect_to(const char *url)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", url + strlen("unix:"));
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+static void run(const struct weir_service *service, void (*on_step)(void))
+{
+    char folder[] = "/tmp/weir-conn-XXXXXX", url[sizeof(folder) + 16];
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(url, sizeof(url), "unix:%s/s", folder);
+    memset(&test, 0, sizeof(test));
+    test.on_step = on_step;
+    assert_int_equal(weir_new(NULL, &test.weir), 0);
+    assert_int_equal(weir_listen(test.weir, url, service, NULL), 0);
+    assert_int_equal(weir_timer_start(test.weir, 0, STEP_MS, STEP_MS, step, NULL, NULL), 0);
+    test.client = connect_to(url);
+    assert_int_equal(write(test.client, "a\nb\nc\n", 6), 6);
+    assert_int_equal(weir_run(test.weir), 0);
+    weir_free(test.weir);
+    close(test.client);
+    rmdir(folder);
+}
+
+/* ---- Pauses ---- */
+
+static void pause_at_the_first(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    (void)message;
+    (void)user;
+    if (test.messages++ > 0) return;
+    weir_conn_pause(conn, 0);
+    weir_conn_pause(conn, 7);
+    weir_conn_pause(conn, 7);
+}
+
+static void resume_one_after_the_other(void)
+{
+    if (test.messages == 0) return; /* not yet */
+    if (test.messages == 3) {
+        weir_stop(test.weir, 1);
+        return;
+    }
+    assert_int_equal(test.messages, 1);
+    if (test.steps % 4 == 0) weir_conn_resume(test.conn, 5); /* has not paused */
+    if (test.steps % 4 == 1) weir_conn_resume(test.conn, 7); /* once for two */
+    if (test.steps % 4 == 2) weir_conn_resume(test.conn, 7);
+    if (test.steps > 8) weir_conn_resume(test.conn, 0);
+}
+
+static void input_goes_on_when_no_owner_pauses(void **state)
+{
+    const struct weir_service service =
+        WEIR_SERVICE(.frame = "line", .on_open = on_open, .on_message = pause_at_the_first, .on_close = on_close);
+
+    (void)state;
+    run(&service, resume_one_after_the_other);
+    assert_int_equal(test.messages, 3);
+}
+
+static void an_owner_out_of_range_is_asserted(void **state)
+{
+    int status = 0;
+    pid_t child;
+
+    (void)state;
+    child = fork();
+    if (!child) {
+        signal(SIGABRT, SIG_DFL);
+        if (!freopen("/dev/null", "w", stderr)) _exit(2);
+        weir_conn_pause(NULL, WEIR_PAUSE_OWNERS_MAX);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+/* ---- The peer ---- */
+
+static void count(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    (void)conn;
+    (void)message;
+    (void)user;
+    test.messages++;
+}
+
+static void ask_who_it_is(void)
+{
+    struct weir_credentials who = { 0 };
+
+    if (!test.conn) return;
+    assert_int_equal(weir_conn_credentials(test.conn, &who), 0);
+    assert_int_equal(who.pid, getpid());
+    assert_int_equal(who.uid, getuid());
+    assert_int_equal(who.gid, getgid());
+    assert_int_equal(weir_conn_credentials(test.conn, NULL), -EINVAL);
+    weir_stop(test.weir, 1);
+}
+
+static void a_unix_peer_has_credentials(void **state)
+{
+    const struct weir_service service = WEIR_SERVICE(.on_open = on_open, .on_message = count, .on_close = on_close);
+
+    (void)state;
+    run(&service, ask_who_it_is);
+}
+
+static void send_more_than_it_takes(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    unsigned char *bytes = calloc(1, LARGE_BYTES);
+
+    (void)message;
+    (void)user;
+    if (test.messages++ == 0) assert_true(weir_conn_send(conn, (struct weir_bytes){ bytes, LARGE_BYTES }) >= 0);
+    free(bytes);
+}
+
+static void ask_what_it_has_not_taken(void)
+{
+    struct weir_conn_counters counters;
+    uint64_t bytes = 0;
+
+    if (test.messages < 1 || !test.conn) return;
+    weir_conn_counters(test.conn, &counters);
+    if (counters.bytes_out == 0) return;
+    assert_int_equal(weir_conn_unacknowledged(test.conn, &bytes), 0);
+    assert_true(bytes > 0); /* over a unix socket the kernel counts its own buffers, too */
+    assert_true(counters.output_bytes > 0);
+    assert_int_equal(weir_conn_unacknowledged(test.conn, NULL), -EINVAL);
+    weir_conn_abort(test.conn, WEIR_REASON_KICKED);
+    assert_int_equal(weir_conn_unacknowledged(test.conn, &bytes), -ENOTCONN);
+    assert_int_equal(weir_conn_credentials(test.conn, &(struct weir_credentials){ 0 }), -ENOTCONN);
+    weir_stop(test.weir, 1);
+}
+
+static void what_the_peer_has_not_taken_is_told(void **state)
+{
+    const struct weir_service service =
+        WEIR_SERVICE(.frame = "line", .send_frame = "raw", .output_bytes_max = 2 * LARGE_BYTES, .on_open = on_open,
+                     .on_message = send_more_than_it_takes, .on_close = on_close);
+
+    (void)state;
+    run(&service, ask_what_it_has_not_taken);
+}
+
+/* A dialled connection, which has no address at all yet, is no unix socket either. */
+static void ask_over_tcp(struct weir_conn *conn, void *user)
+{
+    struct weir_credentials who;
+    uint64_t bytes = 7;
+
+    (void)user;
+    assert_int_equal(weir_conn_credentials(conn, &who), -ENOTSUP);
+    assert_int_equal(weir_conn_unacknowledged(conn, &bytes), 0);
+    assert_int_equal(bytes, 0);
+    weir_stop(weir_conn_weir(conn), 1);
+}
+
+static void a_tcp_peer_has_no_credentials(void **state)
+{
+    const struct weir_service service = WEIR_SERVICE(.on_open = ask_over_tcp);
+    struct weir_listener *listener = NULL;
+    char url[WEIR_ADDRESS_BYTES_MAX];
+    struct weir *weir = NULL;
+
+    (void)state;
+    assert_int_equal(weir_new(NULL, &weir), 0);
+    assert_int_equal(weir_listen(weir, "127.0.0.1:0", &service, &listener), 0);
+    weir_listener_address(listener, 0, url);
+    assert_int_equal(weir_dial(weir, url, NULL, NULL, NULL), 0);
+    weir_run(weir);
+    weir_free(weir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(input_goes_on_when_no_owner_pauses), cmocka_unit_test(an_owner_out_of_range_is_asserted),
+        cmocka_unit_test(a_unix_peer_has_credentials),        cmocka_unit_test(what_the_peer_has_not_taken_is_told),
+        cmocka_unit_test(a_tcp_peer_has_no_credentials),
+    };
+
+    return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
+}
