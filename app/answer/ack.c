@@ -263,7 +263,7 @@ enum { BYTES_USUAL = 128 };
 
 bool ack_is_due(const struct ack *ack, const struct weir_message_info *info)
 {
-    if (!ack->template || info->flags & WEIR_MESSAGE_UNFINISHED) return false;
+    if (!ack->template || info->flags & (WEIR_MESSAGE_UNFINISHED | WEIR_MESSAGE_REFUSED)) return false;
     return !(info->flags & WEIR_MESSAGE_TRUNCATED) || ack->acks_truncated;
 }
 

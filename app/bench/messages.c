@@ -56,7 +56,7 @@ static int check_one(const struct weir_frame *frame, const unsigned char *bytes,
     const struct weir_codec *codec = weir_frame_codec(frame);
     unsigned char *copy = malloc(len + 1); /* decoding may change it */
     void *state = calloc(1, codec->state_bytes + 1);
-    struct weir_decode decode = { .bytes = copy, .len = len, .message_bytes_max = MESSAGE_BYTES_MAX };
+    struct weir_decode decode = WEIR_DECODE(.bytes = copy, .len = len, .message_bytes_max = MESSAGE_BYTES_MAX);
     int err = copy && state ? 0 : -ENOMEM;
 
     if (!err) memcpy(copy, bytes, len);

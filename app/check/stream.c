@@ -126,11 +126,9 @@ static void take_more(struct stream *stream, const struct weir_decode *decode)
 static void cut(struct stream *stream, struct line *line, bool ended)
 {
     while (stream->begin < stream->end && stream->state == STREAM_GOES_ON) {
-        struct weir_decode decode = { .bytes = stream->bytes + stream->begin,
-                                      .len = stream->end - stream->begin,
-                                      .ended = ended,
-                                      .message_bytes_max = stream->message_bytes_max,
-                                      .too_long = stream->too_long };
+        struct weir_decode decode =
+            WEIR_DECODE(.bytes = stream->bytes + stream->begin, .len = stream->end - stream->begin, .ended = ended,
+                        .message_bytes_max = stream->message_bytes_max, .too_long = stream->too_long);
         switch (stream->codec->decode(weir_frame_config(stream->frame), stream->codec_state, &decode)) {
         case WEIR_DECODED_MORE:
             take_more(stream, &decode);

@@ -63,7 +63,7 @@ static bool is_one_message(const struct weir_frame *frame, unsigned char *framed
 {
     const struct weir_codec *codec = weir_frame_codec(frame);
     void *state = calloc(1, codec->state_bytes + 1);
-    struct weir_decode decode = { .bytes = framed, .len = len, .message_bytes_max = MESSAGE_BYTES_MAX };
+    struct weir_decode decode = WEIR_DECODE(.bytes = framed, .len = len, .message_bytes_max = MESSAGE_BYTES_MAX);
     bool is_one = false;
 
     if (state && codec->decode(weir_frame_config(frame), state, &decode) == WEIR_DECODED_MESSAGE)

@@ -32,8 +32,11 @@ enum weir_too_long {
 
 /* Flags of a delivered message. */
 enum {
-    WEIR_MESSAGE_TRUNCATED = 1, /* it was longer than the limit; original_len says how long */
-    WEIR_MESSAGE_UNFINISHED = 2 /* the peer ended its side before the message's end */
+    WEIR_MESSAGE_TRUNCATED = 1,  /* it was longer than the limit; original_len says how long */
+    WEIR_MESSAGE_UNFINISHED = 2, /* the peer ended its side before the message's end */
+    /* The codec does not accept these bytes (a wrong checksum, say), and the program shall answer so: the connection
+     * goes on, where WEIR_DECODED_MALFORMED closes it. None of the framings that have a SPEC sets it. */
+    WEIR_MESSAGE_REFUSED = 4
 };
 
 /* What a call of decode found. */
@@ -45,21 +48,42 @@ enum weir_decoded {
     WEIR_DECODED_MALFORMED /* bytes that cannot be a message in this framing */
 };
 
-/* One call of decode: the first part is the caller's, the second the codec's answer, zeroed by the caller. */
+/* One call of decode: the first part is the caller's, made with WEIR_DECODE; the second is the codec's answer, zeroed
+ * by the caller. */
 struct weir_decode {
-    unsigned char
-        *bytes; /* the window: all bytes of the stream not yet consumed, oldest first; may be changed in place */
-    size_t len; /* its length in bytes */
-    bool ended; /* the peer has ended its side, nothing follows the window */
-    size_t message_bytes_max; /* the longest message that may be delivered, at least 1 */
+    /* sizeof(struct weir_decode), set by WEIR_DECODE: members behind it are unknown to the caller */
+    size_t size;
+    /* the window: all bytes of the stream not yet consumed, oldest first; may be changed in place */
+    unsigned char *bytes;
+    /* its length in bytes */
+    size_t len;
+    /* the longest message that may be delivered, at least 1 */
+    size_t message_bytes_max;
+    /* what becomes of a longer one */
     enum weir_too_long too_long;
+    /* the peer has ended its side, nothing follows the window */
+    bool ended;
+    /* no bytes have come: this call is the one that the codec has asked for with wait_ms */
+    bool late;
 
-    size_t consumed;           /* bytes at the window's start that are done with */
-    size_t dropped;            /* MORE only: bytes at the window's end that are done with; those between are kept */
-    bool outside;              /* MORE only: no message has begun, so none can be late (frame_timeout_ms) */
-    struct weir_bytes message; /* MESSAGE: where it lies, inside the window */
-    uint64_t original_len;     /* MESSAGE, SKIPPED: its length in bytes on the wire, without framing */
-    unsigned flags;            /* MESSAGE: WEIR_MESSAGE_* */
+    /* MORE only: no message has begun, so none can be late (frame_timeout_ms) */
+    bool outside;
+    /* MESSAGE: WEIR_MESSAGE_* */
+    unsigned flags;
+    /* bytes at the window's start that are done with */
+    size_t consumed;
+    /* MORE only: bytes at the window's end that are done with; those between are kept */
+    size_t dropped;
+    /* how many of the consumed bytes stood between messages and belong to none; counted (weir_counters) */
+    size_t skipped_bytes;
+    /* MORE only, with bytes kept: call again, with `late`, when no byte has come for so many milliseconds, and when
+     * frame_timeout_ms have passed; WEIR_OFF (weir.h): only then; 0: with the next bytes only. MORE to the call at the
+     * frame timeout lets the connection close, as without one */
+    int64_t wait_ms;
+    /* MESSAGE: where it lies, inside the window */
+    struct weir_bytes message;
+    /* MESSAGE, SKIPPED: its length in bytes on the wire, without framing */
+    uint64_t original_len;
 };
 
 /* The largest state that a codec may have of one stream. */
@@ -73,6 +97,7 @@ enum { WEIR_CODEC_STATE_BYTES_MAX = 4096 };
  * have come: the window is then the kept bytes and the new ones behind them. A codec remembers in its state how much of
  * the kept bytes it has looked at, so that no byte is looked at twice. With `ended` set it may deliver what is left as
  * a message flagged WEIR_MESSAGE_UNFINISHED, or answer MORE, which leaves it to the caller to count what is left over.
+ * With `late` set the window is what it was, and silence may be what ends a message.
  *
  * encode writes the framed message to ret, which has room for encoded_bytes_max(config, message.len) bytes, and returns
  * the number of bytes written, or a negative code when the message cannot be framed. Without an encode (NULL), bytes
@@ -89,11 +114,16 @@ struct weir_codec {
 };
 
 /* In C: `= WEIR_CODEC(.decode = my_decode)`. C++17 has no designated initialisers; there it takes no arguments, and the
- * members are set after: `weir_codec codec = WEIR_CODEC(); codec.decode = my_decode;`. So too WEIR_CONFIG, WEIR_SERVICE
- * and WEIR_FILTER. */
+ * members are set after: `weir_codec codec = WEIR_CODEC(); codec.decode = my_decode;`. So too WEIR_DECODE,
+ * WEIR_CONFIG, WEIR_SERVICE and WEIR_FILTER. */
 #ifdef __cplusplus
 #define WEIR_CODEC() weir__sized<struct weir_codec>()
+#define WEIR_DECODE() weir__sized<struct weir_decode>()
 #else
+#define WEIR_DECODE(...)                                \
+    {                                                   \
+        .size = sizeof(struct weir_decode), __VA_ARGS__ \
+    }
 #define WEIR_CODEC(...)                                \
     {                                                  \
         .size = sizeof(struct weir_codec), __VA_ARGS__ \

@@ -428,7 +428,7 @@ struct weir_message_info {
     uint64_t seq;
     /* its length on the wire in bytes, larger than the message's when truncated */
     uint64_t original_len;
-    /* WEIR_MESSAGE_TRUNCATED, WEIR_MESSAGE_UNFINISHED */
+    /* WEIR_MESSAGE_TRUNCATED, WEIR_MESSAGE_UNFINISHED, WEIR_MESSAGE_REFUSED */
     unsigned flags;
 };
 WEIR_PUBLIC void weir_conn_message(const struct weir_conn *conn, struct weir_message_info *ret);
@@ -567,6 +567,8 @@ struct weir_counters {
     uint64_t turns;
     /* by reason */
     uint64_t closed[WEIR_REASON_COUNT];
+    /* received between messages, and part of none (struct weir_decode) */
+    uint64_t skipped_bytes;
 };
 
 /* The counters of all workers, added up; each is read at its own instant. Writes at most ret->size bytes. Any thread.

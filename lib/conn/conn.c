@@ -144,23 +144,18 @@ void weir__conn_update_interest(struct weir_conn *conn)
 
 /* ---- Deadlines ---- */
 
-struct deadline {
-    int64_t at_ms;
-    enum weir_reason reason;
-};
-
-static void sooner(struct deadline *deadline, int64_t from_ms, int64_t timeout_ms, enum weir_reason reason)
+static void sooner(struct weir__deadline *deadline, int64_t from_ms, int64_t timeout_ms, enum weir_reason reason)
 {
     if (timeout_ms == INT64_MAX || from_ms + timeout_ms >= deadline->at_ms) return;
     deadline->at_ms = from_ms + timeout_ms;
     deadline->reason = reason;
 }
 
-static struct deadline next_deadline(const struct weir_conn *conn)
+struct weir__deadline weir__conn_next_deadline(const struct weir_conn *conn)
 {
     const struct weir__service *service = conn->service;
     const struct weir__work *work = conn->work;
-    struct deadline next = { INT64_MAX, WEIR_REASON_NONE };
+    struct weir__deadline next = { INT64_MAX, WEIR_REASON_NONE };
 
     switch ((enum weir__conn_state)conn->state) {
     case WEIR__CONNECTING:
@@ -172,6 +167,7 @@ static struct deadline next_deadline(const struct weir_conn *conn)
     case WEIR__OPEN:
         sooner(&next, work->active_ms, service->idle_timeout_ms, WEIR_REASON_IDLE);
         if (conn->in_frame) sooner(&next, work->frame_since_ms, service->frame_timeout_ms, WEIR_REASON_FRAME_TIMEOUT);
+        if (conn->waits) sooner(&next, work->silence_since_ms, work->silence_ms, WEIR_REASON_NONE);
         break;
     case WEIR__DRAINING:
         sooner(&next, work->since_ms, service->drain_timeout_ms, WEIR_REASON_DRAIN_TIMEOUT);
@@ -192,29 +188,7 @@ void weir__conn_arm(struct weir_conn *conn)
     struct weir__worker *worker = weir__conn_worker(conn);
 
     if (!conn->work || conn->state == WEIR__CLOSED) return;
-    weir__timeouts_arm(&worker->timeouts, conn->work, next_deadline(conn).at_ms, weir__worker_now(worker));
-}
-
-int64_t weir__conn_check_deadlines(struct weir__work *work, int64_t now_ms)
-{
-    struct weir_conn *conn = work->conn;
-    struct deadline next;
-
-    if (conn->state == WEIR__CLOSED) return INT64_MAX;
-    /* While it is we who do not read, a message in progress is not late. Nor is the peer idle, unless what keeps us
-     * from reading is that it does not read. */
-    if (conn->in_frame && !weir__stream_in_may_go_on(conn)) work->frame_since_ms = now_ms;
-    if (conn->pauses || weir__conn_worker(conn)->input_paused) work->active_ms = now_ms;
-    next = next_deadline(conn);
-    if (next.at_ms <= now_ms && next.reason == WEIR_REASON_WRITE_TIMEOUT && weir__stream_out_moves(conn))
-        next = next_deadline(conn);
-    if (next.at_ms > now_ms) return next.at_ms;
-    if (conn->state == WEIR__CONNECTING) {
-        work->dial->on_timeout(conn);
-    } else {
-        weir__conn_abort(conn, next.reason, conn->state == WEIR__LINGERING ? conn->error : ETIMEDOUT);
-    }
-    return INT64_MAX;
+    weir__timeouts_arm(&worker->timeouts, conn->work, weir__conn_next_deadline(conn).at_ms, weir__worker_now(worker));
 }
 
 /* Input goes on after a time in which we did not read: the peer, and the message in progress, have their whole time
@@ -224,6 +198,7 @@ void weir__conn_restart_clocks(struct weir_conn *conn)
     struct weir__worker *worker = weir__conn_worker(conn);
 
     if (conn->in_frame) conn->work->frame_since_ms = weir__worker_now(worker);
+    if (conn->waits) conn->work->silence_since_ms = weir__worker_now(worker);
     if (conn->service->idle_timeout_ms != INT64_MAX && conn->work) conn->work->active_ms = weir__worker_now(worker);
 }
 

@@ -70,6 +70,7 @@ struct weir_conn {
     unsigned pauses : 8;   /* a bit for each owner of one (weir_conn_pause) */
     bool undecoded : 1;    /* the rest has bytes the codec has not seen, or an end it has not been told */
     bool in_frame : 1;     /* the codec is inside a message */
+    bool waits : 1;        /* the codec is to be called again though nothing comes */
     bool input_ended : 1;  /* the peer's FIN has been read */
     bool end_told : 1;     /* on_end has been called: only sending goes on */
     bool end_asked : 1;    /* weir_conn_end: FIN once the output has left */

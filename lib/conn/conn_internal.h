@@ -17,6 +17,15 @@ enum weir_reason weir__conn_reason_of(int error);
 /* Asks of the socket what the connection's fields say that it wants; to be called after each change of one. */
 void weir__conn_update_interest(struct weir_conn *conn);
 
+/* When a connection must not go on as it is, and the reason with which it closes then; WEIR_REASON_NONE: it is the
+ * codec that wants to be called. */
+struct weir__deadline {
+    int64_t at_ms; /* INT64_MAX: never */
+    enum weir_reason reason;
+};
+
+struct weir__deadline weir__conn_next_deadline(const struct weir_conn *conn);
+
 /* Sets the deadline that is next, if the connection has work. */
 void weir__conn_arm(struct weir_conn *conn);
 

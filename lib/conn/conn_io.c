@@ -207,7 +207,7 @@ static void take_end(struct weir_conn *conn)
     if (conn->state != WEIR__OPEN) return;
     conn->end_told = true;
     conn->undecoded = false;
-    conn->in_frame = false; /* what has been begun is not late: it will never be whole */
+    conn->in_frame = conn->waits = false; /* what has been begun is not late: it will never be whole */
     service->on_end(conn, conn->user);
 }
 
@@ -234,7 +234,7 @@ static void after_input(struct weir_conn *conn, enum weir__input input)
         return;
     }
     if (conn->state == WEIR__CLOSED) return;
-    if (conn->in_frame) weir__conn_arm(conn);
+    if (conn->in_frame || conn->waits) weir__conn_arm(conn);
     /* A write that waited for the socket to be readable may find that this read has taken in what it waited for. */
     if ((!conn->blocked || conn->write_needs_read) && weir__conn_output_bytes(conn) > 0) {
         weir__conn_flush(conn);
@@ -279,6 +279,53 @@ static void read_and_deliver(struct weir_conn *conn)
     worker->reading = NULL;
     after_input(conn, input);
 }
+
+/* ---- Deadlines ---- */
+
+/* The codec may end the message in progress for want of bytes. Whether it was asked. */
+static bool is_codec_asked(struct weir_conn *conn, enum weir_reason reason)
+{
+    struct weir__worker *worker = weir__conn_worker(conn);
+    enum weir__input input;
+
+    if (reason != WEIR_REASON_NONE && reason != WEIR_REASON_FRAME_TIMEOUT) return false;
+    if (!conn->waits || conn->undecoded || conn->input_ended) return false;
+    worker->busy = true; /* messages have their on_turn */
+    worker->reading = conn;
+    input = weir__stream_in_be_late(conn);
+    worker->reading = NULL;
+    after_input(conn, input);
+    return true;
+}
+
+int64_t weir__conn_check_deadlines(struct weir__work *work, int64_t now_ms)
+{
+    struct weir_conn *conn = work->conn;
+    struct weir__deadline next;
+
+    if (conn->state == WEIR__CLOSED) return INT64_MAX;
+    /* While it is we who do not read, a message in progress is not late. Nor is the peer idle, unless what keeps us
+     * from reading is that it does not read. */
+    if (conn->in_frame && !weir__stream_in_may_go_on(conn)) work->frame_since_ms = now_ms;
+    if (conn->waits && !weir__stream_in_may_go_on(conn)) work->silence_since_ms = now_ms;
+    if (conn->pauses || weir__conn_worker(conn)->input_paused) work->active_ms = now_ms;
+    next = weir__conn_next_deadline(conn);
+    if (next.at_ms <= now_ms && next.reason == WEIR_REASON_WRITE_TIMEOUT && weir__stream_out_moves(conn))
+        next = weir__conn_next_deadline(conn);
+    if (next.at_ms <= now_ms && is_codec_asked(conn, next.reason)) {
+        if (conn->work != work || conn->state == WEIR__CLOSED) return INT64_MAX; /* nothing in hand any more */
+        next = weir__conn_next_deadline(conn);
+    }
+    if (next.at_ms > now_ms) return next.at_ms;
+    if (conn->state == WEIR__CONNECTING) {
+        work->dial->on_timeout(conn);
+    } else {
+        weir__conn_abort(conn, next.reason, conn->state == WEIR__LINGERING ? conn->error : ETIMEDOUT);
+    }
+    return INT64_MAX;
+}
+
+/* ---- Sending ---- */
 
 static int may_send(const struct weir_conn *conn)
 {

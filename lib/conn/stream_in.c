@@ -35,6 +35,7 @@ struct window {
 struct turn {
     size_t messages_left;
     size_t bytes_left;
+    bool is_late; /* the codec has asked to be called again without bytes */
 };
 
 bool weir__stream_in_may_go_on(const struct weir_conn *conn)
@@ -48,6 +49,12 @@ static void *codec_state(struct weir_conn *conn)
     return conn->service->state_bytes <= WEIR__CODEC_STATE_BYTES ? conn->codec_state.bytes : conn->codec_state.large;
 }
 
+static WEIR__NOINLINE void count_unusual(struct weir__worker *worker, const struct weir_decode *decode)
+{
+    if (decode->flags & WEIR_MESSAGE_TRUNCATED) weir__count(&worker->counters.messages_truncated, 1);
+    weir__count(&worker->counters.skipped_bytes, decode->skipped_bytes);
+}
+
 static void deliver_message(struct weir_conn *conn, const struct weir_decode *decode)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
@@ -55,18 +62,21 @@ static void deliver_message(struct weir_conn *conn, const struct weir_decode *de
 
     conn->in_frame = false;
     conn->messages_in++;
-    if (decode->flags & WEIR_MESSAGE_TRUNCATED) weir__count(&worker->counters.messages_truncated, 1);
+    if (decode->flags | decode->skipped_bytes) count_unusual(worker, decode);
     if (!service->on_message) return;
     worker->delivering = decode;
     service->on_message(conn, decode->message, conn->user);
     worker->delivering = NULL;
 }
 
-static void count_skipped(struct weir_conn *conn)
+static void count_skipped(struct weir_conn *conn, const struct weir_decode *decode)
 {
+    struct weir__worker *worker = weir__conn_worker(conn);
+
     conn->in_frame = false;
     conn->messages_in++;
-    weir__count(&weir__conn_worker(conn)->counters.messages_skipped, 1);
+    weir__count(&worker->counters.messages_skipped, 1);
+    weir__count(&worker->counters.skipped_bytes, decode->skipped_bytes);
 }
 
 /* A codec of the caller's may be wrong: a message that consumes nothing would never end, one that consumes more than
@@ -77,6 +87,18 @@ static bool is_sane(const struct weir_decode *decode)
 
     if (decode->consumed == 0 || decode->consumed > decode->len) return false;
     return decode->message.len == 0 || (offset < decode->len && decode->message.len <= decode->len - offset);
+}
+
+/* The codec wants to be called when nothing comes, while bytes are kept for it. */
+static enum weir__input begin_wait(struct weir_conn *conn, int64_t wait_ms)
+{
+    struct weir__work *work = weir__work_get(conn);
+
+    if (!work) return WEIR__INPUT_NO_MEMORY;
+    work->silence_ms = wait_ms > 0 ? wait_ms : INT64_MAX;
+    work->silence_since_ms = weir__worker_now(weir__conn_worker(conn));
+    conn->waits = true;
+    return WEIR__INPUT_GOES_ON;
 }
 
 /* The codec wants more bytes. What it is done with leaves the window at both ends. */
@@ -94,6 +116,8 @@ static enum weir__input take_more(struct weir_conn *conn, struct window *window,
         work->frame_since_ms = weir__worker_now(weir__conn_worker(conn));
         conn->in_frame = true;
     }
+    if (decode->skipped_bytes > 0) weir__count(&weir__conn_worker(conn)->counters.skipped_bytes, decode->skipped_bytes);
+    if (decode->wait_ms != 0 && window->begin < window->end) return begin_wait(conn, decode->wait_ms);
     return WEIR__INPUT_GOES_ON;
 }
 
@@ -125,9 +149,12 @@ static enum weir__input deliver(struct weir_conn *conn, struct window *window, s
     WEIR__UNINITIALIZED struct weir_decode decode; /* each member is written, for the service or for each message */
     enum weir__input input = WEIR__INPUT_GOES_ON;
 
+    decode.size = sizeof(decode);
     decode.message_bytes_max = service->message_bytes_max;
     decode.too_long = service->too_long;
-    conn->undecoded = false;
+    decode.ended = false;
+    decode.late = turn->is_late;
+    conn->undecoded = conn->waits = false;
     while (window->begin < window->end && input == WEIR__INPUT_GOES_ON) {
         if (turn->messages_left == 0 || !weir__stream_in_may_go_on(conn)) {
             conn->undecoded = true;
@@ -135,8 +162,8 @@ static enum weir__input deliver(struct weir_conn *conn, struct window *window, s
         }
         decode.bytes = window->bytes + window->begin;
         decode.len = window->end - window->begin;
-        decode.ended = false;
-        decode.consumed = decode.dropped = 0;
+        decode.consumed = decode.dropped = decode.skipped_bytes = 0;
+        decode.wait_ms = 0;
         decode.outside = false;
         decode.message = (struct weir_bytes){ NULL, 0 };
         decode.original_len = 0;
@@ -160,7 +187,7 @@ static enum weir__input deliver(struct weir_conn *conn, struct window *window, s
             if (!is_sane(&decode)) return WEIR__INPUT_MALFORMED;
             window->begin += decode.consumed;
             turn->messages_left--;
-            count_skipped(conn);
+            count_skipped(conn, &decode);
             break;
         }
     }
@@ -174,13 +201,10 @@ static enum weir__input deliver_end(struct weir_conn *conn)
     struct weir__work *work = conn->work;
 
     while (weir__conn_rest_bytes(conn) > 0) {
-        struct weir_decode decode = {
-            .bytes = work->rest + work->rest_begin,
-            .len = work->rest_end - work->rest_begin,
-            .ended = true,
-            .message_bytes_max = service->message_bytes_max,
-            .too_long = service->too_long,
-        };
+        struct weir_decode decode =
+            WEIR_DECODE(.bytes = work->rest + work->rest_begin, .len = work->rest_end - work->rest_begin,
+                        .message_bytes_max = service->message_bytes_max, .too_long = service->too_long, .ended = true);
+
         if (!weir__stream_in_may_go_on(conn)) {
             conn->undecoded = true;
             return WEIR__INPUT_GOES_ON;
@@ -201,7 +225,7 @@ static enum weir__input deliver_end(struct weir_conn *conn)
         case WEIR_DECODED_SKIPPED:
             if (!is_sane(&decode)) return WEIR__INPUT_MALFORMED;
             work->rest_begin += decode.consumed;
-            count_skipped(conn);
+            count_skipped(conn, &decode);
             break;
         }
     }
@@ -419,7 +443,7 @@ static enum weir__input deliver_rest(struct weir_conn *conn, struct turn *turn)
 
 static struct turn new_turn(const struct weir_conn *conn)
 {
-    return (struct turn){ conn->service->wake_messages_max, conn->service->wake_bytes_max };
+    return (struct turn){ conn->service->wake_messages_max, conn->service->wake_bytes_max, false };
 }
 
 static enum weir__input work_off(struct weir_conn *conn, struct turn *turn)
@@ -444,6 +468,15 @@ enum weir__input weir__stream_in_deliver(struct weir_conn *conn)
     struct turn turn = new_turn(conn);
 
     return counted(conn, before, work_off(conn, &turn));
+}
+
+enum weir__input weir__stream_in_be_late(struct weir_conn *conn)
+{
+    const uint64_t before = conn->messages_in;
+    struct turn turn = new_turn(conn);
+
+    turn.is_late = true;
+    return counted(conn, before, deliver_rest(conn, &turn));
 }
 
 enum weir__input weir__stream_in_read(struct weir_conn *conn)

@@ -30,4 +30,7 @@ enum weir__input weir__stream_in_read(struct weir_conn *conn);
 /* Delivers what is left over, without reading. */
 enum weir__input weir__stream_in_deliver(struct weir_conn *conn);
 
+/* The silence that the codec has asked to be told of (conn->waits) is here, or the message in progress is late. */
+enum weir__input weir__stream_in_be_late(struct weir_conn *conn);
+
 #endif

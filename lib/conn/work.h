@@ -51,11 +51,12 @@ struct weir__work {
     struct weir__dial *dial; /* CONNECTING: who tries the addresses */
     void *transport_state;   /* the transport's; a connection that has one is never idle */
 
-    int64_t since_ms;       /* when the state was entered */
-    int64_t active_ms;      /* when a byte last moved; kept up only with an idle timeout */
-    int64_t frame_since_ms; /* when the message in progress began */
-    int64_t write_since_ms; /* when the peer last took something, or output began to wait */
-    int kernel_bytes;       /* what the kernel held for it then */
+    int64_t since_ms;                     /* when the state was entered */
+    int64_t active_ms;                    /* when a byte last moved; kept up only with an idle timeout */
+    int64_t frame_since_ms;               /* when the message in progress began */
+    int64_t silence_since_ms, silence_ms; /* with waits: when the codec last saw bytes, and after how long without */
+    int64_t write_since_ms;               /* when the peer last took something, or output began to wait */
+    int kernel_bytes;                     /* what the kernel held for it then */
     uint64_t lingered_bytes;
 
     uint64_t tick; /* its place in the worker's timeouts; 0: none */

@@ -276,6 +276,7 @@ static void add_worker(struct weir_counters *sum, struct weir__worker *worker)
     sum->messages_out += read_counter(&counters->messages_out);
     sum->messages_skipped += read_counter(&counters->messages_skipped);
     sum->messages_truncated += read_counter(&counters->messages_truncated);
+    sum->skipped_bytes += read_counter(&counters->skipped_bytes);
     sum->bytes_in += read_counter(&counters->bytes_in);
     sum->bytes_out += read_counter(&counters->bytes_out);
     sum->strangers += read_counter(&counters->strangers);

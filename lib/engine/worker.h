@@ -28,7 +28,7 @@ enum {
 /* Counted by one thread, read by any: a plain add, for the price of a plain add. */
 struct weir__worker_counters {
     _Atomic uint64_t accepted, dialled, accept_errors, accept_pauses;
-    _Atomic uint64_t messages_in, messages_out, messages_skipped, messages_truncated;
+    _Atomic uint64_t messages_in, messages_out, messages_skipped, messages_truncated, skipped_bytes;
     _Atomic uint64_t bytes_in, bytes_out, strangers, turns;
     _Atomic uint64_t closed[WEIR_REASON_COUNT];
 };

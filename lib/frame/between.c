@@ -42,13 +42,14 @@ static bool find_start(struct scan *scan)
 
     if (end == 0) {
         scan->state->matched = (unsigned char)matched;
-        scan->decode->consumed = scan->decode->len - matched;
+        scan->decode->consumed = scan->decode->skipped_bytes = scan->decode->len - matched;
         scan->decode->outside = matched == 0;
         return false;
     }
     *scan->state = (struct weir__between_state){ .is_open = true, .head = (unsigned char)head };
     scan->begin = end - head;
     scan->at = end;
+    scan->decode->skipped_bytes = end - scan->config->start.len;
     return true;
 }
 

@@ -21,7 +21,7 @@ static bool arrives(const struct weir_frame *frame, unsigned char *state, struct
     size_t count = 0;
 
     while (len > 0 && found == WEIR_DECODED_MESSAGE) {
-        struct weir_decode decode = { .bytes = bytes, .len = len, .message_bytes_max = len };
+        struct weir_decode decode = WEIR_DECODE(.bytes = bytes, .len = len, .message_bytes_max = len);
 
         found = codec->decode(weir_frame_config(frame), state, &decode);
         if (found == WEIR_DECODED_MESSAGE && !count++) {

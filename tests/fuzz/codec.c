@@ -172,11 +172,8 @@ static void decode_window(struct stream *stream, int ended)
     const struct weir_codec *codec = weir_frame_codec(stream->frame);
 
     while (stream->len > 0 && !stream->stopped) {
-        struct weir_decode decode = { .bytes = stream->window,
-                                      .len = stream->len,
-                                      .ended = ended,
-                                      .message_bytes_max = stream->max,
-                                      .too_long = stream->policy };
+        struct weir_decode decode = WEIR_DECODE(.bytes = stream->window, .len = stream->len, .ended = ended,
+                                                .message_bytes_max = stream->max, .too_long = stream->policy);
         enum weir_decoded kind = codec->decode(weir_frame_config(stream->frame), stream->state, &decode);
 
         if (kind == WEIR_DECODED_MORE) {
@@ -236,7 +233,8 @@ static void round_trip(const struct weir_frame *frame, struct weir_bytes message
 
     REQUIRE(len == -EINVAL || len == -EMSGSIZE || (len >= 0 && (size_t)len <= room));
     if (len >= 0 && is_exact(frame)) {
-        struct weir_decode decode = { .bytes = wire, .len = (size_t)len, .message_bytes_max = message.len + 1 };
+        struct weir_decode decode =
+            WEIR_DECODE(.bytes = wire, .len = (size_t)len, .message_bytes_max = message.len + 1);
         REQUIRE(codec->decode(weir_frame_config(frame), state, &decode) == WEIR_DECODED_MESSAGE);
         REQUIRE(decode.consumed == (size_t)len && decode.message.len == message.len);
         REQUIRE(message.len == 0 || memcmp(decode.message.data, message.data, message.len) == 0);

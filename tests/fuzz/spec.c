@@ -37,7 +37,7 @@ static void use(const struct weir_frame *frame, struct weir_bytes message)
     len = codec->encode(weir_frame_config(frame), message, wire, room);
     REQUIRE(len == -EINVAL || len == -EMSGSIZE || (len > 0 && (size_t)len <= room));
     if (len > 0) {
-        struct weir_decode decode = { .bytes = wire, .len = (size_t)len, .message_bytes_max = ROOM_MAX };
+        struct weir_decode decode = WEIR_DECODE(.bytes = wire, .len = (size_t)len, .message_bytes_max = ROOM_MAX);
         enum weir_decoded kind = codec->decode(weir_frame_config(frame), state, &decode);
         if (is_exact(frame)) {
             REQUIRE(kind == WEIR_DECODED_MESSAGE && decode.consumed == (size_t)len);

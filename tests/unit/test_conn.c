@@ -1,86 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What a program may ask of one connection: pauses with owners, who the peer is, what it has not taken. A client is a
- * plain socket of this process; a timer goes through the steps. */
+ * What a program may ask of one connection: pauses with owners, who the peer is, what it has not taken. */
 #include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "one_client.h"
 
-#include <weir/weir.h>
+enum { LARGE_BYTES = 8 * 1024 * 1024 };
 
-enum { STEP_MS = 20, LARGE_BYTES = 8 * 1024 * 1024 };
-
-static struct {
-    struct weir *weir;
-    struct weir_conn *conn;
-    void (*on_step)(void); /* every STEP_MS, and until the engine is stopped */
-    unsigned steps, messages;
-    int client;
-} test;
-
-static void on_open(struct weir_conn *conn, void *user)
-{
-    (void)user;
-    test.conn = conn;
-}
-
-static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
-{
-    (void)conn;
-    (void)reason;
-    (void)user;
-    test.conn = NULL;
-}
-
-static void step(struct weir_timer *timer, void *arg)
-{
-    (void)timer;
-    (void)arg;
-    test.steps++;
-    assert_in_range(test.steps, 1, 500);
-    test.on_step();
-}
-
-static int connect_to(const char *url)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", url + strlen("unix:"));
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    return fd;
-}
-
-static void run(const struct weir_service *service, void (*on_step)(void))
-{
-    char folder[] = "/tmp/weir-conn-XXXXXX", url[sizeof(folder) + 16];
-
-    assert_non_null(mkdtemp(folder));
-    snprintf(url, sizeof(url), "unix:%s/s", folder);
-    memset(&test, 0, sizeof(test));
-    test.on_step = on_step;
-    assert_int_equal(weir_new(NULL, &test.weir), 0);
-    assert_int_equal(weir_listen(test.weir, url, service, NULL), 0);
-    assert_int_equal(weir_timer_start(test.weir, 0, STEP_MS, STEP_MS, step, NULL, NULL), 0);
-    test.client = connect_to(url);
-    assert_int_equal(write(test.client, "a\nb\nc\n", 6), 6);
-    assert_int_equal(weir_run(test.weir), 0);
-    weir_free(test.weir);
-    close(test.client);
-    rmdir(folder);
-}
+static const char three_lines[] = "a\nb\nc\n";
 
 /* ---- Pauses ---- */
 
@@ -114,7 +43,7 @@ static void input_goes_on_when_no_owner_pauses(void **state)
         WEIR_SERVICE(.frame = "line", .on_open = on_open, .on_message = pause_at_the_first, .on_close = on_close);
 
     (void)state;
-    run(&service, resume_one_after_the_other);
+    run(&service, three_lines, resume_one_after_the_other);
     assert_int_equal(test.messages, 3);
 }
 
@@ -164,7 +93,7 @@ static void a_unix_peer_has_credentials(void **state)
     const struct weir_service service = WEIR_SERVICE(.on_open = on_open, .on_message = count, .on_close = on_close);
 
     (void)state;
-    run(&service, ask_who_it_is);
+    run(&service, three_lines, ask_who_it_is);
 }
 
 static void send_more_than_it_takes(struct weir_conn *conn, struct weir_bytes message, void *user)
@@ -202,7 +131,7 @@ static void what_the_peer_has_not_taken_is_told(void **state)
                      .on_message = send_more_than_it_takes, .on_close = on_close);
 
     (void)state;
-    run(&service, ask_what_it_has_not_taken);
+    run(&service, three_lines, ask_what_it_has_not_taken);
 }
 
 /* A dialled connection, which has no address at all yet, is no unix socket either. */

@@ -150,11 +150,8 @@ static void drive_feed(struct drive *drive, size_t len, int ended)
     drive_window(drive, 0, drive->window_len, run->stream->bytes + drive->fed, len);
     drive->fed += len;
     do {
-        struct weir_decode decode = { .bytes = drive->window,
-                                      .len = drive->window_len,
-                                      .ended = ended,
-                                      .message_bytes_max = run->max,
-                                      .too_long = run->policy };
+        struct weir_decode decode = WEIR_DECODE(.bytes = drive->window, .len = drive->window_len, .ended = ended,
+                                                .message_bytes_max = run->max, .too_long = run->policy);
         kind = weir_frame_codec(run->frame)->decode(weir_frame_config(run->frame), drive->state, &decode);
         if (kind == WEIR_DECODED_MORE) {
             check_more(drive, &decode);
@@ -345,10 +342,9 @@ static void raw_delivers_what_came(void **state)
         for (size_t policy = 0; policy < POLICIES; policy++) {
             for (size_t at = 0; at < sizeof(window);) {
                 size_t len = sizeof(window) - at < max ? sizeof(window) - at : max;
-                struct weir_decode decode = { .bytes = window + at,
-                                              .len = sizeof(window) - at,
-                                              .message_bytes_max = max,
-                                              .too_long = (enum weir_too_long)policy };
+                struct weir_decode decode =
+                    WEIR_DECODE(.bytes = window + at, .len = sizeof(window) - at, .message_bytes_max = max,
+                                .too_long = (enum weir_too_long)policy);
                 assert_int_equal(codec->decode(weir_frame_config(frame), NULL, &decode), WEIR_DECODED_MESSAGE);
                 assert_ptr_equal(decode.message.data, window + at);
                 assert_int_equal(decode.message.len, len);
@@ -359,7 +355,7 @@ static void raw_delivers_what_came(void **state)
             }
         }
     }
-    struct weir_decode nothing = { .bytes = window, .ended = true, .message_bytes_max = 1 };
+    struct weir_decode nothing = WEIR_DECODE(.bytes = window, .ended = true, .message_bytes_max = 1);
     assert_int_equal(codec->decode(weir_frame_config(frame), NULL, &nothing), WEIR_DECODED_MORE);
     assert_int_equal(nothing.consumed, 0);
     weir_frame_free(frame);
@@ -489,7 +485,8 @@ static void endless(const char *spec, const char *head, size_t head_len, const c
     while (kind == WEIR_DECODED_MORE) {
         size_t more = BLOCK_BYTES - kept < left ? BLOCK_BYTES - kept : (size_t)left;
         int last = more == left && strlen(tail) <= BLOCK_BYTES - kept - more;
-        struct weir_decode decode = { .bytes = block, .len = kept + more, .message_bytes_max = 10, .too_long = policy };
+        struct weir_decode decode =
+            WEIR_DECODE(.bytes = block, .len = kept + more, .message_bytes_max = 10, .too_long = policy);
 
         if (last) {
             memcpy(block + kept + more, tail, strlen(tail));

@@ -45,7 +45,7 @@ static void round_trip(const struct weir_frame *frame, struct weir_bytes message
     uint64_t codec_state[2] = { 0 };
     unsigned char *wire;
     ssize_t len = encode(frame, message, &wire);
-    struct weir_decode decode = { .bytes = wire, .len = (size_t)len, .message_bytes_max = 1 << 20 };
+    struct weir_decode decode = WEIR_DECODE(.bytes = wire, .len = (size_t)len, .message_bytes_max = 1 << 20);
 
     assert_true(len > 0);
     assert_int_equal(codec->decode(weir_frame_config(frame), codec_state, &decode), WEIR_DECODED_MESSAGE);
