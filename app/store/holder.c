@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* The bytes of the reading transactions' locks. */
-enum { READ_LOCK_FIRST = 123, READ_LOCK_LAST = 127, LINE_BYTES_MAX = 256, READS_MAX = 8 };
+enum { READ_LOCK_FIRST = 123, READ_LOCK_LAST = 127, LINE_BYTES_MAX = 256, READS_MAX = 64 };
 
 /* "12: POSIX  ADVISORY  READ 1234 08:01:5678 124 124"; file is "08:01:5678". Returns the process, 0 when it is none. */
 static pid_t reader_of(const char *line, const char *file)
