@@ -227,7 +227,8 @@ bool weir__conn_transport_has_bytes(const struct weir_conn *conn)
 {
     const struct weir__transport *transport = conn->service->transport;
 
-    return transport->pending && conn->state == WEIR__OPEN && !conn->input_ended && transport->pending(conn) > 0;
+    return transport->pending && conn->state == WEIR__OPEN && !conn->input_ended &&
+           transport->pending(weir__conn_link(conn)) > 0;
 }
 
 /* What is in hand, undecoded or in the transport, and kept back by nothing, is delivered in the next turn: no event
@@ -284,7 +285,8 @@ void weir__conn_resume(struct weir_conn *conn, unsigned owner)
 void weir__conn_close_socket(struct weir_conn *conn)
 {
     stop_listening(conn);
-    if (weir__conn_fd(conn) >= 0) conn->service->transport->close(conn);
+    if (weir__conn_fd(conn) >= 0) conn->service->transport->close(weir__conn_link(conn));
+    if (conn->work) conn->work->transport_state = NULL;
     conn->event.ev_fd = -1;
 }
 
@@ -340,7 +342,7 @@ static bool end_output(struct weir_conn *conn)
     if (conn->output_ended) return true;
     if (is_copy(conn)) return false;
     conn->write_needs_read = false;
-    switch (conn->service->transport->finish(conn, &error)) {
+    switch (conn->service->transport->finish(weir__conn_link(conn), &error)) {
     case WEIR__IO_BYTES:
         conn->output_ended = true;
         conn->blocked = false;
@@ -394,7 +396,7 @@ static bool may_still_be_refused(const struct weir_conn *conn)
 void weir__conn_advance(struct weir_conn *conn)
 {
     if (conn->state != WEIR__DRAINING || conn->holds > 0 || weir__conn_output_bytes(conn) > 0) return;
-    if (conn->input_ended && !conn->output_ended && !conn->service->transport->handshake) {
+    if (conn->input_ended && !conn->output_ended && conn->service->transport->is_plain) {
         weir__conn_abort(conn, (enum weir_reason)conn->reason, conn->error); /* close(2) sends the FIN */
         return;
     }

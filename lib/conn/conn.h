@@ -95,6 +95,12 @@ static inline int weir__conn_fd(const struct weir_conn *conn)
     return conn->event.ev_fd;
 }
 
+/* For its transport. */
+static inline struct weir__link weir__conn_link(const struct weir_conn *conn)
+{
+    return (struct weir__link){ conn->event.ev_fd, conn->work ? conn->work->transport_state : NULL };
+}
+
 static inline struct weir__worker *weir__conn_worker(const struct weir_conn *conn)
 {
     return conn->service->worker;

@@ -49,13 +49,28 @@ static void open_up(struct weir_conn *conn)
     weir__conn_update_interest(conn);
 }
 
+/* Once a connection; a plain transport keeps nothing. */
+static bool open_transport(struct weir_conn *conn)
+{
+    const struct weir__service *service = conn->service;
+
+    if (!service->transport->open || (conn->work && conn->work->transport_state)) return true;
+    if (!weir__work_get(conn)) return false;
+    conn->work->transport_state = service->transport->open(service->transport_context, weir__conn_fd(conn));
+    return conn->work->transport_state;
+}
+
 /* Admission and the handshake stand between a socket and OPEN; a PROXY header will too. */
 static void arrive(struct weir_conn *conn)
 {
     const struct weir__transport *transport = conn->service->transport;
     int error = 0;
 
-    switch (transport->handshake ? transport->handshake(conn, &error) : WEIR__IO_BYTES) {
+    if (!open_transport(conn)) {
+        weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
+        return;
+    }
+    switch (transport->handshake ? transport->handshake(weir__conn_link(conn), &error) : WEIR__IO_BYTES) {
     case WEIR__IO_BYTES:
         conn->read_needs_write = false;
         open_up(conn);
@@ -383,7 +398,8 @@ static void linger(struct weir_conn *conn)
     while (turn < service->wake_bytes_max) {
         size_t len = 0;
         int error = 0;
-        const enum weir__io io = service->transport->read(conn, worker->scratch, WEIR__SCRATCH_BYTES, &len, &error);
+        const enum weir__io io =
+            service->transport->read(weir__conn_link(conn), worker->scratch, WEIR__SCRATCH_BYTES, &len, &error);
 
         conn->read_needs_write = io == WEIR__IO_AGAIN_WRITE;
         if (io == WEIR__IO_AGAIN_READ || io == WEIR__IO_AGAIN_WRITE) break;

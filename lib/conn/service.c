@@ -4,6 +4,7 @@
  * default in its place, SPECs read. Nothing after this asks again whether a value makes sense. */
 #include "service.h"
 
+#include <assert.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -262,9 +263,27 @@ int weir__service_new(struct weir__worker *worker, const struct weir_service *gi
     return 0;
 }
 
+static void release_context(struct weir__transport_context *context)
+{
+    if (context && atomic_fetch_sub(&context->users, 1) == 1) context->free(context);
+}
+
+void weir__service_set_transport(struct weir__service *service, const struct weir__transport *transport,
+                                 struct weir__transport_context *context)
+{
+    assert(service->users == 1);
+    if (context) atomic_fetch_add(&context->users, 1);
+    release_context(service->transport_context);
+    service->transport = transport;
+    service->transport_context = context;
+}
+
 void weir__service_release(struct weir__service *service)
 {
-    if (!service || --service->users > 0) return;
+    if (!service) return;
+    assert(service->users > 0);
+    if (--service->users > 0) return;
+    release_context(service->transport_context);
     free_frames(service);
     weir__free(service);
 }

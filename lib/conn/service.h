@@ -53,6 +53,8 @@ struct weir__service {
     int64_t keepalive_count;
     uint64_t linger_bytes_max;
 
+    struct weir__transport_context *transport_context; /* one use of it is ours; NULL: none */
+
     struct weir__address source;    /* dialled: where from; len 0: from anywhere */
     struct weir_listener *listener; /* NULL: dialled */
     struct weir_frame *frame;       /* ours; NULL with a caller's codec */
@@ -74,6 +76,10 @@ struct weir__listen_options {
  * sentence. Any thread. */
 int weir__service_new(struct weir__worker *worker, const struct weir_service *given, struct weir__service **ret);
 void weir__service_release(struct weir__service *service);
+
+/* Before the first connection; the context (NULL: none) is freed with its last service. */
+void weir__service_set_transport(struct weir__service *service, const struct weir__transport *transport,
+                                 struct weir__transport_context *context);
 
 int weir__listen_options(const struct weir *weir, const struct weir_service *given, struct weir__listen_options *ret);
 

@@ -402,14 +402,14 @@ static enum weir__input read_once(struct weir_conn *conn, struct turn *turn, boo
     *ret_again = false;
     if (!open_window(conn, &window)) return WEIR__INPUT_NO_MEMORY;
     conn->read_needs_write = false;
-    switch (transport->read(conn, window.bytes + window.end, window.room, &len, &error)) {
+    switch (transport->read(weir__conn_link(conn), window.bytes + window.end, window.room, &len, &error)) {
     case WEIR__IO_BYTES:
         received(conn, &window, len);
         window.end += len;
         turn->bytes_left -= len < turn->bytes_left ? len : turn->bytes_left;
         input = deliver(conn, &window, turn);
         if (conn->state == WEIR__CLOSED) break; /* by a callback, and its transport with it */
-        *ret_again = len == window.room || (transport->pending && transport->pending(conn) > 0);
+        *ret_again = len == window.room || (transport->pending && transport->pending(weir__conn_link(conn)) > 0);
         break;
     case WEIR__IO_END:
         conn->input_ended = true;

@@ -272,7 +272,7 @@ static enum weir__output write_once(struct weir_conn *conn, struct weir__work *w
     for (int i = 0; i < count; i++)
         offered += parts[i].iov_len;
     conn->write_needs_read = false;
-    switch (conn->service->transport->write(conn, parts, count, &len, &error)) {
+    switch (conn->service->transport->write(weir__conn_link(conn), parts, count, &len, &error)) {
     case WEIR__IO_BYTES:
         if (len < offered) weir__stream_out_begin_wait(conn);
         leave(conn, work, len);

@@ -677,10 +677,11 @@ struct weir_listener *weir__listener_next(const struct weir_listener *listener)
     return listener->next;
 }
 
-void weir__listener_set_transport(struct weir_listener *listener, const struct weir__transport *transport)
+void weir__listener_set_transport(struct weir_listener *listener, const struct weir__transport *transport,
+                                  struct weir__transport_context *context)
 {
     for (unsigned i = 0; i < listener->weir->workers_count; i++)
-        listener->services[i]->transport = transport;
+        weir__service_set_transport(listener->services[i], transport, context);
 }
 
 void weir__listener_stop_all(struct weir__worker *worker)

@@ -7,6 +7,7 @@
 #include <weir/weir.h>
 
 struct weir__transport;
+struct weir__transport_context;
 struct weir__worker;
 
 /* Frees a listener: closes its sockets, removes its unix socket's file. No loop may run any more. */
@@ -24,8 +25,10 @@ void weir__listener_stop_all(struct weir__worker *worker);
 /* Sockets on which accepting pauses are tried again at once, on their workers. Any thread. */
 void weir__listener_resume_all(struct weir *weir);
 
-/* For tests, before weir_run: how the listener's connections move their bytes. */
-void weir__listener_set_transport(struct weir_listener *listener, const struct weir__transport *transport);
+/* For tests, before weir_run: how the listener's connections move their bytes. The context (NULL: none) is freed with
+ * the last service that uses it. */
+void weir__listener_set_transport(struct weir_listener *listener, const struct weir__transport *transport,
+                                  struct weir__transport_context *context);
 
 /* The next in the engine's list. */
 struct weir_listener *weir__listener_next(const struct weir_listener *listener);

@@ -35,7 +35,7 @@
 enum {
     FRAME_BYTES = 128,     /* a message as it is on the wire */
     FULL_READ = 64 * 1024, /* what a read brings when the client is ahead of us */
-    CLIENTS_MAX = 128,
+    FDS_MAX = 512,
     BROADCAST_CLIENTS = 100,
     HOUR_MS = 60 * 60 * 1000
 };
@@ -97,7 +97,8 @@ static struct {
     uint64_t opened; /* the last id */
     unsigned char frame[FRAME_BYTES];
     unsigned char script[FULL_READ]; /* the frame over and over */
-    size_t at[CLIENTS_MAX + 1];      /* how far each client has come in the script, by its id */
+    size_t at[FDS_MAX];              /* how far each client has come in the script, by its descriptor */
+    unsigned visit_reads;            /* VISIT: of the present client; all but the first find its end */
 } run;
 
 static void die(const char *what, int err)
@@ -110,14 +111,14 @@ static void die(const char *what, int err)
 
 /* Being counted is turned off when a function of that name begins and on again when it ends: none may call another. */
 
-static enum weir__io script_read(struct weir_conn *conn, unsigned char *ret, size_t room, size_t *ret_len,
+static enum weir__io script_read(struct weir__link link, unsigned char *ret, size_t room, size_t *ret_len,
                                  int *ret_error)
 {
-    size_t *at = &run.at[run.path->kind == VISIT ? 0 : conn->id];
+    size_t *at = &run.at[run.path->kind == VISIT ? 0 : link.fd];
     const size_t len = run.path->read_bytes;
 
     (void)ret_error;
-    if (conn->state != WEIR__OPEN || (run.path->kind == VISIT && conn->messages_in > 0)) return WEIR__IO_END;
+    if (run.path->kind == VISIT && run.visit_reads++ > 0) return WEIR__IO_END;
     if (room < len) die("a read has no room", -ENOBUFS);
     if (*at + len > FULL_READ) *at = 0;
     memcpy(ret, run.script + *at, len);
@@ -126,10 +127,10 @@ static enum weir__io script_read(struct weir_conn *conn, unsigned char *ret, siz
     return WEIR__IO_BYTES;
 }
 
-static enum weir__io script_write(struct weir_conn *conn, const struct iovec *parts, int count, size_t *ret_len,
+static enum weir__io script_write(struct weir__link link, const struct iovec *parts, int count, size_t *ret_len,
                                   int *ret_error)
 {
-    (void)conn;
+    (void)link;
     (void)ret_error;
     for (int i = 0; i < count; i++)
         *ret_len += parts[i].iov_len;
@@ -137,9 +138,9 @@ static enum weir__io script_write(struct weir_conn *conn, const struct iovec *pa
     return WEIR__IO_BYTES;
 }
 
-static enum weir__io script_finish(struct weir_conn *conn, int *ret_error)
+static enum weir__io script_finish(struct weir__link link, int *ret_error)
 {
-    (void)conn;
+    (void)link;
     (void)ret_error;
     return WEIR__IO_BYTES;
 }
@@ -152,6 +153,7 @@ static void visit(void)
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     char url[WEIR_ADDRESS_BYTES_MAX];
 
+    run.visit_reads = 0;
     if (run.client >= 0) close(run.client);
     weir_listener_address(run.listener, 0, url);
     address.sin_port = htons((in_port_t)strtoul(strrchr(url, ':') + 1, NULL, 10));
@@ -162,14 +164,19 @@ static void visit(void)
         die("connect", -errno);
 }
 
-static void script_close(struct weir_conn *conn)
+static void script_close(struct weir__link link)
 {
-    close(weir__conn_fd(conn));
+    close(link.fd);
     if (run.path->kind == VISIT && run.messages < run.wanted) visit();
 }
 
 static const struct weir__transport script = {
-    .name = "script", .read = script_read, .write = script_write, .finish = script_finish, .close = script_close
+    .name = "script",
+    .is_plain = true,
+    .read = script_read,
+    .write = script_write,
+    .finish = script_finish,
+    .close = script_close,
 };
 
 /* Time stands still, for us and for libevent, which calls this too: what is done with a time depends on which it is. */
@@ -279,7 +286,7 @@ static void open_conn(struct weir__service *service)
     const struct weir__peer peer = { 0 };
     const int fd = eventfd(run.path->read_bytes > 0, EFD_NONBLOCK | EFD_CLOEXEC);
 
-    if (fd < 0) die("eventfd", -errno);
+    if (fd < 0 || fd >= FDS_MAX) die("eventfd", -errno);
     weir__admission_force(&run.weir->admission);
     run.opened = weir__take_id(run.weir);
     weir__conn_accepted(service, fd, &peer, run.opened);
@@ -297,7 +304,7 @@ static struct weir__service *open_service(const struct path *path)
         const int err = weir_listen(run.weir, "127.0.0.1:0", &wanted, &run.listener);
 
         if (err != 0) die(weir_error_text(run.weir), err);
-        weir__listener_set_transport(run.listener, &script);
+        weir__listener_set_transport(run.listener, &script, NULL);
         visit();
         return NULL;
     }

@@ -25,9 +25,9 @@ static struct {
     enum weir_reason dialled_reason;
 } seen;
 
-static enum weir__io handshake_for_ever(struct weir_conn *conn, int *ret_error)
+static enum weir__io handshake_for_ever(struct weir__link link, int *ret_error)
 {
-    (void)conn;
+    (void)link;
     (void)ret_error;
     return WEIR__IO_AGAIN_READ;
 }
@@ -90,7 +90,7 @@ static struct weir_counters meet(struct weir_service service, const struct weir_
     service.on_close = on_close;
     assert_int_equal(weir_new(NULL, &weir), 0);
     assert_int_equal(weir_listen(weir, "127.0.0.1:0", &service, &listener), 0);
-    if (transport) weir__listener_set_transport(listener, transport);
+    if (transport) weir__listener_set_transport(listener, transport, NULL);
     assert_int_equal(weir_listener_address(listener, 0, url), 0);
     assert_int_equal(weir_dial(weir, url, &dialled, NULL, NULL), 0);
     if (stop_after_ms > 0) assert_int_equal(weir_timer_start(weir, 0, stop_after_ms, 0, stop, weir, NULL), 0);

@@ -58,10 +58,10 @@ static struct exchange {
 static char folder[] = "/tmp/weir-codec-XXXXXX";
 static size_t read_room; /* what one read may bring at most */
 
-static enum weir__io short_read(struct weir_conn *conn, unsigned char *ret, size_t room, size_t *ret_len,
+static enum weir__io short_read(struct weir__link link, unsigned char *ret, size_t room, size_t *ret_len,
                                 int *ret_error)
 {
-    return weir__transport_tcp.read(conn, ret, room < read_room ? room : read_room, ret_len, ret_error);
+    return weir__transport_tcp.read(link, ret, room < read_room ? room : read_room, ret_len, ret_error);
 }
 
 static void on_message(struct weir_conn *conn, struct weir_bytes message, void *user)
@@ -157,7 +157,7 @@ static void run(const struct weir_config *config, struct weir_service service)
     snprintf(url, sizeof(url), "unix:%s/socket", folder);
     assert_int_equal(weir_new(config, &now.weir), 0);
     if (weir_listen(now.weir, url, &service, &listener) != 0) fail_msg("%s", weir_error_text(now.weir));
-    weir__listener_set_transport(listener, &transport);
+    weir__listener_set_transport(listener, &transport, NULL);
     for (unsigned i = 0; i < now.clients_count; i++)
         start_client(&now.clients[i], url + sizeof("unix:") - 1);
     if (weir_run(now.weir) != 0) fail_msg("%s", weir_error_text(now.weir));

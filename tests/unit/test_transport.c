@@ -264,7 +264,8 @@ static struct run {
     unsigned calls[FUNCTIONS_COUNT];
     int hit;
     enum weir__conn_state hit_state;
-    int transport_closed;
+    struct weir__transport_context context;
+    int transport_opened, transport_closed, context_freed;
     unsigned char hoard[HOARD_MAX];
     size_t hoard_begin, hoard_end;
     size_t hoard_piece;
@@ -295,16 +296,28 @@ static void nudge(enum weir__io io)
     event_active(run.client.writable, EV_WRITE, 0);
 }
 
+static enum weir__conn_state state_of(struct weir__link link)
+{
+    struct weir_conn *conn = NULL;
+    uint32_t place = 0;
+
+    while ((conn = weir__conn_table_next(&run.weir->workers[0]->conns, &place)))
+        if (weir__conn_fd(conn) == link.fd) return (enum weir__conn_state)conn->state;
+    return WEIR__UNUSED;
+}
+
 /* Not 0: the rule is for this call. */
-static const struct result *told(struct weir_conn *conn, enum function function)
+static const struct result *told(struct weir__link link, enum function function)
 {
     const struct rule *rule = &run.rule;
     const unsigned call = ++run.calls[function];
 
+    assert_ptr_equal(link.state, run.kind == PLAIN ? NULL : &run);
+    assert_int_equal(run.context_freed, 0);
     if (run.transport_closed) fail_msg("%s: %s after close", run.name, function_names[function]);
-    if (weir__conn_fd(conn) < 0) fail_msg("%s: %s without a socket", run.name, function_names[function]);
+    if (link.fd < 0) fail_msg("%s: %s without a socket", run.name, function_names[function]);
     if (!rule->result || rule->function != function || call < rule->at || call - rule->at >= rule->times) return NULL;
-    if (!run.hit) run.hit_state = (enum weir__conn_state)conn->state;
+    if (!run.hit) run.hit_state = state_of(link);
     run.hit = 1;
     nudge(rule->result->io);
     return rule->result;
@@ -312,33 +325,33 @@ static const struct result *told(struct weir_conn *conn, enum function function)
 
 /* ---- The transport ---- */
 
-static enum weir__io fill_hoard(struct weir_conn *conn, int *ret_error)
+static enum weir__io fill_hoard(struct weir__link link, int *ret_error)
 {
     size_t len = 0;
     const enum weir__io io =
-        weir__transport_tcp.read(conn, run.hoard + run.hoard_end, HOARD_MAX - run.hoard_end, &len, ret_error);
+        weir__transport_tcp.read(link, run.hoard + run.hoard_end, HOARD_MAX - run.hoard_end, &len, ret_error);
 
     run.hoard_end += len;
     return io;
 }
 
-static enum weir__io scripted_handshake(struct weir_conn *conn, int *ret_error)
+static enum weir__io scripted_handshake(struct weir__link link, int *ret_error)
 {
-    const struct result *result = told(conn, HANDSHAKE);
+    const struct result *result = told(link, HANDSHAKE);
 
     if (result) {
         *ret_error = result->error;
         return result->io;
     }
     if (run.kind == HOARDING) {
-        const enum weir__io io = fill_hoard(conn, ret_error);
+        const enum weir__io io = fill_hoard(link, ret_error);
         return run.hoard_end == 0 && io != WEIR__IO_BYTES ? io : WEIR__IO_BYTES;
     }
     if (run.calls[HANDSHAKE] == 1) return WEIR__IO_AGAIN_WRITE;
     return run.calls[HANDSHAKE] == 2 ? WEIR__IO_AGAIN_READ : WEIR__IO_BYTES;
 }
 
-static enum weir__io read_hoard(struct weir_conn *conn, unsigned char *ret, size_t room, size_t *ret_len,
+static enum weir__io read_hoard(struct weir__link link, unsigned char *ret, size_t room, size_t *ret_len,
                                 int *ret_error)
 {
     size_t len;
@@ -347,7 +360,7 @@ static enum weir__io read_hoard(struct weir_conn *conn, unsigned char *ret, size
         enum weir__io io;
 
         run.hoard_begin = run.hoard_end = 0;
-        io = fill_hoard(conn, ret_error);
+        io = fill_hoard(link, ret_error);
         if (io != WEIR__IO_BYTES) return io;
     }
     len = run.hoard_end - run.hoard_begin;
@@ -359,10 +372,10 @@ static enum weir__io read_hoard(struct weir_conn *conn, unsigned char *ret, size
     return WEIR__IO_BYTES;
 }
 
-static enum weir__io scripted_read(struct weir_conn *conn, unsigned char *ret, size_t room, size_t *ret_len,
+static enum weir__io scripted_read(struct weir__link link, unsigned char *ret, size_t room, size_t *ret_len,
                                    int *ret_error)
 {
-    const struct result *result = told(conn, READ);
+    const struct result *result = told(link, READ);
     const int again = result && (result->io == WEIR__IO_AGAIN_READ || result->io == WEIR__IO_AGAIN_WRITE);
 
     if (result && result->io == WEIR__IO_BYTES && room > result->bytes) room = result->bytes;
@@ -371,40 +384,40 @@ static enum weir__io scripted_read(struct weir_conn *conn, unsigned char *ret, s
         *ret_error = result->error;
         return result->io;
     }
-    if (run.kind == HOARDING) return read_hoard(conn, ret, room, ret_len, ret_error);
-    return weir__transport_tcp.read(conn, ret, room, ret_len, ret_error);
+    if (run.kind == HOARDING) return read_hoard(link, ret, room, ret_len, ret_error);
+    return weir__transport_tcp.read(link, ret, room, ret_len, ret_error);
 }
 
-static enum weir__io scripted_write(struct weir_conn *conn, const struct iovec *parts, int count, size_t *ret_len,
+static enum weir__io scripted_write(struct weir__link link, const struct iovec *parts, int count, size_t *ret_len,
                                     int *ret_error)
 {
-    const struct result *result = told(conn, WRITE);
+    const struct result *result = told(link, WRITE);
     struct iovec part;
 
     assert_true(count > 0);
-    if (!result) return weir__transport_tcp.write(conn, parts, count, ret_len, ret_error);
+    if (!result) return weir__transport_tcp.write(link, parts, count, ret_len, ret_error);
     if (result->io != WEIR__IO_BYTES) {
         *ret_error = result->error;
         return result->io;
     }
     part = parts[0];
     if (part.iov_len > result->bytes) part.iov_len = result->bytes;
-    return weir__transport_tcp.write(conn, &part, 1, ret_len, ret_error);
+    return weir__transport_tcp.write(link, &part, 1, ret_len, ret_error);
 }
 
-static enum weir__io scripted_finish(struct weir_conn *conn, int *ret_error)
+static enum weir__io scripted_finish(struct weir__link link, int *ret_error)
 {
-    const struct result *result = told(conn, FINISH);
+    const struct result *result = told(link, FINISH);
 
-    if (!result || result->io == WEIR__IO_BYTES) return weir__transport_tcp.finish(conn, ret_error);
+    if (!result || result->io == WEIR__IO_BYTES) return weir__transport_tcp.finish(link, ret_error);
     *ret_error = result->error;
     return result->io;
 }
 
 /* What it is told here is a lie, once: there is nothing. */
-static size_t scripted_pending(const struct weir_conn *conn)
+static size_t scripted_pending(struct weir__link link)
 {
-    (void)conn;
+    assert_ptr_equal(link.state, &run);
     assert_false(run.transport_closed);
     run.calls[PENDING]++;
     if (run.rule.function == PENDING && run.rule.result && run.calls[PENDING] == run.rule.at) {
@@ -414,19 +427,33 @@ static size_t scripted_pending(const struct weir_conn *conn)
     return run.hoard_end - run.hoard_begin;
 }
 
-static void scripted_close(struct weir_conn *conn)
+static void scripted_close(struct weir__link link)
 {
     assert_false(run.transport_closed);
     run.transport_closed = 1;
-    weir__transport_tcp.close(conn);
+    weir__transport_tcp.close(link);
+}
+
+static void *scripted_open(struct weir__transport_context *context, int fd)
+{
+    assert_ptr_equal(context, &run.context);
+    assert_true(fd >= 0);
+    run.transport_opened++;
+    return &run;
+}
+
+static void free_context(struct weir__transport_context *context)
+{
+    assert_ptr_equal(context, &run.context);
+    run.context_freed++;
 }
 
 static const struct weir__transport transports[] = {
-    [PLAIN] = { "plain", NULL, scripted_read, scripted_write, NULL, scripted_finish, scripted_close },
-    [HANDSHAKING] = { "handshaking", scripted_handshake, scripted_read, scripted_write, NULL, scripted_finish,
-                      scripted_close },
-    [HOARDING] = { "hoarding", scripted_handshake, scripted_read, scripted_write, scripted_pending, scripted_finish,
-                   scripted_close },
+    [PLAIN] = { "plain", true, NULL, NULL, scripted_read, scripted_write, NULL, scripted_finish, scripted_close },
+    [HANDSHAKING] = { "handshaking", false, scripted_open, scripted_handshake, scripted_read, scripted_write, NULL,
+                      scripted_finish, scripted_close },
+    [HOARDING] = { "hoarding", false, scripted_open, scripted_handshake, scripted_read, scripted_write,
+                   scripted_pending, scripted_finish, scripted_close },
 };
 
 /* ---- The server ---- */
@@ -945,7 +972,8 @@ static int live(const struct scenario *scenario, enum kind kind, const char *url
     snprintf(path, sizeof(path), "unix:%s/%u", folder, ++runs);
     if (weir_listen(run.weir, url == unix_url ? path : url, &service, &run.listener) != 0)
         fail_msg("%s", weir_error_text(run.weir));
-    weir__listener_set_transport(run.listener, &transports[kind]);
+    run.context = (struct weir__transport_context){ .free = free_context };
+    weir__listener_set_transport(run.listener, &transports[kind], &run.context);
     deadline = evtimer_new(weir_worker_base(run.weir, 0), on_patience_lost, NULL);
     evtimer_add(deadline, &patience);
     start_client();
@@ -956,6 +984,8 @@ static int live(const struct scenario *scenario, enum kind kind, const char *url
     event_free(deadline);
     event_free(run.client.writable);
     weir_free(run.weir);
+    assert_int_equal(run.context_freed, 1); /* with the listener's service, and not before its connection's end */
+    assert_int_equal(run.transport_opened, kind == PLAIN ? 0 : 1);
     return run.hit;
 }
 

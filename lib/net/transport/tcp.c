@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "conn/conn.h"
 #include "transport.h"
 
 static enum weir__io failed(enum weir__io again, int *ret_error)
@@ -15,9 +14,9 @@ static enum weir__io failed(enum weir__io again, int *ret_error)
     return WEIR__IO_ERROR;
 }
 
-static enum weir__io tcp_read(struct weir_conn *conn, unsigned char *ret, size_t room, size_t *ret_len, int *ret_error)
+static enum weir__io tcp_read(struct weir__link link, unsigned char *ret, size_t room, size_t *ret_len, int *ret_error)
 {
-    const ssize_t n = recv(weir__conn_fd(conn), ret, room, 0);
+    const ssize_t n = recv(link.fd, ret, room, 0);
 
     if (n < 0) return failed(WEIR__IO_AGAIN_READ, ret_error);
     if (n == 0) return WEIR__IO_END;
@@ -26,10 +25,10 @@ static enum weir__io tcp_read(struct weir_conn *conn, unsigned char *ret, size_t
 }
 
 /* send(2) for the usual single part: sendmsg(2) copies a header and an iovec in first, which shows at 128 bytes. */
-static enum weir__io tcp_write(struct weir_conn *conn, const struct iovec *parts, int count, size_t *ret_len,
+static enum weir__io tcp_write(struct weir__link link, const struct iovec *parts, int count, size_t *ret_len,
                                int *ret_error)
 {
-    const int fd = weir__conn_fd(conn);
+    const int fd = link.fd;
     ssize_t n;
 
     if (count == 1) {
@@ -47,20 +46,21 @@ static enum weir__io tcp_write(struct weir_conn *conn, const struct iovec *parts
     return WEIR__IO_BYTES;
 }
 
-static enum weir__io tcp_finish(struct weir_conn *conn, int *ret_error)
+static enum weir__io tcp_finish(struct weir__link link, int *ret_error)
 {
-    if (shutdown(weir__conn_fd(conn), SHUT_WR) == 0) return WEIR__IO_BYTES;
+    if (shutdown(link.fd, SHUT_WR) == 0) return WEIR__IO_BYTES;
     *ret_error = errno;
     return WEIR__IO_ERROR;
 }
 
-static void tcp_close(struct weir_conn *conn)
+static void tcp_close(struct weir__link link)
 {
-    close(weir__conn_fd(conn));
+    close(link.fd);
 }
 
 const struct weir__transport weir__transport_tcp = {
     .name = "tcp",
+    .is_plain = true,
     .read = tcp_read,
     .write = tcp_write,
     .finish = tcp_finish,
