@@ -336,19 +336,22 @@ static bool keep_from_scratch(struct weir_conn *conn, const struct window *windo
 }
 
 /* What is left of the window becomes the rest; a buffer far larger than that is given back. */
-static bool close_window(struct weir_conn *conn, const struct window *window)
+static WEIR__NOINLINE bool keep_window(struct weir_conn *conn, const struct window *window)
 {
-    struct weir__work *work = conn->work;
     const size_t len = window->end - window->begin;
+    struct weir__work *work = conn->work;
 
-    if (conn->state != WEIR__OPEN || len == 0) {
-        if (work && work->rest) free_rest(conn);
-        return true;
-    }
     if (window->bytes == weir__conn_worker(conn)->scratch) return keep_from_scratch(conn, window);
     work->rest_begin = window->begin;
     work->rest_end = window->end;
     return work->rest_room <= REST_READ_LEAST || work->rest_room / 4 <= len || move_rest(conn, rounded(len));
+}
+
+static bool close_window(struct weir_conn *conn, const struct window *window)
+{
+    if (conn->state == WEIR__OPEN && window->begin < window->end) return keep_window(conn, window);
+    if (conn->work && conn->work->rest) free_rest(conn);
+    return true;
 }
 
 /* Each address is named once a minute, whichever worker it comes to. told: it is named now. */

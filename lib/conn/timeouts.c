@@ -3,6 +3,7 @@
  * The wheel of deadlines. It knows when to ask, never what is due. */
 #include "timeouts.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -41,6 +42,7 @@ static void stand_in(struct weir__timeouts *timeouts, struct weir__work *work, u
     const unsigned slot = (unsigned)(tick % WEIR__TIMEOUT_SLOTS);
 
     work->tick = tick;
+    timeouts->count++;
     TAILQ_INSERT_TAIL(&timeouts->slots[slot], work, timeout_entry);
     timeouts->taken[slot / 64] |= UINT64_C(1) << slot % 64;
 }
@@ -50,6 +52,8 @@ void weir__timeouts_disarm(struct weir__timeouts *timeouts, struct weir__work *w
     const unsigned slot = (unsigned)(work->tick % WEIR__TIMEOUT_SLOTS);
 
     if (work->tick == 0) return;
+    assert(timeouts->count > 0);
+    timeouts->count--;
     TAILQ_REMOVE(&timeouts->slots[slot], work, timeout_entry);
     if (TAILQ_EMPTY(&timeouts->slots[slot])) timeouts->taken[slot / 64] &= ~(UINT64_C(1) << slot % 64);
     work->tick = 0;
@@ -65,23 +69,15 @@ static uint64_t tick_for(const struct weir__timeouts *timeouts, int64_t deadline
     return wanted;
 }
 
-static bool is_empty(const struct weir__timeouts *timeouts)
-{
-    for (unsigned i = 0; i < WEIR__TIMEOUT_SLOTS / 64; i++) {
-        if (timeouts->taken[i] != 0) return false;
-    }
-    return true;
-}
-
 bool weir__timeouts_will_wake(const struct weir__timeouts *timeouts)
 {
-    return timeouts->timer_tick != 0 || is_empty(timeouts);
+    return timeouts->timer_tick != 0 || timeouts->count == 0;
 }
 
 /* An empty wheel stands still; what stands in it from now on is counted from now. */
 static void catch_up_if_empty(struct weir__timeouts *timeouts, int64_t now_ms)
 {
-    if (is_empty(timeouts)) timeouts->tick = (uint64_t)now_ms / WEIR__TICK_MS;
+    if (timeouts->count == 0) timeouts->tick = (uint64_t)now_ms / WEIR__TICK_MS;
 }
 
 void weir__timeouts_arm(struct weir__timeouts *timeouts, struct weir__work *work, int64_t deadline_ms, int64_t now_ms)

@@ -5,6 +5,7 @@
 #define WEIR__TIMEOUTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -25,6 +26,7 @@ struct weir__timeouts {
     uint64_t taken[WEIR__TIMEOUT_SLOTS / 64]; /* a bit for each slot that somebody stands in */
     uint64_t tick;                            /* slots up to this one have come up */
     uint64_t timer_tick;                      /* what the timer is set to; 0: not set */
+    size_t count;                             /* who stands in it */
     struct event *timer;
 };
 
