@@ -80,7 +80,8 @@ struct weir_timer;
     X(REFUSED, "connection refused", true)      /* dialled: nothing listens there */                                           \
     X(UNREACHABLE, "unreachable", true)         /* dialled: no way to that host or network */                                  \
     X(CONNECT_TIMEOUT, "connect timeout", true) /* dialled: no answer in time */                                               \
-    X(FAILED, "failed", true)                   /* any other error of the system: weir_conn_error has it */
+    X(FAILED, "failed", true)                   /* any other error of the system: weir_conn_error has it */                    \
+    X(DENIED, "not admitted", true)             /* never opened: its address may not come in */
 /* clang-format on */
 
 enum weir_reason {
@@ -245,6 +246,12 @@ struct weir_service {
      * it, or keepalive finds out, and is then reset or lost; a unix-socket peer that has gone is noticed at once, and
      * closes with WEIR_REASON_PEER_CLOSED. */
     void (*on_end)(struct weir_conn *conn, void *user);
+
+    /* Listeners only: a client did not get in, and neither on_open nor on_close runs for it. reason is
+     * WEIR_REASON_LIMIT, WEIR_REASON_MEMORY or WEIR_REASON_DENIED; peer is as weir_conn_peer writes it, and valid until
+     * the callback returns. On the thread of the worker that refuses it, at most 10 times a second for each listener
+     * and worker; weir_counters has all of them, by reason. */
+    void (*on_refused)(struct weir_listener *listener, const char *peer, enum weir_reason reason, void *user);
 };
 
 #ifdef __cplusplus

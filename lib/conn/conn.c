@@ -328,7 +328,8 @@ void weir__conn_abort(struct weir_conn *conn, enum weir_reason reason, int error
     reset_if_stuck(conn, reason);
     weir__conn_close_socket(conn);
     if (conn->service->state_bytes > WEIR__CODEC_STATE_BYTES) weir__free(conn->codec_state.large);
-    weir__admission_leave(&worker->weir->admission);
+    if (conn->admitted) weir__admission_leave(&worker->weir->admission, &conn->peer);
+    weir__admission_return_place(&worker->weir->admission);
     weir__count(&worker->counters.closed[reason], 1);
     conn->codec_state.next_dead = worker->dead;
     worker->dead = conn;

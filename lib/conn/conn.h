@@ -67,6 +67,7 @@ struct weir_conn {
     uint32_t holds;
     unsigned interest : 3; /* enum weir__interest */
     bool announced : 1;    /* on_close is owed */
+    bool admitted : 1;     /* admission has let it in, and hears of its end */
     unsigned pauses : 8;   /* a bit for each owner of one (weir_conn_pause) */
     bool undecoded : 1;    /* the rest has bytes the codec has not seen, or an end it has not been told */
     bool in_frame : 1;     /* the codec is inside a message */

@@ -60,12 +60,28 @@ static bool open_transport(struct weir_conn *conn)
     return conn->work->transport_state;
 }
 
-/* Admission and the handshake stand between a socket and OPEN; a PROXY header will too. */
+/* Once a connection that was accepted; whom we dial ourselves we let in. False: it is closed. */
+static bool enter(struct weir_conn *conn)
+{
+    struct weir__admission *admission = &weir__conn_worker(conn)->weir->admission;
+    enum weir_reason reason;
+
+    if (conn->admitted || !conn->service->listener) return true;
+    reason = weir__admission_enter(admission, &conn->peer);
+    conn->admitted = reason == WEIR_REASON_NONE;
+    if (conn->admitted) return true;
+    weir__service_tell_refused(conn->service, &conn->peer, reason);
+    weir__conn_abort(conn, reason, 0);
+    return false;
+}
+
+/* What stands between a socket and OPEN. A PROXY header will come first: it changes who the peer is. */
 static void arrive(struct weir_conn *conn)
 {
     const struct weir__transport *transport = conn->service->transport;
     int error = 0;
 
+    if (!enter(conn)) return;
     if (!open_transport(conn)) {
         weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
         return;
@@ -124,8 +140,8 @@ void weir__conn_accepted(struct weir__service *service, int fd, const struct wei
 
     if (!conn) {
         close(fd);
-        weir__admission_leave(&worker->weir->admission);
-        weir__count(&worker->counters.closed[WEIR_REASON_MEMORY], 1);
+        weir__admission_return_place(&worker->weir->admission);
+        weir__service_refused(service, peer, WEIR_REASON_MEMORY);
         return;
     }
     weir__count(&worker->counters.accepted, 1);
@@ -148,7 +164,7 @@ struct weir_conn *weir__conn_dialled(struct weir__service *service, uint64_t id,
         return NULL;
     }
     weir__count(&worker->counters.dialled, 1);
-    weir__admission_force(&worker->weir->admission);
+    weir__admission_force_place(&worker->weir->admission);
     conn->state = WEIR__CONNECTING;
     conn->announced = true;
     conn->work->dial = dial;

@@ -16,7 +16,7 @@
 #include "fail.h"
 #include "memory.h"
 
-enum { MEBIBYTE = 1 << 20 };
+enum { MEBIBYTE = 1 << 20, REFUSED_A_SECOND_MAX = 10 };
 
 /* How WEIR_OFF is read for a number. */
 enum off { OFF_REFUSED, OFF_ENDLESS, OFF_ZERO };
@@ -195,6 +195,7 @@ static void set_callbacks(struct weir__service *service, const struct weir_servi
     service->on_writable = given->on_writable;
     service->on_end = given->on_end;
     service->on_close = given->on_close;
+    service->on_refused = given->on_refused;
     service->user = given->user;
 }
 
@@ -286,6 +287,25 @@ void weir__service_release(struct weir__service *service)
     release_context(service->transport_context);
     free_frames(service);
     weir__free(service);
+}
+
+void weir__service_tell_refused(struct weir__service *service, const struct weir__peer *peer, enum weir_reason reason)
+{
+    char text[WEIR_ADDRESS_BYTES_MAX];
+    int64_t now_s;
+
+    if (!service->on_refused) return;
+    now_s = weir__worker_now(service->worker) / 1000;
+    if (service->refused_s != now_s) service->refused_count = 0;
+    service->refused_s = now_s;
+    if (service->refused_count++ >= REFUSED_A_SECOND_MAX) return;
+    service->on_refused(service->listener, weir__peer_text(peer, text), reason, service->user);
+}
+
+void weir__service_refused(struct weir__service *service, const struct weir__peer *peer, enum weir_reason reason)
+{
+    weir__count(&service->worker->counters.closed[reason], 1);
+    weir__service_tell_refused(service, peer, reason);
 }
 
 int weir_service_check(const struct weir_service *service, char *error, size_t error_size)

@@ -38,6 +38,7 @@ struct weir__service {
     void (*on_writable)(struct weir_conn *conn, void *user);
     void (*on_end)(struct weir_conn *conn, void *user); /* NULL: the peer's end begins the closing */
     void (*on_close)(struct weir_conn *conn, enum weir_reason reason, void *user);
+    void (*on_refused)(struct weir_listener *listener, const char *peer, enum weir_reason reason, void *user);
     void *user;
 
     /* All in milliseconds; INT64_MAX: never. */
@@ -60,6 +61,8 @@ struct weir__service {
     struct weir_frame *frame;       /* ours; NULL with a caller's codec */
     struct weir_frame *send_frame;  /* ours; NULL: the same, or none */
     unsigned users;                 /* the listener or dial, and each connection */
+    int64_t refused_s;              /* the second in which on_refused was last called, */
+    unsigned refused_count;         /* and how often in it */
 };
 
 /* The settings of a listener's sockets, with the defaults filled in. */
@@ -80,6 +83,11 @@ void weir__service_release(struct weir__service *service);
 /* Before the first connection; the context (NULL: none) is freed with its last service. */
 void weir__service_set_transport(struct weir__service *service, const struct weir__transport *transport,
                                  struct weir__transport_context *context);
+
+/* A client gets no connection, or is not let in: counted as closed for that reason, and on_refused is told, a bounded
+ * number of times a second. The second tells only, of one whose close is counted with its connection. */
+void weir__service_refused(struct weir__service *service, const struct weir__peer *peer, enum weir_reason reason);
+void weir__service_tell_refused(struct weir__service *service, const struct weir__peer *peer, enum weir_reason reason);
 
 int weir__listen_options(const struct weir *weir, const struct weir_service *given, struct weir__listen_options *ret);
 

@@ -76,7 +76,7 @@ static void take_in(struct weir__worker *worker, struct weir__mail *mail)
 
     if (worker->stop_seen || worker->ended) {
         close(arrival->fd);
-        weir__admission_leave(&worker->weir->admission);
+        weir__admission_return_place(&worker->weir->admission);
     } else {
         weir__conn_accepted(arrival->listener->services[worker->index], arrival->fd, &arrival->peer, arrival->id);
     }
@@ -101,12 +101,13 @@ static void admit(struct weir__socket *socket, int fd, const struct weir__peer *
 {
     struct weir__worker *worker = socket->worker;
     struct weir *weir = worker->weir;
+    struct weir__service *service = socket->listener->services[worker->index];
     struct weir__worker *home;
     uint64_t id;
     int err;
 
-    if (!weir__admission_enter(&weir->admission)) {
-        weir__count(&worker->counters.closed[WEIR_REASON_LIMIT], 1); /* before the client can know */
+    if (!weir__admission_take_place(&weir->admission)) {
+        weir__service_refused(service, peer, WEIR_REASON_LIMIT); /* counted before the client can know */
         close(fd);
         weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_LIMIT,
                   "a client was refused: %llu are connected, and no more may be",
@@ -115,21 +116,21 @@ static void admit(struct weir__socket *socket, int fd, const struct weir__peer *
     }
     id = weir__take_id(weir);
     if (id == 0) { /* a dial took the last one, after has_ids */
-        weir__count(&worker->counters.closed[WEIR_REASON_LIMIT], 1);
+        weir__service_refused(service, peer, WEIR_REASON_LIMIT);
         close(fd);
-        weir__admission_leave(&weir->admission);
+        weir__admission_return_place(&weir->admission);
         return;
     }
     home = weir__worker_of(weir, id);
     if (home == worker) {
-        weir__conn_accepted(socket->listener->services[worker->index], fd, peer, id);
+        weir__conn_accepted(service, fd, peer, id);
         return;
     }
     err = hand_to(home, socket->listener, fd, peer, id);
     if (err == 0) return;
     close(fd);
-    weir__admission_leave(&weir->admission);
-    if (err == -ENOMEM) weir__count(&worker->counters.closed[WEIR_REASON_MEMORY], 1);
+    weir__admission_return_place(&weir->admission);
+    if (err == -ENOMEM) weir__service_refused(service, peer, WEIR_REASON_MEMORY);
 }
 
 static void mail_worker(struct weir__socket *socket)

@@ -3,6 +3,7 @@
  * The bound on clients. Its counter is the only thing on the way of a connection that workers share. */
 #include "admission.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <stddef.h>
 #include <sys/resource.h>
@@ -44,21 +45,34 @@ void weir__admission_shrink(struct weir__admission *admission, uint64_t descript
     }
 }
 
-bool weir__admission_enter(struct weir__admission *admission)
+bool weir__admission_take_place(struct weir__admission *admission)
 {
     const uint64_t before = atomic_fetch_add_explicit(&admission->clients, 1, memory_order_relaxed);
 
     if (before < atomic_load_explicit(&admission->clients_max, memory_order_relaxed)) return true;
-    weir__admission_leave(admission);
+    weir__admission_return_place(admission);
     return false;
 }
 
-void weir__admission_force(struct weir__admission *admission)
+void weir__admission_force_place(struct weir__admission *admission)
 {
     atomic_fetch_add_explicit(&admission->clients, 1, memory_order_relaxed);
 }
 
-void weir__admission_leave(struct weir__admission *admission)
+void weir__admission_return_place(struct weir__admission *admission)
 {
-    atomic_fetch_sub_explicit(&admission->clients, 1, memory_order_relaxed);
+    const uint64_t before = atomic_fetch_sub_explicit(&admission->clients, 1, memory_order_relaxed);
+
+    assert(before > 0);
+    (void)before;
+}
+
+enum weir_reason weir__admission_enter(struct weir__admission *admission, const struct weir__peer *peer)
+{
+    return admission->rule ? admission->rule->enter(peer) : WEIR_REASON_NONE;
+}
+
+void weir__admission_leave(struct weir__admission *admission, const struct weir__peer *peer)
+{
+    if (admission->rule) admission->rule->leave(peer);
 }

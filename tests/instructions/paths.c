@@ -287,7 +287,7 @@ static void open_conn(struct weir__service *service)
     const int fd = eventfd(run.path->read_bytes > 0, EFD_NONBLOCK | EFD_CLOEXEC);
 
     if (fd < 0 || fd >= FDS_MAX) die("eventfd", -errno);
-    weir__admission_force(&run.weir->admission);
+    weir__admission_force_place(&run.weir->admission);
     run.opened = weir__take_id(run.weir);
     weir__conn_accepted(service, fd, &peer, run.opened);
 }

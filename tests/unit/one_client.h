@@ -29,15 +29,19 @@ static struct {
     unsigned steps, messages, closed;
     enum weir_reason reason; /* of the close */
     int client;
+    char url[64];
+    struct weir_listener *listener;
 } test;
 
-static void on_open(struct weir_conn *conn, void *user)
+static void (*before_run)(void); /* once the listener is there; may be NULL */
+
+static inline void on_open(struct weir_conn *conn, void *user)
 {
     (void)user;
     test.conn = conn;
 }
 
-static void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
+static inline void on_close(struct weir_conn *conn, enum weir_reason reason, void *user)
 {
     (void)conn;
     (void)user;
@@ -55,36 +59,44 @@ static void step(struct weir_timer *timer, void *arg)
     test.on_step();
 }
 
-static int connect_to(const char *url)
+static inline int connect_to(const char *url)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", url + strlen("unix:"));
+    assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     return fd;
 }
 
 /* Runs until on_step stops the engine. The client has sent `sends` before. */
-static void run(const struct weir_service *service, const char *sends, void (*on_step)(void))
+static inline void run_with(const struct weir_config *config, const struct weir_service *service, const char *sends,
+                            void (*on_step)(void))
 {
-    char folder[] = "/tmp/weir-conn-XXXXXX", url[sizeof(folder) + 16];
+    char folder[] = "/tmp/weir-conn-XXXXXX";
     int err;
 
     assert_non_null(mkdtemp(folder));
-    snprintf(url, sizeof(url), "unix:%s/s", folder);
     memset(&test, 0, sizeof(test));
+    snprintf(test.url, sizeof(test.url), "unix:%s/s", folder);
     test.on_step = on_step;
-    assert_int_equal(weir_new(NULL, &test.weir), 0);
-    assert_int_equal(weir_listen(test.weir, url, service, NULL), 0);
+    assert_int_equal(weir_new(config, &test.weir), 0);
+    assert_int_equal(weir_listen(test.weir, test.url, service, &test.listener), 0);
+    if (before_run) before_run();
     assert_int_equal(weir_timer_start(test.weir, 0, STEP_MS, STEP_MS, step, NULL, NULL), 0);
-    test.client = connect_to(url);
+    test.client = connect_to(test.url);
     assert_int_equal(write(test.client, sends, strlen(sends)), strlen(sends));
     err = weir_run(test.weir);
     assert_true(err == 0 || err == -ETIMEDOUT); /* the client stays, and the stop does not wait for it */
     weir_free(test.weir);
     close(test.client);
     rmdir(folder);
+}
+
+static inline void run(const struct weir_service *service, const char *sends, void (*on_step)(void))
+{
+    run_with(NULL, service, sends, on_step);
 }
 
 #endif
