@@ -51,6 +51,8 @@ static const char *own_text(int code)
         return "the engine has been stopped";
     case WEIR_EFORKED:
         return "the engine belongs to another process";
+    case WEIR_ECLOSED:
+        return "the listener has been closed";
     default:
         return NULL;
     }

@@ -18,7 +18,8 @@ enum weir_error {
     WEIR_ECLOSING = -5004, /* the connection is closing: nothing more can be sent on it */
     WEIR_ERESOLVE = -5005, /* a host name that does not resolve; the sentence has the resolver's reason */
     WEIR_ESTOPPED = -5006, /* the engine has been stopped, or has run already */
-    WEIR_EFORKED = -5007   /* the engine belongs to the process that made it, and this one was forked from that */
+    WEIR_EFORKED = -5007,  /* the engine belongs to the process that made it, and this one was forked from that */
+    WEIR_ECLOSED = -5008   /* the listener has been closed */
 };
 
 /* A short text for any code this library returns: "address already in use", "the connection is closing". Takes the code

@@ -329,10 +329,10 @@ WEIR_PUBLIC struct event_base *weir_worker_base(struct weir *weir, unsigned work
  * taken over), or short `[HOST]:PORT` or `PORT`: a bare port means 127.0.0.1, an empty host or `*` every address, IPv4
  * and IPv6; `0.0.0.0` every IPv4 and `[::]` every IPv6 address. Port 0 takes a free one. A name with several addresses
  * listens on each. A stale unix socket (nobody answers on it) is replaced; a live one, or a file of another kind, never
- * is. service NULL means the defaults; ret may be NULL. The listener is the engine's and lives until weir_free. Clients
- * can connect once this returns 0, and are served by weir_run. Names are resolved in the calling thread. Any thread.
- * Returns WEIR_EADDRESS, WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, WEIR_ESTOPPED, -EADDRINUSE (also for a descriptor
- * that is listened on already), -EACCES, -EADDRNOTAVAIL, -ENOMEM ... */
+ * is. service NULL means the defaults; ret may be NULL. The listener is the engine's and lives until weir_free, closed
+ * or not. Clients can connect once this returns 0, and are served by weir_run. Names are resolved in the calling
+ * thread. Any thread. Returns WEIR_EADDRESS, WEIR_ERESOLVE, WEIR_EFRAME, WEIR_ECONFIG, WEIR_ESTOPPED, -EADDRINUSE (also
+ * for a descriptor that is listened on already), -EACCES, -EADDRNOTAVAIL, -ENOMEM ... */
 WEIR_PUBLIC int weir_listen(struct weir *weir, const char *url, const struct weir_service *service,
                             struct weir_listener **ret);
 
@@ -344,9 +344,50 @@ WEIR_PUBLIC int weir_listener_address(const struct weir_listener *listener, unsi
 
 /* Starts and stops accepting; open connections are not touched. A disabled listener stays bound; clients that connect
  * meanwhile wait in the kernel's queue, up to the backlog (of a TCP listener that was never enabled they are refused).
- * The change takes effect on the worker's next turn. Returns 0, a code of listen(2), or WEIR_ESTOPPED. Any thread. */
+ * The change takes effect on the worker's next turn. Returns 0, a code of listen(2), WEIR_ESTOPPED or WEIR_ECLOSED. Any
+ * thread. */
 WEIR_PUBLIC int weir_listener_enable(struct weir_listener *listener);
 WEIR_PUBLIC int weir_listener_disable(struct weir_listener *listener);
+
+/* Gives the connections that come from now on another service, copied as by weir_listen; NULL means the defaults. Open
+ * connections keep the one that they came with. What belongs to the listener and not to its connections stays as it was
+ * (accepts_max, backlog, defer_accept_ms, unix_mode, reuseport, disabled). Takes effect on each worker's next turn,
+ * before weir_run at once. Returns what weir_service_check does, -ENOMEM or WEIR_ECLOSED, and then nothing has changed.
+ * Any thread. */
+WEIR_PUBLIC int weir_listener_update(struct weir_listener *listener, const struct weir_service *service);
+
+/* Closes it for good: nobody is accepted any more, clients in the kernel's queue see a reset, its sockets close (on
+ * their workers' next turn; before weir_run at once), and a unix socket's file is removed. Open connections stay, with
+ * their service, and the listener itself until weir_free: its address and counters can be read. Closing twice is
+ * closing once. Returns 0. Any thread. */
+WEIR_PUBLIC int weir_listener_close(struct weir_listener *listener);
+
+/* What was counted of a listener's connections. */
+struct weir_listener_counters {
+    /* sizeof(struct weir_listener_counters), set by the caller */
+    size_t size;
+    /* connections now */
+    uint64_t clients;
+    uint64_t accepted;
+    /* clients that did not get in (on_refused) */
+    uint64_t refused;
+    uint64_t messages_in;
+    uint64_t messages_out;
+    uint64_t messages_skipped;
+    uint64_t messages_truncated;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    /* received between messages, and part of none (struct weir_decode) */
+    uint64_t skipped_bytes;
+    /* clients that spoke HTTP, TLS, SSH or PROXY */
+    uint64_t strangers;
+    /* by reason, the refused included */
+    uint64_t closed[WEIR_REASON_COUNT];
+};
+
+/* The counters of all workers, added up; each is read at its own instant. Writes at most ret->size bytes. Any thread.
+ */
+WEIR_PUBLIC void weir_listener_counters(const struct weir_listener *listener, struct weir_listener_counters *ret);
 
 /* ---- Dialling ---- */
 

@@ -330,7 +330,7 @@ void weir__conn_abort(struct weir_conn *conn, enum weir_reason reason, int error
     if (conn->service->state_bytes > WEIR__CODEC_STATE_BYTES) weir__free(conn->codec_state.large);
     if (conn->admitted) weir__admission_leave(&worker->weir->admission, &conn->peer);
     weir__admission_return_place(&worker->weir->admission);
-    weir__count(&worker->counters.closed[reason], 1);
+    weir__count(&conn->service->tally->closed[reason], 1);
     conn->codec_state.next_dead = worker->dead;
     worker->dead = conn;
 }

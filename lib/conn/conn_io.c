@@ -144,7 +144,7 @@ void weir__conn_accepted(struct weir__service *service, int fd, const struct wei
         weir__service_refused(service, peer, WEIR_REASON_MEMORY);
         return;
     }
-    weir__count(&worker->counters.accepted, 1);
+    weir__count(&service->tally->accepted, 1);
     conn->state = WEIR__ARRIVING;
     conn->peer = *peer;
     conn->event.ev_fd = fd;
@@ -163,7 +163,7 @@ struct weir_conn *weir__conn_dialled(struct weir__service *service, uint64_t id,
         service->users--;
         return NULL;
     }
-    weir__count(&worker->counters.dialled, 1);
+    weir__count(&service->tally->dialled, 1);
     weir__admission_force_place(&worker->weir->admission);
     conn->state = WEIR__CONNECTING;
     conn->announced = true;

@@ -254,6 +254,7 @@ int weir__service_new(struct weir__worker *worker, const struct weir_service *gi
     if (!service) return weir__fail(worker->weir, -ENOMEM, "service: %s", weir_strerror(-ENOMEM));
     service->users = 1;
     service->worker = worker;
+    service->tally = &worker->dialled;
     service->transport = &weir__transport_tcp;
     err = read_given(service, worker->weir, given);
     if (err != 0) {
@@ -304,7 +305,8 @@ void weir__service_tell_refused(struct weir__service *service, const struct weir
 
 void weir__service_refused(struct weir__service *service, const struct weir__peer *peer, enum weir_reason reason)
 {
-    weir__count(&service->worker->counters.closed[reason], 1);
+    weir__count(&service->tally->refused, 1);
+    weir__count(&service->tally->closed[reason], 1);
     weir__service_tell_refused(service, peer, reason);
 }
 
@@ -386,10 +388,10 @@ void weir__service_set_socket(const struct weir__service *service, int fd)
     const int64_t interval = service->keepalive_interval_ms;
 
     set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, idle > 0);
+    set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, idle > 0 ? idle + interval * service->keepalive_count : 0);
     if (idle == 0) return;
-    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, (idle + 999) / 1000);
     set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, (interval + 999) / 1000);
     set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, service->keepalive_count);
-    set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, idle + interval * service->keepalive_count);
 }

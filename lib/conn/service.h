@@ -10,6 +10,7 @@
 
 #include "net/address.h"
 #include "net/transport/transport.h"
+#include "tally.h"
 
 struct weir__worker;
 
@@ -22,6 +23,7 @@ struct weir__service {
     void (*on_message)(struct weir_conn *conn, struct weir_bytes message, void *user);
     const struct weir__transport *transport;
     struct weir__worker *worker;
+    struct weir__tally *tally; /* where this worker counts its connections; lives until weir_free */
     size_t message_bytes_max;
     enum weir_too_long too_long;
     size_t state_bytes; /* of the decoder */

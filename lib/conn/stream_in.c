@@ -49,10 +49,10 @@ static void *codec_state(struct weir_conn *conn)
     return conn->service->state_bytes <= WEIR__CODEC_STATE_BYTES ? conn->codec_state.bytes : conn->codec_state.large;
 }
 
-static WEIR__NOINLINE void count_unusual(struct weir__worker *worker, const struct weir_decode *decode)
+static WEIR__NOINLINE void count_unusual(struct weir__tally *tally, const struct weir_decode *decode)
 {
-    if (decode->flags & WEIR_MESSAGE_TRUNCATED) weir__count(&worker->counters.messages_truncated, 1);
-    weir__count(&worker->counters.skipped_bytes, decode->skipped_bytes);
+    if (decode->flags & WEIR_MESSAGE_TRUNCATED) weir__count(&tally->messages_truncated, 1);
+    weir__count(&tally->skipped_bytes, decode->skipped_bytes);
 }
 
 static void deliver_message(struct weir_conn *conn, const struct weir_decode *decode)
@@ -62,7 +62,7 @@ static void deliver_message(struct weir_conn *conn, const struct weir_decode *de
 
     conn->in_frame = false;
     conn->messages_in++;
-    if (decode->flags | decode->skipped_bytes) count_unusual(worker, decode);
+    if (decode->flags | decode->skipped_bytes) count_unusual(service->tally, decode);
     if (!service->on_message) return;
     worker->delivering = decode;
     service->on_message(conn, decode->message, conn->user);
@@ -71,12 +71,12 @@ static void deliver_message(struct weir_conn *conn, const struct weir_decode *de
 
 static void count_skipped(struct weir_conn *conn, const struct weir_decode *decode)
 {
-    struct weir__worker *worker = weir__conn_worker(conn);
+    struct weir__tally *tally = conn->service->tally;
 
     conn->in_frame = false;
     conn->messages_in++;
-    weir__count(&worker->counters.messages_skipped, 1);
-    weir__count(&worker->counters.skipped_bytes, decode->skipped_bytes);
+    weir__count(&tally->messages_skipped, 1);
+    weir__count(&tally->skipped_bytes, decode->skipped_bytes);
 }
 
 /* A codec of the caller's may be wrong: a message that consumes nothing would never end, one that consumes more than
@@ -116,7 +116,7 @@ static enum weir__input take_more(struct weir_conn *conn, struct window *window,
         work->frame_since_ms = weir__worker_now(weir__conn_worker(conn));
         conn->in_frame = true;
     }
-    if (decode->skipped_bytes > 0) weir__count(&weir__conn_worker(conn)->counters.skipped_bytes, decode->skipped_bytes);
+    if (decode->skipped_bytes > 0) weir__count(&conn->service->tally->skipped_bytes, decode->skipped_bytes);
     if (decode->wait_ms != 0 && window->begin < window->end) return begin_wait(conn, decode->wait_ms);
     return WEIR__INPUT_GOES_ON;
 }
@@ -376,7 +376,7 @@ static void name_stranger(struct weir_conn *conn, struct weir_bytes first, size_
     const char *name = conn->service->listener ? weir__stranger_name(first) : NULL;
 
     if (!name || (before > 0 && weir__stranger_name((struct weir_bytes){ first.data, before }))) return;
-    weir__count(&worker->counters.strangers, 1);
+    weir__count(&conn->service->tally->strangers, 1);
     if (!is_news(conn, weir__log_has_room(worker, WEIR_LOG_STRANGER))) return;
     weir__log(worker, WEIR_LOG_WARNING, WEIR_LOG_STRANGER, "#%" PRIu64 " speaks %s", conn->id, name);
 }
@@ -389,7 +389,7 @@ static void received(struct weir_conn *conn, const struct window *window, size_t
         name_stranger(conn, (struct weir_bytes){ window->bytes + window->begin, (size_t)conn->bytes_in + len },
                       (size_t)conn->bytes_in);
     conn->bytes_in += len;
-    weir__count(&worker->counters.bytes_in, len);
+    weir__count(&conn->service->tally->bytes_in, len);
     if (conn->service->idle_timeout_ms != INT64_MAX && conn->work) conn->work->active_ms = weir__worker_now(worker);
 }
 
@@ -461,7 +461,7 @@ static enum weir__input work_off(struct weir_conn *conn, struct turn *turn)
 /* The messages of a whole turn are counted together: what other threads may read need not be written for each. */
 static enum weir__input counted(struct weir_conn *conn, uint64_t before, enum weir__input input)
 {
-    weir__count(&weir__conn_worker(conn)->counters.messages_in, conn->messages_in - before);
+    weir__count(&conn->service->tally->messages_in, conn->messages_in - before);
     return input;
 }
 

@@ -88,7 +88,7 @@ static int note_queued(struct weir_conn *conn, struct weir__work *work, size_t l
 {
     work->out_bytes += len;
     conn->messages_out++;
-    weir__count(&weir__conn_worker(conn)->counters.messages_out, 1);
+    weir__count(&conn->service->tally->messages_out, 1);
     if (work->out_bytes >= conn->service->output_high) conn->above_high = true;
     return conn->above_high;
 }
@@ -176,7 +176,7 @@ static void leave(struct weir_conn *conn, struct weir__work *work, size_t len)
     struct weir__worker *worker = weir__conn_worker(conn);
 
     conn->bytes_out += len;
-    weir__count(&worker->counters.bytes_out, len);
+    weir__count(&conn->service->tally->bytes_out, len);
     work->out_bytes -= len;
     while (len > 0) {
         struct weir__chunk *chunk = work->out_first;

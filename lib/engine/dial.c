@@ -142,8 +142,8 @@ static void close_stillborn(struct weir__worker *worker, const struct dial *dial
                               .error = ENOMEM };
 
     conn.event.ev_fd = -1;
-    weir__count(&worker->counters.dialled, 1);
-    weir__count(&worker->counters.closed[WEIR_REASON_MEMORY], 1);
+    weir__count(&worker->dialled.dialled, 1);
+    weir__count(&worker->dialled.closed[WEIR_REASON_MEMORY], 1);
     if (conn.service->on_close) conn.service->on_close(&conn, WEIR_REASON_MEMORY, conn.user);
 }
 

@@ -194,6 +194,17 @@ static bool would_wait_for_ever(const struct weir *weir)
     return true;
 }
 
+/* Under the lock: whoever has found that it had not run yet is done with what it does at once. */
+static bool begin_run(struct weir *weir)
+{
+    bool has_run;
+
+    pthread_mutex_lock(&weir->lock);
+    has_run = atomic_exchange(&weir->has_run, true);
+    pthread_mutex_unlock(&weir->lock);
+    return has_run;
+}
+
 int weir_run(struct weir *weir)
 {
     int err;
@@ -203,7 +214,7 @@ int weir_run(struct weir *weir)
         return weir__fail(weir, -EDEADLK,
                           "run: it would wait for ever: there is no listener, connection, timer, post or event, and no "
                           "other thread to bring one; weir_listen, weir_dial or weir_timer_start first");
-    if (atomic_exchange(&weir->has_run, true)) return weir__fail(weir, WEIR_ESTOPPED, "run: it has run already");
+    if (begin_run(weir)) return weir__fail(weir, WEIR_ESTOPPED, "run: it has run already");
     atomic_store(&weir->running, true);
     err = start_threads(weir);
     if (err == 0) {
@@ -259,40 +270,54 @@ struct event_base *weir_worker_base(struct weir *weir, unsigned worker)
 
 /* ---- Counters ---- */
 
-static uint64_t read_counter(const _Atomic uint64_t *counter)
+static void add_tally(struct weir_counters *sum, const struct weir__tally *tally)
 {
-    return atomic_load_explicit(counter, memory_order_relaxed);
+    sum->accepted += weir__read_count(&tally->accepted);
+    sum->dialled += weir__read_count(&tally->dialled);
+    sum->messages_in += weir__read_count(&tally->messages_in);
+    sum->messages_out += weir__read_count(&tally->messages_out);
+    sum->messages_skipped += weir__read_count(&tally->messages_skipped);
+    sum->messages_truncated += weir__read_count(&tally->messages_truncated);
+    sum->skipped_bytes += weir__read_count(&tally->skipped_bytes);
+    sum->bytes_in += weir__read_count(&tally->bytes_in);
+    sum->bytes_out += weir__read_count(&tally->bytes_out);
+    sum->strangers += weir__read_count(&tally->strangers);
+    for (unsigned i = 0; i < WEIR_REASON_COUNT; i++)
+        sum->closed[i] += weir__read_count(&tally->closed[i]);
 }
 
 static void add_worker(struct weir_counters *sum, struct weir__worker *worker)
 {
-    const struct weir__worker_counters *counters = &worker->counters;
-
-    sum->accepted += read_counter(&counters->accepted);
-    sum->dialled += read_counter(&counters->dialled);
-    sum->accept_errors += read_counter(&counters->accept_errors);
-    sum->accept_pauses += read_counter(&counters->accept_pauses);
-    sum->messages_in += read_counter(&counters->messages_in);
-    sum->messages_out += read_counter(&counters->messages_out);
-    sum->messages_skipped += read_counter(&counters->messages_skipped);
-    sum->messages_truncated += read_counter(&counters->messages_truncated);
-    sum->skipped_bytes += read_counter(&counters->skipped_bytes);
-    sum->bytes_in += read_counter(&counters->bytes_in);
-    sum->bytes_out += read_counter(&counters->bytes_out);
-    sum->strangers += read_counter(&counters->strangers);
-    sum->turns += read_counter(&counters->turns);
-    for (unsigned i = 0; i < WEIR_REASON_COUNT; i++)
-        sum->closed[i] += read_counter(&counters->closed[i]);
+    sum->accept_errors += weir__read_count(&worker->counters.accept_errors);
+    sum->accept_pauses += weir__read_count(&worker->counters.accept_pauses);
+    sum->turns += weir__read_count(&worker->counters.turns);
     sum->mailbox_full += weir__mailbox_refused(&worker->mailbox);
+    add_tally(sum, &worker->dialled);
+}
+
+/* The list only grows at its head, until weir_free. */
+static const struct weir_listener *first_listener(struct weir *weir)
+{
+    const struct weir_listener *first;
+
+    pthread_mutex_lock(&weir->lock);
+    first = weir->listeners;
+    pthread_mutex_unlock(&weir->lock);
+    return first;
 }
 
 static void add_engine(struct weir_counters *sum, struct weir *weir)
 {
     for (unsigned i = 0; i < weir->workers_count; i++)
         add_worker(sum, weir->workers[i]);
-    sum->clients = read_counter(&weir->admission.clients);
-    sum->clients_max = read_counter(&weir->admission.clients_max);
-    sum->memory_bytes = read_counter(&weir->memory_bytes);
+    for (const struct weir_listener *listener = first_listener(weir); listener;
+         listener = weir__listener_next(listener)) {
+        for (unsigned i = 0; i < weir->workers_count; i++)
+            add_tally(sum, weir__listener_tally(listener, i));
+    }
+    sum->clients = weir__read_count(&weir->admission.clients);
+    sum->clients_max = weir__read_count(&weir->admission.clients_max);
+    sum->memory_bytes = weir__read_count(&weir->memory_bytes);
     sum->memory_bytes_max = weir->memory_bytes_max;
 }
 

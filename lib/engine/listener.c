@@ -53,8 +53,10 @@ struct weir_listener {
     struct weir__service **services; /* one for each worker */
     struct weir__socket *sockets;
     unsigned sockets_count;
-    bool was_given;           /* its descriptor was open before */
-    unsigned addresses_count; /* fewer than sockets with reuseport */
+    bool was_given;              /* its descriptor was open before */
+    bool is_closed;              /* weir_listener_close; under the engine's lock */
+    struct weir__tally *tallies; /* one for each worker */
+    unsigned addresses_count;    /* fewer than sockets with reuseport */
     char (*addresses)[WEIR_ADDRESS_BYTES_MAX];
     struct weir__unix_path unix_path;
 };
@@ -279,13 +281,23 @@ static void close_socket(struct weir__socket *socket)
     socket->fd = -1;
 }
 
+static bool is_closed(const struct weir_listener *listener)
+{
+    bool closed;
+
+    pthread_mutex_lock(&listener->weir->lock);
+    closed = listener->is_closed;
+    pthread_mutex_unlock(&listener->weir->lock);
+    return closed;
+}
+
 static void apply_wanted(struct weir__worker *worker, struct weir__mail *mail)
 {
     struct weir__socket *socket = WEIR__CONTAINER(mail, struct weir__socket, mail);
 
     atomic_store(&socket->mailed, false);
     if (worker->ended || socket->fd < 0) return;
-    if (worker->stop_seen) {
+    if (worker->stop_seen || is_closed(socket->listener)) {
         pthread_mutex_lock(&worker->weir->lock);
         close_socket(socket);
         pthread_mutex_unlock(&worker->weir->lock);
@@ -328,7 +340,9 @@ static int listen_on(struct weir__socket *socket)
     int err = 0;
 
     pthread_mutex_lock(&listener->weir->lock);
-    if (socket->fd < 0) {
+    if (listener->is_closed) {
+        err = WEIR_ECLOSED;
+    } else if (socket->fd < 0) {
         err = WEIR_ESTOPPED;
     } else {
         if (listener->options.disabled) set_flag(socket->fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -347,6 +361,12 @@ static int misuse(const struct weir_listener *listener, const char *call)
 {
     return listener ? weir__misuse(listener->weir, call, NULL)
                     : weir__fail(NULL, -EINVAL, "%s: the listener is NULL", call);
+}
+
+static int refuse_closed(const struct weir_listener *listener)
+{
+    return weir__fail(listener->weir, WEIR_ECLOSED, "listener %s: %s", listener->addresses[0],
+                      weir_strerror(WEIR_ECLOSED));
 }
 
 /* Only once all listen is any worker told: a listener that failed half way is freed, and its mail must not be under
@@ -369,9 +389,63 @@ int weir_listener_enable(struct weir_listener *listener)
 int weir_listener_disable(struct weir_listener *listener)
 {
     if (!is_usable(listener)) return misuse(listener, "listener_disable");
+    if (is_closed(listener)) return refuse_closed(listener);
     for (unsigned i = 0; i < listener->sockets_count; i++)
         tell_worker(&listener->sockets[i], false);
     return 0;
+}
+
+int weir_listener_close(struct weir_listener *listener)
+{
+    struct weir *weir = listener ? listener->weir : NULL;
+    bool is_first, has_run;
+
+    if (!is_usable(listener)) return misuse(listener, "listener_close");
+    pthread_mutex_lock(&weir->lock);
+    is_first = !listener->is_closed;
+    has_run = atomic_load(&weir->has_run);
+    listener->is_closed = true;
+    for (unsigned i = 0; !has_run && i < listener->sockets_count; i++)
+        close_socket(&listener->sockets[i]);
+    if (is_first) weir__unix_path_remove(&listener->unix_path);
+    weir__listener_leave_path(listener); /* who makes one there now may get the same inode */
+    pthread_mutex_unlock(&weir->lock);
+    if (!is_first) return 0;
+    if (weir->room_is_found && !listener->was_given) weir__admission_grow(&weir->admission, listener->sockets_count);
+    for (unsigned i = 0; has_run && i < listener->sockets_count; i++)
+        mail_worker(&listener->sockets[i]);
+    return 0;
+}
+
+static void add_tally(struct weir_listener_counters *sum, const struct weir__tally *tally)
+{
+    for (unsigned i = 0; i < WEIR_REASON_COUNT; i++)
+        sum->closed[i] += weir__read_count(&tally->closed[i]);
+    sum->refused += weir__read_count(&tally->refused);
+    sum->accepted += weir__read_count(&tally->accepted);
+    sum->messages_in += weir__read_count(&tally->messages_in);
+    sum->messages_out += weir__read_count(&tally->messages_out);
+    sum->messages_skipped += weir__read_count(&tally->messages_skipped);
+    sum->messages_truncated += weir__read_count(&tally->messages_truncated);
+    sum->bytes_in += weir__read_count(&tally->bytes_in);
+    sum->bytes_out += weir__read_count(&tally->bytes_out);
+    sum->skipped_bytes += weir__read_count(&tally->skipped_bytes);
+    sum->strangers += weir__read_count(&tally->strangers);
+}
+
+void weir_listener_counters(const struct weir_listener *listener, struct weir_listener_counters *ret)
+{
+    struct weir_listener_counters sum = { .size = ret ? ret->size : 0 };
+
+    if (!ret) return;
+    for (unsigned i = 0; is_usable(listener) && i < listener->weir->workers_count; i++)
+        add_tally(&sum, &listener->tallies[i]);
+    /* What was closed is read first, so that this is never below 0. */
+    sum.clients = sum.accepted + sum.refused;
+    for (unsigned i = 0; i < WEIR_REASON_COUNT; i++)
+        sum.clients -= sum.closed[i];
+    sum.refused += sum.closed[WEIR_REASON_DENIED];
+    memcpy(ret, &sum, sum.size < sizeof(sum) ? sum.size : sizeof(sum));
 }
 
 int weir_listener_address(const struct weir_listener *listener, unsigned index, char ret[WEIR_ADDRESS_BYTES_MAX])
@@ -574,18 +648,29 @@ static int make_events(struct weir_listener *listener)
     return 0;
 }
 
+static int make_service(struct weir_listener *listener, const struct weir_service *given, unsigned worker,
+                        struct weir__service **ret)
+{
+    const int err = weir__service_new(listener->weir->workers[worker], given, ret);
+
+    if (err != 0) return err;
+    (*ret)->listener = listener;
+    (*ret)->tally = &listener->tallies[worker];
+    return 0;
+}
+
 static int make_services(struct weir_listener *listener, const struct weir_service *service)
 {
     const unsigned count = listener->weir->workers_count;
+    int err = 0;
 
     listener->services = weir__zalloc(count * sizeof(*listener->services));
-    if (!listener->services) return weir__fail(listener->weir, -ENOMEM, "%s", weir_strerror(-ENOMEM));
-    for (unsigned i = 0; i < count; i++) {
-        const int err = weir__service_new(listener->weir->workers[i], service, &listener->services[i]);
-        if (err != 0) return err;
-        listener->services[i]->listener = listener;
-    }
-    return 0;
+    listener->tallies = weir__zalloc(count * sizeof(*listener->tallies));
+    if (!listener->services || !listener->tallies)
+        return weir__fail(listener->weir, -ENOMEM, "%s", weir_strerror(-ENOMEM));
+    for (unsigned i = 0; i < count && err == 0; i++)
+        err = make_service(listener, service, i, &listener->services[i]);
+    return err;
 }
 
 static int make_room(struct weir_listener *listener)
@@ -671,11 +756,105 @@ out:
     return 0;
 }
 
+/* ---- Another service ---- */
+
+/* On its way to a worker. */
+struct renewal {
+    struct weir__mail mail;
+    struct weir_listener *listener;
+    struct weir__service *service;
+};
+
+static void free_renewal(struct renewal *renewal)
+{
+    if (renewal) weir__service_release(renewal->service);
+    weir__free(renewal);
+}
+
+/* The address decides how bytes cross, so that stays. */
+static void renew(struct renewal *renewal)
+{
+    struct weir_listener *listener = renewal->listener;
+    struct weir__service *service = renewal->service;
+    struct weir__service **place = &listener->services[service->worker->index];
+
+    weir__service_set_transport(service, (*place)->transport, (*place)->transport_context);
+    renewal->service = *place;
+    *place = service;
+    for (unsigned i = 0; i < listener->sockets_count; i++)
+        if (listener->sockets[i].worker == service->worker && listener->sockets[i].fd >= 0)
+            weir__service_set_socket(service, listener->sockets[i].fd);
+}
+
+static void take_renewal(struct weir__worker *worker, struct weir__mail *mail)
+{
+    struct renewal *renewal = WEIR__CONTAINER(mail, struct renewal, mail);
+
+    if (!worker->ended) renew(renewal);
+    free_renewal(renewal);
+}
+
+/* Returns 0, or a code with a sentence. */
+static int make_renewals(struct weir_listener *listener, const struct weir_service *given, struct renewal **ret)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < listener->weir->workers_count && err == 0; i++) {
+        ret[i] = weir__zalloc(sizeof(**ret));
+        if (!ret[i]) return weir__fail(listener->weir, -ENOMEM, "listener: %s", weir_strerror(-ENOMEM));
+        ret[i]->mail.run = take_renewal;
+        ret[i]->listener = listener;
+        err = make_service(listener, given, i, &ret[i]->service);
+    }
+    return err;
+}
+
+/* All workers learn of two updates in the same order, by the lock. What is left in renewals is the caller's. */
+static int hand_out(struct weir_listener *listener, struct renewal **renewals)
+{
+    struct weir *weir = listener->weir;
+    const bool is_open = !listener->is_closed;
+
+    for (unsigned i = 0; i < weir->workers_count && is_open; i++) {
+        if (!atomic_load(&weir->has_run))
+            renew(renewals[i]);
+        else if (weir__mailbox_hand(&weir->workers[i]->mailbox, &renewals[i]->mail))
+            renewals[i] = NULL;
+    }
+    return is_open ? 0 : WEIR_ECLOSED;
+}
+
+int weir_listener_update(struct weir_listener *listener, const struct weir_service *service)
+{
+    struct renewal **renewals;
+    int err;
+
+    if (!is_usable(listener)) return misuse(listener, "listener_update");
+    renewals = weir__zalloc(listener->weir->workers_count * sizeof(struct renewal *));
+    if (!renewals) return weir__fail(listener->weir, -ENOMEM, "listener: %s", weir_strerror(-ENOMEM));
+    err = make_renewals(listener, service, renewals);
+    if (err == 0) {
+        pthread_mutex_lock(&listener->weir->lock);
+        err = hand_out(listener, renewals);
+        pthread_mutex_unlock(&listener->weir->lock);
+        if (err != 0) refuse_closed(listener);
+    }
+    for (unsigned i = 0; i < listener->weir->workers_count; i++)
+        free_renewal(renewals[i]);
+    weir__free(renewals);
+    return err;
+}
+
 /* ---- Closing ---- */
 
 struct weir_listener *weir__listener_next(const struct weir_listener *listener)
 {
     return listener->next;
+}
+
+const struct weir__tally *weir__listener_tally(const struct weir_listener *listener, unsigned worker)
+{
+    return &listener->tallies[worker];
 }
 
 void weir__listener_set_transport(struct weir_listener *listener, const struct weir__transport *transport,
@@ -719,6 +898,7 @@ void weir__listener_free(struct weir_listener *listener)
     for (unsigned i = 0; listener->services && i < listener->weir->workers_count; i++)
         weir__service_release(listener->services[i]);
     weir__free(listener->services);
+    weir__free(listener->tallies);
     weir__free(listener->sockets);
     weir__free(listener->addresses);
     weir__free(listener);

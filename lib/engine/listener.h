@@ -6,6 +6,7 @@
 
 #include <weir/weir.h>
 
+struct weir__tally;
 struct weir__transport;
 struct weir__transport_context;
 struct weir__worker;
@@ -29,6 +30,9 @@ void weir__listener_resume_all(struct weir *weir);
  * the last service that uses it. */
 void weir__listener_set_transport(struct weir_listener *listener, const struct weir__transport *transport,
                                   struct weir__transport_context *context);
+
+/* What the worker with that number counts of its connections. */
+const struct weir__tally *weir__listener_tally(const struct weir_listener *listener, unsigned worker);
 
 /* The next in the engine's list. */
 struct weir_listener *weir__listener_next(const struct weir_listener *listener);

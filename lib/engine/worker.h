@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "conn/conn.h"
 #include "conn/table.h"
+#include "conn/tally.h"
 #include "conn/timeouts.h"
 #include "log.h"
 #include "mailbox.h"
@@ -25,18 +26,10 @@ enum {
     WEIR__GATHER_BYTES = 64 * 1024   /* what one connection can answer before it must leave */
 };
 
-/* Counted by one thread, read by any: a plain add, for the price of a plain add. */
+/* Counted by one thread, read by any. What is counted of connections is in tallies. */
 struct weir__worker_counters {
-    _Atomic uint64_t accepted, dialled, accept_errors, accept_pauses;
-    _Atomic uint64_t messages_in, messages_out, messages_skipped, messages_truncated, skipped_bytes;
-    _Atomic uint64_t bytes_in, bytes_out, strangers, turns;
-    _Atomic uint64_t closed[WEIR_REASON_COUNT];
+    _Atomic uint64_t accept_errors, accept_pauses, turns;
 };
-
-static inline void weir__count(_Atomic uint64_t *counter, uint64_t more)
-{
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
-}
 
 TAILQ_HEAD(weir__work_list, weir__work);
 TAILQ_HEAD(weir__timer_list, weir_timer);
@@ -83,6 +76,7 @@ struct weir__worker {
     struct event *mailbox_event;
     struct event *stop_event; /* the deadline of weir_stop */
     struct weir__worker_counters counters;
+    struct weir__tally dialled; /* connections without a listener */
     struct weir__mailbox mailbox;
     pthread_t thread;
     bool started; /* thread is one of ours, to be joined */

@@ -45,6 +45,11 @@ void weir__admission_shrink(struct weir__admission *admission, uint64_t descript
     }
 }
 
+void weir__admission_grow(struct weir__admission *admission, uint64_t descriptors)
+{
+    atomic_fetch_add(&admission->clients_max, descriptors);
+}
+
 bool weir__admission_take_place(struct weir__admission *admission)
 {
     const uint64_t before = atomic_fetch_add_explicit(&admission->clients, 1, memory_order_relaxed);

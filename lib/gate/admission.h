@@ -32,6 +32,9 @@ uint64_t weir__admission_room(void);
  * thread. */
 void weir__admission_shrink(struct weir__admission *admission, uint64_t descriptors);
 
+/* They are free again. Any thread. */
+void weir__admission_grow(struct weir__admission *admission, uint64_t descriptors);
+
 /* Takes a client's place; false when there is none. Any thread. */
 bool weir__admission_take_place(struct weir__admission *admission);
 /* Takes one without asking: for connections that we dial ourselves. */
