@@ -4,6 +4,7 @@
 #ifndef WEIR__PORTABLE_H
 #define WEIR__PORTABLE_H
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h> /* glibc tells its version with it */
 
@@ -55,6 +56,14 @@
 #endif
 #if !defined(WEIR__SINGLE_THREADED)
 #define WEIR__SINGLE_THREADED 0
+#endif
+
+/* An assertion on the way of each message: only in builds that look for faults (meson.build). Elsewhere it is compiled
+ * and never evaluated. */
+#ifdef WEIR_DEBUG
+#define WEIR__DEBUG_ASSERT(condition) assert(condition)
+#else
+#define WEIR__DEBUG_ASSERT(condition) ((void)(0 && (condition)))
 #endif
 
 /* The struct that a member is inside of. The detour through char keeps alignment warnings honest: the member was found

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/crc32c.h"
+#include "base/debug.h"
 #include "base/pause.h"
 #include "share.h"
 #include "store/record.h"
@@ -64,6 +65,7 @@ struct outbox {
     uint64_t put;                        /* batches handed to the writer; their numbers count from 1 */
     uint64_t back;                       /* of them have come back, in the same order */
     struct batch *unpaid;                /* stored, and taken from returned, but still to be gone through */
+    uint64_t paid_id;                    /* the last message for which on_owed was called */
     size_t answer_bytes;                 /* sent for what was owed, in this turn */
     bool is_behind;                      /* with them: input is paused, and mail is on its way */
     int64_t time_us;                     /* of this turn; 0: nobody has asked yet */
@@ -113,6 +115,7 @@ static void pause_if_over(struct journal_client *client)
 static void unlist_paused(struct journal_client *client)
 {
     if (!client->is_paused) return;
+    assert(!TAILQ_EMPTY(&client->journal->outboxes[client->worker].paused));
     client->is_paused = false;
     TAILQ_REMOVE(&client->journal->outboxes[client->worker].paused, client, listed);
 }
@@ -189,6 +192,7 @@ static void hand_over(struct journal *journal, struct outbox *outbox)
 {
     struct batch *batch = outbox->filling;
 
+    assert(batch && batch->count > 0);
     if (!is_unusual(journal, batch)) count_in(journal, batch->len);
     batch->is_awaited |= !TAILQ_EMPTY(&outbox->paused) || is_unusual(journal, batch);
     outbox->filling = NULL;
@@ -333,6 +337,9 @@ static void pay(struct outbox *outbox, struct journal_client *client, const stru
                                        .message = { record->bytes, record->len },
                                        .flags = record->flags };
 
+    assert(client->share.owed > 0);
+    DEBUG_ASSERT(record->id > outbox->paid_id); /* in the order of their numbers in the store */
+    outbox->paid_id = record->id;
     client->share.owed--;
     if (!client->conn) return;
     outbox->answer_bytes += client->listener->on_owed(&owed, client->user);
@@ -405,6 +412,7 @@ static void go_through_returned(struct outbox *outbox)
     while (outbox->unpaid && !has_to_go_on_later(outbox)) {
         struct batch *batch = outbox->unpaid;
 
+        assert(outbox->back < outbox->put && batch->worker == (unsigned)(outbox - outbox->journal->outboxes));
         outbox->unpaid = batch->next;
         outbox->back++;
         pay_all(outbox, batch);
@@ -436,6 +444,7 @@ static void on_stored(struct batch *batch, void *user)
     const size_t bytes_left = atomic_fetch_sub(&journal->queue_bytes, batch->len) - batch->len;
     bool is_awaited = batch->is_awaited;
 
+    assert(bytes_left <= SIZE_MAX - batch->len); /* it was counted in */
     if (bytes_left <= journal->queue.bytes_max / 2) set_input(journal, &journal->is_full, false);
     batch->next = NULL;
     pthread_mutex_lock(&outbox->lock);

@@ -6,6 +6,7 @@
  * Must never hold its lock while it uses the store, and never call a batch stored that may not be. */
 #include "writer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -68,6 +69,14 @@ struct writer {
     bool is_in_trouble;
     char text[STORE_ERROR_BYTES_MAX];
 };
+
+static _Thread_local const struct writer *here; /* whose thread this is */
+
+/* The store, and all that is the thread's own, may be touched: by the thread, or while there is none. */
+static bool is_own(const struct writer *writer)
+{
+    return here == writer || !writer->is_running;
+}
 
 /* ---- What waits ---- */
 
@@ -461,6 +470,7 @@ static void note_heads(struct writer *writer, struct batch *batch)
         if (record->kind == RECORD_OPEN) {
             writer->open_rows++;
         } else if (record->kind == RECORD_CLOSE) {
+            assert(writer->open_rows > 0); /* its opening was stored before */
             writer->open_rows--;
             if (head->is_stale) TAILQ_REMOVE(&writer->stale, head, stale);
             head->is_stale = false;
@@ -648,6 +658,7 @@ static bool store_some(struct writer *writer)
 {
     struct batch *end = NULL;
 
+    assert(is_own(writer) && writer->taken);
     if (!is_usable(writer) && !reopen(writer)) return wait_for_retry(writer);
     if (is_log_in_the_way(writer)) return wait_for_retry(writer);
     switch (store_batches(writer, &end)) {
@@ -738,6 +749,7 @@ static void tidy(struct writer *writer)
 {
     enum store_outcome outcome = STORE_STORED;
 
+    assert(is_own(writer));
     writer->tidied_ms = clock_ms();
     if (!is_usable(writer) && !reopen(writer)) return;
     outcome = look_at_others(writer);
@@ -776,6 +788,7 @@ static void *run(void *user)
     struct writer *writer = user;
     bool goes_on = true;
 
+    here = writer;
     pthread_setname_np(pthread_self(), "weir-store");
     while (goes_on && take(writer)) {
         while (writer->taken && goes_on)

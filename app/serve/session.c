@@ -4,9 +4,11 @@
  * tell a party of a client that it has not heard of, or not been able to take. */
 #include "session.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/debug.h"
 
 static _Thread_local int64_t turn_us; /* of this worker's turn; 0: nobody has asked yet */
 
@@ -33,6 +35,8 @@ void session_turn(void)
 static void leave(struct session *session, enum weir_reason reason, unsigned count)
 {
     const struct party *const *told = session->listener->parties;
+
+    assert(count <= session->listener->party_count);
 
     while (count-- > 0)
         if (told[count]->on_close) told[count]->on_close(session, reason);
@@ -69,6 +73,7 @@ static void on_message(struct weir_conn *conn, struct weir_bytes message, void *
     struct session *session = user;
     const struct listener *listener = session->listener;
 
+    DEBUG_ASSERT(session->conn == conn);
     (void)conn;
     session->last_message_us = now_us();
     for (unsigned i = 0; listener->on_message[i]; i++)
@@ -140,6 +145,7 @@ static void add_party(struct listener *listener, const struct party *party)
     unsigned messages = 0;
     unsigned answers = 0;
 
+    assert(listener->party_count < PARTY_COUNT);
     while (listener->on_message[messages])
         messages++;
     while (listener->on_answered[answers])

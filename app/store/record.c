@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "base/debug.h"
+
 struct batch *batch_new(unsigned worker, size_t room)
 {
     struct batch *batch = malloc(sizeof(*batch) + room);
@@ -36,6 +38,7 @@ struct record *batch_add(struct batch *batch, size_t len)
     const size_t bytes = record_bytes(len);
     struct record *record = (struct record *)(void *)(batch->bytes + batch->len);
 
+    DEBUG_ASSERT(batch->len <= batch->room);
     if (bytes > batch->room - batch->len) return NULL;
     batch->len += bytes;
     batch->count++;

@@ -254,6 +254,7 @@ void weir__conn_unhold(struct weir_conn *conn)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
 
+    assert(conn->held && conn->work);
     TAILQ_REMOVE(&worker->held, conn->work, held_entry);
     conn->held = false;
     if (conn->state == WEIR__CLOSED) return;
@@ -449,6 +450,7 @@ void weir__conn_bury_all(struct weir__worker *worker)
         struct weir_conn *conn = worker->dead;
         struct weir__service *service = conn->service;
 
+        assert(conn->state == WEIR__CLOSED && conn->interest == WEIR__WANT_NOTHING && weir__conn_fd(conn) < 0);
         worker->dead = conn->codec_state.next_dead;
         if (conn->announced && service->on_close) {
             weir__worker_wakes(worker);

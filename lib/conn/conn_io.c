@@ -2,6 +2,7 @@
  *
  * A connection and its socket: how it comes in, what is read and sent, and what an event of the loop means in each
  * state. What follows for the connection's life is in conn.c. */
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -348,6 +349,7 @@ int64_t weir__conn_check_deadlines(struct weir__work *work, int64_t now_ms)
         next = weir__conn_next_deadline(conn);
     }
     if (next.at_ms > now_ms) return next.at_ms;
+    assert(next.reason != WEIR_REASON_NONE); /* the codec was asked */
     if (conn->state == WEIR__CONNECTING) {
         work->dial->on_timeout(conn);
     } else {

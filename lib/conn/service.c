@@ -274,6 +274,7 @@ void weir__service_set_transport(struct weir__service *service, const struct wei
                                  struct weir__transport_context *context)
 {
     assert(service->users == 1);
+    assert(!transport->is_plain || (!transport->open && !transport->handshake && !transport->pending));
     if (context) atomic_fetch_add(&context->users, 1);
     release_context(service->transport_context);
     service->transport = transport;

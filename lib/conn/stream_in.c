@@ -149,6 +149,7 @@ static enum weir__input deliver(struct weir_conn *conn, struct window *window, s
     WEIR__UNINITIALIZED struct weir_decode decode; /* each member is written, for the service or for each message */
     enum weir__input input = WEIR__INPUT_GOES_ON;
 
+    WEIR__DEBUG_ASSERT(weir__conn_worker(conn)->reading == conn && window->begin <= window->end);
     decode.size = sizeof(decode);
     decode.message_bytes_max = service->message_bytes_max;
     decode.too_long = service->too_long;

@@ -105,6 +105,7 @@ struct weir_conn *weir__conn_table_add(struct weir__conn_table *table, uint64_t 
 {
     uint32_t place;
 
+    WEIR__DEBUG_ASSERT(!weir__conn_table_find(table, id)); /* ids never come again */
     if (table->count >= table->buckets_count / 4 * 3 && !grow_buckets(table)) return NULL;
     if (table->first_free == 0 && !add_slab(table)) return NULL;
     place = take_place(table);

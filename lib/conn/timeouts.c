@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "conn.h"
+#include "portable.h"
 
 int weir__timeouts_init(struct weir__timeouts *timeouts, struct event_base *base,
                         void (*on_timer)(int fd, short what, void *arg), void *arg, int64_t now_ms)
@@ -41,6 +42,7 @@ static void stand_in(struct weir__timeouts *timeouts, struct weir__work *work, u
 {
     const unsigned slot = (unsigned)(tick % WEIR__TIMEOUT_SLOTS);
 
+    WEIR__DEBUG_ASSERT(work->tick == 0 && tick > timeouts->tick && tick < timeouts->tick + WEIR__TIMEOUT_SLOTS);
     work->tick = tick;
     timeouts->count++;
     TAILQ_INSERT_TAIL(&timeouts->slots[slot], work, timeout_entry);

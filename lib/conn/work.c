@@ -4,6 +4,7 @@
  * serving a message allocates nothing; everything else comes and goes with malloc. */
 #include "work.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/worker.h"
 #include "memory.h"
+#include "portable.h"
 
 enum {
     SPARE_WORKS_MAX = 1024,
@@ -33,6 +35,7 @@ struct weir__work *weir__work_get(struct weir_conn *conn)
         work = weir__zalloc(sizeof(*work));
         if (!work) return NULL;
     }
+    WEIR__DEBUG_ASSERT(!work->conn && !work->rest && !work->out_first && work->tick == 0);
     work->conn = conn;
     conn->work = work;
     return work;
@@ -49,6 +52,7 @@ static void drop_output(struct weir__worker *worker, struct weir__work *work)
 
 void weir__work_list_runnable(struct weir__worker *worker, struct weir__work *work)
 {
+    WEIR__DEBUG_ASSERT(work->conn->work == work && weir__conn_worker(work->conn) == worker);
     if (work->conn->runnable) return;
     work->conn->runnable = true;
     worker->runnable_count++;
@@ -58,6 +62,7 @@ void weir__work_list_runnable(struct weir__worker *worker, struct weir__work *wo
 void weir__work_unlist_runnable(struct weir__worker *worker, struct weir__work *work)
 {
     if (!work->conn->runnable) return;
+    assert(worker->runnable_count > 0);
     work->conn->runnable = false;
     worker->runnable_count--;
     TAILQ_REMOVE(&worker->runnable, work, runnable_entry);
@@ -65,6 +70,7 @@ void weir__work_unlist_runnable(struct weir__worker *worker, struct weir__work *
 
 void weir__work_list_dirty(struct weir__worker *worker, struct weir__work *work)
 {
+    WEIR__DEBUG_ASSERT(work->conn->work == work && weir__conn_worker(work->conn) == worker);
     if (work->conn->dirty) return;
     work->conn->dirty = true;
     worker->dirty_count++;
@@ -74,6 +80,7 @@ void weir__work_list_dirty(struct weir__worker *worker, struct weir__work *work)
 void weir__work_unlist_dirty(struct weir__worker *worker, struct weir__work *work)
 {
     if (!work->conn->dirty) return;
+    assert(worker->dirty_count > 0);
     work->conn->dirty = false;
     worker->dirty_count--;
     TAILQ_REMOVE(&worker->dirty, work, dirty_entry);
@@ -119,6 +126,7 @@ static void count_in(struct weir__worker *worker, size_t size)
 
 static void count_out(struct weir__worker *worker, size_t size)
 {
+    WEIR__DEBUG_ASSERT(weir__read_count(&worker->memory_bytes) >= size);
     weir__count(&worker->memory_bytes, 0 - (uint64_t)size);
     atomic_fetch_sub_explicit(&worker->weir->memory_bytes, size, memory_order_relaxed);
 }
@@ -184,6 +192,7 @@ struct weir__chunk *weir__chunk_share(struct weir__worker *worker, struct weir__
 void weir__chunk_free(struct weir__worker *worker, struct weir__chunk *chunk)
 {
     if (chunk == worker->gather) {
+        WEIR__DEBUG_ASSERT(worker->gather_lent);
         worker->gather_lent = false;
         return;
     }
@@ -208,6 +217,7 @@ struct weir__blob *weir__blob_new(struct weir__worker *worker, size_t room)
 
 void weir__blob_release(struct weir__worker *worker, struct weir__blob *blob)
 {
+    assert(blob->users > 0);
     if (--blob->users == 0) weir__buffer_free(worker, blob, sizeof(*blob) + blob->room);
 }
 

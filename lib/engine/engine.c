@@ -16,6 +16,7 @@
 #include "fork.h"
 #include "listener.h"
 #include "memory.h"
+#include "portable.h"
 #include "timer.h"
 #include "worker.h"
 
@@ -332,18 +333,27 @@ void weir_counters(struct weir *weir, struct weir_counters *ret)
 
 /* ---- A connection ---- */
 
+/* What is called once or a few times for a connection; calls for each message ask in debug builds only. */
+static void assert_own(const struct weir_conn *conn)
+{
+    assert(!conn || weir__worker_is_own(weir__conn_worker(conn)));
+}
+
 int weir_conn_send(struct weir_conn *conn, struct weir_bytes message)
 {
+    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     return conn ? weir__conn_send(conn, message) : -EINVAL;
 }
 
 void weir_conn_close(struct weir_conn *conn)
 {
+    assert_own(conn);
     if (conn) weir__conn_finish(conn, WEIR_REASON_CLOSED);
 }
 
 void weir_conn_end(struct weir_conn *conn)
 {
+    assert_own(conn);
     if (conn) weir__conn_end(conn);
 }
 
@@ -351,24 +361,28 @@ void weir_conn_abort(struct weir_conn *conn, enum weir_reason reason)
 {
     const bool known = reason > WEIR_REASON_NONE && reason < WEIR_REASON_COUNT;
 
+    assert_own(conn);
     if (conn) weir__conn_abort(conn, known ? reason : WEIR_REASON_KICKED, 0);
 }
 
 void weir_conn_pause(struct weir_conn *conn, unsigned owner)
 {
     assert(owner < WEIR_PAUSE_OWNERS_MAX);
+    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     if (conn) weir__conn_pause(conn, owner);
 }
 
 void weir_conn_resume(struct weir_conn *conn, unsigned owner)
 {
     assert(owner < WEIR_PAUSE_OWNERS_MAX);
+    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     if (conn) weir__conn_resume(conn, owner);
 }
 
 void weir_conn_hold(struct weir_conn *conn)
 {
     if (!conn) return;
+    WEIR__DEBUG_ASSERT(weir__worker_is_own(weir__conn_worker(conn)));
     assert(conn->holds < UINT32_MAX);
     conn->holds++;
 }
@@ -376,6 +390,7 @@ void weir_conn_hold(struct weir_conn *conn)
 void weir_conn_release(struct weir_conn *conn)
 {
     if (!conn) return;
+    WEIR__DEBUG_ASSERT(weir__worker_is_own(weir__conn_worker(conn)));
     assert(conn->holds > 0);
     conn->holds--;
     weir__conn_advance(conn);
@@ -398,6 +413,7 @@ int weir_conn_credentials(const struct weir_conn *conn, struct weir_credentials 
     struct ucred found;
     socklen_t len = sizeof(found);
 
+    assert_own(conn);
     if (!conn || !ret) return -EINVAL;
     if (weir__conn_fd(conn) < 0) return -ENOTCONN;
     if (conn->peer.family != WEIR__FAMILY_UNIX) return -ENOTSUP;
@@ -411,6 +427,7 @@ int weir_conn_unacknowledged(const struct weir_conn *conn, uint64_t *ret)
     int bytes = 0;
     int err;
 
+    assert_own(conn);
     if (!conn || !ret) return -EINVAL;
     if (weir__conn_fd(conn) < 0) return -ENOTCONN;
     err = weir__stream_out_unacknowledged(conn, &bytes);
@@ -440,6 +457,7 @@ void *weir_conn_user(const struct weir_conn *conn)
 
 void weir_conn_set_user(struct weir_conn *conn, void *user)
 {
+    assert_own(conn);
     if (conn) conn->user = user;
 }
 
@@ -457,6 +475,7 @@ void weir_conn_message(const struct weir_conn *conn, struct weir_message_info *r
 {
     const struct weir_decode *message = conn ? weir__conn_worker(conn)->delivering : NULL;
 
+    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     if (!ret) return;
     *ret = (struct weir_message_info){ .seq = conn ? conn->messages_in : 0 };
     if (!message) return;
@@ -466,6 +485,7 @@ void weir_conn_message(const struct weir_conn *conn, struct weir_message_info *r
 
 void weir_conn_counters(const struct weir_conn *conn, struct weir_conn_counters *ret)
 {
+    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     if (!ret) return;
     *ret = (struct weir_conn_counters){ 0 };
     if (!conn) return;
@@ -495,6 +515,7 @@ void weir_conn_each(struct weir *weir, unsigned worker, void (*fn)(struct weir_c
     uint32_t place = 0;
 
     if (!weir__is_usable(weir) || worker >= weir->workers_count || !fn) return;
+    assert(weir__worker_is_own(weir->workers[worker]));
     for (struct weir_conn *conn; (conn = weir__conn_table_next(&weir->workers[worker]->conns, &place));) {
         if (conn->state == WEIR__OPEN || conn->state == WEIR__DRAINING) fn(conn, arg);
     }

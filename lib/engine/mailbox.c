@@ -4,6 +4,7 @@
  * other lock is held inside it, and nothing runs under it. */
 #include "mailbox.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -50,6 +51,7 @@ int weir__mailbox_reserve(struct weir__mailbox *box, size_t bytes)
 void weir__mailbox_cancel(struct weir__mailbox *box, size_t bytes)
 {
     pthread_mutex_lock(&box->lock);
+    assert(box->items > 0 && box->bytes >= bytes);
     box->items--;
     box->bytes -= bytes;
     pthread_mutex_unlock(&box->lock);
@@ -164,6 +166,7 @@ static struct weir__mail *take(struct weir__mailbox *box, bool retires)
     box->first = NULL;
     box->last = &box->first;
     for (const struct weir__mail *mail = first; mail; mail = mail->next) {
+        assert(box->items > 0 && box->bytes >= mail->bytes);
         box->items--;
         box->bytes -= mail->bytes;
     }

@@ -4,6 +4,7 @@
  * run some milliseconds behind: a timer that wakes early goes back to sleep, so that none is ever early. */
 #include "timer.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include <event2/event.h>
@@ -75,6 +76,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         sleep_until_due(timer, now_ms);
         return;
     }
+    assert(!timer->running && !timer->is_over);
     timer->running = true;
     timer->fn(timer, timer->arg);
     timer->running = false;
@@ -97,6 +99,7 @@ int weir_timer_start(struct weir *weir, unsigned worker, int64_t after_ms, int64
 
     if (!weir__is_usable(weir) || !fn) return weir__misuse(weir, "timer_start", "function");
     if (worker >= weir->workers_count || after_ms < 0 || every_ms < 0) return -EINVAL;
+    assert(weir__worker_is_own(weir->workers[worker]));
     timer = weir__zalloc(sizeof(*timer));
     if (!timer) return -ENOMEM;
     *timer = (struct weir_timer){ .worker = weir->workers[worker], .fn = fn, .arg = arg };
@@ -120,6 +123,7 @@ int weir_timer_start(struct weir *weir, unsigned worker, int64_t after_ms, int64
 void weir_timer_stop(struct weir_timer *timer)
 {
     if (!timer || weir__is_foreign(timer->worker->weir)) return;
+    assert(weir__worker_is_own(timer->worker));
     if (timer->running) {
         timer->stopped = true;
         return;

@@ -10,6 +10,7 @@
 #include "conn/conn.h"
 #include "engine.h"
 #include "log.h"
+#include "portable.h"
 #include "timer.h"
 #include "worker.h"
 
@@ -141,6 +142,7 @@ static bool owes_more(const struct weir__worker *worker)
 
 bool weir__turn_end(struct weir__worker *worker)
 {
+    WEIR__DEBUG_ASSERT(weir__worker_is_own(worker) && !worker->reading && !worker->delivering);
     serve_runnable(worker);
     tell_turn(worker);
     flush_dirty(worker);

@@ -299,22 +299,13 @@ static int run(struct weir__worker *worker)
     return 0;
 }
 
-/* A thread of a forked process can tell by it which worker it ran, for it alone has a thread's variables. */
-static _Thread_local const struct weir__worker *here;
-
-bool weir__worker_is_here(const struct weir__worker *worker)
-{
-    return here == worker;
-}
-
 int weir__worker_run(struct weir__worker *worker)
 {
-    const struct weir__worker *before = here; /* of another engine, in whose callback this one runs */
     int err;
 
-    here = worker;
+    weir__here_enter(worker);
     err = run(worker);
-    here = before;
+    weir__here_leave(worker);
     return err;
 }
 

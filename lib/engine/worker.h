@@ -79,8 +79,9 @@ struct weir__worker {
     struct weir__tally dialled; /* connections without a listener */
     struct weir__mailbox mailbox;
     pthread_t thread;
-    bool started; /* thread is one of ours, to be joined */
-    int result;   /* of its loop, 0 or a code */
+    bool started;               /* thread is one of ours, to be joined */
+    struct weir__worker *outer; /* of another engine, in whose callback this one runs */
+    int result;                 /* of its loop, 0 or a code */
 };
 
 int weir__worker_new(struct weir *weir, unsigned index, struct weir__worker **ret);
@@ -96,8 +97,16 @@ int weir__worker_run(struct weir__worker *worker);
  */
 void weir__worker_finish(struct weir__worker *worker);
 
+/* This thread runs the worker from here on, until it leaves it (here.c). */
+void weir__here_enter(struct weir__worker *worker);
+void weir__here_leave(struct weir__worker *worker);
+
 /* Whether this thread runs it, and so is in a callback of it. */
 bool weir__worker_is_here(const struct weir__worker *worker);
+
+/* Whether this thread may touch what is its own: it runs it, also around another engine's that runs inside a callback,
+ * or weir_run has not been called or has returned, or this is a forked process. */
+bool weir__worker_is_own(const struct weir__worker *worker);
 
 /* For a forked process, whose copy this is (fork.h): cuts it off from what it shares, and frees its mail and
  * connections. */

@@ -18,7 +18,7 @@ engine/post engine/fork
 engine/worker
 engine/turn engine/listener
 engine/timer conn/conn_io
-conn/conn engine/misuse
+conn/conn engine/misuse engine/here
 conn/stream_in
 conn/stream_out conn/service
 conn/work log conn/table engine/mailbox

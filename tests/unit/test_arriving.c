@@ -106,6 +106,7 @@ static void handshake_that_never_ends_is_closed_at_its_deadline(void **state)
     struct weir_counters counters;
 
     (void)state;
+    transport.is_plain = false;
     transport.handshake = handshake_for_ever;
     counters = meet((struct weir_service)WEIR_SERVICE(.arrive_timeout_ms = 50), &transport, 0);
     assert_int_equal(counters.closed[WEIR_REASON_ARRIVE_TIMEOUT], 1);
@@ -120,6 +121,7 @@ static void handshake_does_not_hold_up_a_stop(void **state)
     struct weir_counters counters;
 
     (void)state;
+    transport.is_plain = false;
     transport.handshake = handshake_for_ever;
     counters = meet((struct weir_service)WEIR_SERVICE(.arrive_timeout_ms = WEIR_OFF), &transport, 20);
     assert_int_equal(counters.closed[WEIR_REASON_DRAIN], 2); /* the one who dialled, too */
