@@ -337,7 +337,7 @@ static void pay(struct outbox *outbox, struct journal_client *client, const stru
                                        .message = { record->bytes, record->len },
                                        .flags = record->flags };
 
-    assert(client->share.owed > 0);
+    DEBUG_ASSERT(client->share.owed > 0);
     DEBUG_ASSERT(record->id > outbox->paid_id); /* in the order of their numbers in the store */
     outbox->paid_id = record->id;
     client->share.owed--;

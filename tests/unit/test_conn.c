@@ -2,6 +2,7 @@
  *
  * What a program may ask of one connection: pauses with owners, who the peer is, what it has not taken. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -10,6 +11,35 @@
 enum { LARGE_BYTES = 8 * 1024 * 1024 };
 
 static const char three_lines[] = "a\nb\nc\n";
+
+/* ---- Death ---- */
+
+static void assert_aborts(void (*call)(void))
+{
+    int status = 0;
+    const pid_t child = fork();
+
+    if (!child) {
+        signal(SIGABRT, SIG_DFL);
+        if (!freopen("/dev/null", "w", stderr)) _exit(2);
+        call();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+static void visit(struct weir_conn *conn, void *arg)
+{
+    (void)conn;
+    (void)arg;
+}
+
+static void pause_for_an_owner_that_there_is_not(void)
+{
+    weir_conn_pause(NULL, WEIR_PAUSE_OWNERS_MAX);
+}
 
 /* ---- Pauses ---- */
 
@@ -49,20 +79,110 @@ static void input_goes_on_when_no_owner_pauses(void **state)
 
 static void an_owner_out_of_range_is_asserted(void **state)
 {
-    int status = 0;
-    pid_t child;
+    (void)state;
+    assert_aborts(pause_for_an_owner_that_there_is_not);
+}
+
+/* ---- Another thread ---- */
+
+static void (*forbidden)(void);
+
+static void *call_from_elsewhere(void *arg)
+{
+    (void)arg;
+    forbidden();
+    return NULL;
+}
+
+/* In a process of its own: an engine runs with one connection, and another thread calls what only the worker's may. */
+static void call_it(void)
+{
+    pthread_t thread;
+
+    if (!test.conn) return;
+    if (pthread_create(&thread, NULL, call_from_elsewhere, NULL) == 0) pthread_join(thread, NULL);
+    _exit(0); /* it was let pass */
+}
+
+static void run_and_call(void)
+{
+    const struct weir_service service = WEIR_SERVICE(.on_open = on_open, .on_close = on_close);
+
+    run(&service, "x", call_it);
+}
+
+static void close_it(void)
+{
+    weir_conn_close(test.conn);
+}
+
+static void abort_it(void)
+{
+    weir_conn_abort(test.conn, WEIR_REASON_KICKED);
+}
+
+static void give_it_a_user(void)
+{
+    weir_conn_set_user(test.conn, NULL);
+}
+
+static void start_a_timer(void)
+{
+    weir_timer_start(test.weir, 0, 1, 0, step, NULL, NULL);
+}
+
+static void look_at_all(void)
+{
+    weir_conn_each(test.weir, 0, visit, NULL);
+}
+
+static void ask_the_kernel(void)
+{
+    uint64_t bytes = 0;
+
+    weir_conn_unacknowledged(test.conn, &bytes);
+}
+
+#ifdef WEIR_DEBUG
+static void send_to_it(void)
+{
+    weir_conn_send(test.conn, (struct weir_bytes){ (const unsigned char *)"x", 1 });
+}
+
+static void hold_it(void)
+{
+    weir_conn_hold(test.conn);
+}
+#endif
+
+static void what_is_the_workers_is_asserted_elsewhere(void **state)
+{
+    static void (*const calls[])(void) = {
+        close_it,   abort_it, give_it_a_user, start_a_timer, look_at_all, ask_the_kernel,
+#ifdef WEIR_DEBUG
+        send_to_it, hold_it,
+#endif
+    };
 
     (void)state;
-    child = fork();
-    if (!child) {
-        signal(SIGABRT, SIG_DFL);
-        if (!freopen("/dev/null", "w", stderr)) _exit(2);
-        weir_conn_pause(NULL, WEIR_PAUSE_OWNERS_MAX);
-        _exit(0);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        forbidden = calls[i];
+        assert_aborts(run_and_call);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+/* Before weir_run, and after it has returned, the engine belongs to its caller. */
+static void before_weir_run_any_thread_may(void **state)
+{
+    struct weir *weir = NULL;
+    struct weir_timer *timer = NULL;
+
+    (void)state;
+    assert_int_equal(weir_new(NULL, &weir), 0);
+    assert_int_equal(weir_timer_start(weir, 0, 1, 0, step, NULL, &timer), 0);
+    weir_timer_stop(timer);
+    weir_conn_each(weir, 0, visit, NULL);
+    weir_free(weir);
 }
 
 /* ---- The peer ---- */
@@ -166,8 +286,12 @@ static void a_tcp_peer_has_no_credentials(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(input_goes_on_when_no_owner_pauses), cmocka_unit_test(an_owner_out_of_range_is_asserted),
-        cmocka_unit_test(a_unix_peer_has_credentials),        cmocka_unit_test(what_the_peer_has_not_taken_is_told),
+        cmocka_unit_test(input_goes_on_when_no_owner_pauses),
+        cmocka_unit_test(an_owner_out_of_range_is_asserted),
+        cmocka_unit_test(what_is_the_workers_is_asserted_elsewhere),
+        cmocka_unit_test(before_weir_run_any_thread_may),
+        cmocka_unit_test(a_unix_peer_has_credentials),
+        cmocka_unit_test(what_the_peer_has_not_taken_is_told),
         cmocka_unit_test(a_tcp_peer_has_no_credentials),
     };
 
