@@ -3,7 +3,7 @@
  * Are a store's files those that SQLite has open, and as we left them? A file that is deleted,
  * moved away or replaced stays open and takes every write, and nothing of it is there afterwards. One that somebody
  * else cuts or writes over in place keeps its name and its inode; its length and its time of change tell. The names are
- * looked at with stat(2): no file of the store may be opened beside SQLite (journal/store.c). */
+ * looked at with stat(2): no file of the store may be opened beside SQLite (store.c). */
 #ifndef APP_STORE_PLACE_H
 #define APP_STORE_PLACE_H
 
