@@ -17,6 +17,7 @@ engine/engine engine/dial
 engine/post engine/fork
 engine/worker
 engine/turn engine/listener
+engine/accept
 engine/timer conn/conn_io
 conn/conn engine/misuse engine/here
 conn/stream_in
