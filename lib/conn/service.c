@@ -327,7 +327,7 @@ int weir_service_check(const struct weir_service *service, char *error, size_t e
 
 int weir_service_send_frame(const struct weir_service *service, struct weir_frame **ret, char *error, size_t error_size)
 {
-    struct weir_service copy;
+    struct weir_service copy = { 0 };
     const char *spec;
     int err = ret ? copy_given(NULL, service, &copy) : weir__fail(NULL, -EINVAL, "the place for the frame is NULL");
 
