@@ -329,11 +329,14 @@ int weir_service_send_frame(const struct weir_service *service, struct weir_fram
 {
     struct weir_service copy = { 0 };
     const char *spec;
-    int err = ret ? copy_given(NULL, service, &copy) : weir__fail(NULL, -EINVAL, "the place for the frame is NULL");
 
-    if (err != 0) {
+    if (!ret) {
+        if (error) snprintf(error, error_size, "the place for the frame is NULL");
+        return -EINVAL;
+    }
+    if (copy_given(NULL, service, &copy) != 0) {
         if (error) snprintf(error, error_size, "%s", weir_error_text(NULL));
-        return err;
+        return WEIR_ECONFIG;
     }
     spec = copy.send_frame && strcmp(copy.send_frame, "same") != 0 ? copy.send_frame : copy.frame;
     if (spec && strcmp(spec, "raw") != 0) return weir_frame_new(spec, ret, error, error_size);
