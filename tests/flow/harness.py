@@ -138,6 +138,13 @@ class Output:
         with self._changed:
             return bytes(self._bytes)
 
+    def whole_lines(self, start):
+        """The lines from there on that have their end. Of one that is still coming, which may be long, nothing is copied:
+        whoever asks over and over would keep it from coming."""
+        with self._changed:
+            end = self._bytes.rfind(b"\n", start)
+            return bytes(self._bytes[start:end + 1]) if end >= 0 else b""
+
     def text(self):
         return self.bytes().decode("utf-8", "replace")
 
@@ -303,9 +310,9 @@ class Process:
 
     def events(self, kind=None):
         """What `--print json` has shown so far, whole lines only; `kind` picks one kind of event."""
-        lines = self.stdout.bytes()[self._parsed_bytes:].split(b"\n")[:-1]
-        self._events += [json.loads(line) for line in lines]
-        self._parsed_bytes += sum(len(line) + 1 for line in lines)
+        lines = self.stdout.whole_lines(self._parsed_bytes)
+        self._events += [json.loads(line) for line in lines.split(b"\n")[:-1]]
+        self._parsed_bytes += len(lines)
         return [event for event in self._events if kind in (None, event["event"])]
 
     def wait_events(self, kind, count=1, deadline=None):
