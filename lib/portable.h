@@ -5,8 +5,6 @@
 #define WEIR__PORTABLE_H
 
 #include <assert.h>
-#include <pthread.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h> /* glibc tells its version with it */
 
@@ -67,14 +65,6 @@
 #else
 #define WEIR__DEBUG_ASSERT(condition) ((void)(0 && (condition)))
 #endif
-
-/* Whether somebody holds the lock: for WEIR__DEBUG_ASSERT, where only this thread can. */
-static inline bool weir__is_locked(pthread_mutex_t *lock)
-{
-    if (pthread_mutex_trylock(lock) != 0) return true;
-    pthread_mutex_unlock(lock);
-    return false;
-}
 
 /* The struct that a member is inside of. The detour through char keeps alignment warnings honest: the member was found
  * in such a struct in the first place. */

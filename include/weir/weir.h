@@ -6,9 +6,8 @@
  * Threads. A connection lives and dies on one worker, a thread with its own event loop: all callbacks about it run
  * there, one at a time. A function marked "own thread" may be called only there: from a callback about any connection
  * or timer of that worker, or from a function posted to it; before weir_run and after it has returned, from the thread
- * that calls it. A call from elsewhere is a fault of the program and asserted; in functions that a message may need
- * (weir_conn_send, say), only where the library was built to look for faults. A function marked "any thread" may be
- * called from anywhere, at any time between weir_new and weir_free.
+ * that calls it. A function marked "any thread" may be called from anywhere, at any time between weir_new and
+ * weir_free.
  *
  * Callbacks. A callback may call anything on its own connection, closing included: the connection stays valid until its
  * on_close returns. No callback runs inside weir_conn_send or any other function here, but for weir_run and, where it
@@ -281,8 +280,7 @@ WEIR_PUBLIC int weir_service_send_frame(const struct weir_service *service, stru
 WEIR_PUBLIC int weir_new(const struct weir_config *config, struct weir **ret);
 
 /* Lets ids begin at first_id, as weir_config.first_id does, for those who learn only after weir_listen what it is to
- * be. Before weir_run and weir_dial; after weir_run it is a fault of the program and asserted. Returns 0, or
- * WEIR_ECONFIG when it is 0 or not under 2^53. */
+ * be. Before weir_run and weir_dial. Returns 0, or WEIR_ECONFIG when it is 0 or not under 2^53. */
 WEIR_PUBLIC int weir_set_first_id(struct weir *weir, uint64_t first_id);
 
 /* Lets no connection have an id of limit or above, until a higher limit is set: for those who write down which ids are
@@ -308,8 +306,7 @@ WEIR_PUBLIC int weir_run(struct weir *weir);
  * a signal handler. */
 WEIR_PUBLIC void weir_stop(struct weir *weir, int64_t deadline_ms);
 
-/* Frees the engine after weir_run has returned or without it having been called; while weir_run runs it is a fault of
- * the program and asserted. What was posted and has not run runs
+/* Frees the engine after weir_run has returned or without it having been called. What was posted and has not run runs
  * now, with its connection gone; what is still open closes, on_close included; timers do not run any more. NULL is
  * accepted. In a forked process see "Fork" above. */
 WEIR_PUBLIC void weir_free(struct weir *weir);

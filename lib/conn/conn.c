@@ -246,7 +246,6 @@ void weir__conn_go_on_with_rest(struct weir_conn *conn)
         weir__work_list_runnable(worker, conn->work);
     } else if (!conn->pauses && !weir__conn_output_stops_input(conn)) {
         conn->held = true; /* weir_input_pause */
-        WEIR__DEBUG_ASSERT(worker->input_paused);
         TAILQ_INSERT_TAIL(&worker->held, conn->work, held_entry);
     }
 }
@@ -324,8 +323,6 @@ void weir__conn_abort(struct weir_conn *conn, enum weir_reason reason, int error
     struct weir__worker *worker = weir__conn_worker(conn);
 
     if (conn->state == WEIR__CLOSED || is_copy(conn)) return;
-    assert(weir__worker_is_own(worker));
-    assert(reason > WEIR_REASON_NONE && reason < WEIR_REASON_COUNT);
     weir__conn_enter(conn, WEIR__CLOSED);
     conn->reason = (uint8_t)reason;
     conn->error = (uint16_t)error;
@@ -421,7 +418,6 @@ void weir__conn_finish(struct weir_conn *conn, enum weir_reason reason)
         return;
     }
     if (conn->state != WEIR__OPEN || is_copy(conn)) return;
-    assert(weir__worker_is_own(weir__conn_worker(conn)));
     if (!weir__work_get(conn)) {
         weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
         return;
@@ -454,7 +450,6 @@ void weir__conn_bury_all(struct weir__worker *worker)
         struct weir_conn *conn = worker->dead;
         struct weir__service *service = conn->service;
 
-        assert(!worker->reading && !worker->delivering);
         assert(conn->state == WEIR__CLOSED && conn->interest == WEIR__WANT_NOTHING && weir__conn_fd(conn) < 0);
         worker->dead = conn->codec_state.next_dead;
         if (conn->announced && service->on_close) {

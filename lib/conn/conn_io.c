@@ -14,7 +14,6 @@
 #include "engine/engine.h"
 #include "engine/worker.h"
 #include "memory.h"
-#include "portable.h"
 #include "stream_in.h"
 #include "stream_out.h"
 
@@ -123,7 +122,6 @@ static struct weir_conn *new_conn(struct weir__service *service, uint64_t id, vo
     struct weir__worker *worker = service->worker;
     struct weir_conn *conn = weir__conn_table_add(&worker->conns, id);
 
-    assert(weir__worker_is_own(worker) && weir__worker_of(worker->weir, id) == worker);
     if (!conn) return NULL;
     conn->service = service;
     conn->user = user;
@@ -176,7 +174,6 @@ struct weir_conn *weir__conn_dialled(struct weir__service *service, uint64_t id,
 
 void weir__conn_try(struct weir_conn *conn, int fd, const struct weir__peer *peer)
 {
-    assert(conn->state == WEIR__CONNECTING && conn->work);
     weir__conn_close_socket(conn);
     conn->event.ev_fd = fd;
     conn->peer = *peer;
@@ -285,7 +282,6 @@ void weir__conn_run(struct weir_conn *conn)
     enum weir__input input;
 
     if (conn->state != WEIR__OPEN || !(conn->undecoded || reads)) return;
-    WEIR__DEBUG_ASSERT(!worker->reading);
     worker->reading = conn;
     input = reads ? weir__stream_in_read(conn) : weir__stream_in_deliver(conn);
     worker->reading = NULL;
@@ -310,7 +306,6 @@ static void read_and_deliver(struct weir_conn *conn)
         weir__conn_update_interest(conn);
         return;
     }
-    WEIR__DEBUG_ASSERT(!worker->reading);
     worker->reading = conn;
     input = weir__stream_in_read(conn);
     worker->reading = NULL;
@@ -327,7 +322,6 @@ static bool is_codec_asked(struct weir_conn *conn, enum weir_reason reason)
 
     if (reason != WEIR_REASON_NONE && reason != WEIR_REASON_FRAME_TIMEOUT) return false;
     if (!conn->waits || conn->undecoded || conn->input_ended) return false;
-    WEIR__DEBUG_ASSERT(!worker->reading);
     worker->busy = true; /* messages have their on_turn */
     worker->reading = conn;
     input = weir__stream_in_be_late(conn);
@@ -341,7 +335,6 @@ int64_t weir__conn_check_deadlines(struct weir__work *work, int64_t now_ms)
     struct weir_conn *conn = work->conn;
     struct weir__deadline next;
 
-    WEIR__DEBUG_ASSERT(conn->work == work);
     if (conn->state == WEIR__CLOSED) return INT64_MAX;
     /* While it is we who do not read, a message in progress is not late. Nor is the peer idle, unless what keeps us
      * from reading is that it does not read. */
@@ -489,7 +482,6 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     struct weir_conn *conn = arg;
     struct weir__worker *worker = weir__conn_worker(conn);
 
-    WEIR__DEBUG_ASSERT(weir__worker_is_own(worker) && fd == weir__conn_fd(conn));
     (void)fd;
     weir__worker_wakes(worker);
     switch ((enum weir__conn_state)conn->state) {

@@ -253,7 +253,6 @@ static bool move_rest(struct weir_conn *conn, size_t room)
     unsigned char *moved = weir__buffer_alloc(weir__conn_worker(conn), room);
 
     if (!moved) return false;
-    WEIR__DEBUG_ASSERT(len <= room);
     if (len > 0) memcpy(moved, work->rest + work->rest_begin, len);
     free_rest(conn);
     work->rest = moved;
@@ -343,7 +342,6 @@ static WEIR__NOINLINE bool keep_window(struct weir_conn *conn, const struct wind
     const size_t len = window->end - window->begin;
     struct weir__work *work = conn->work;
 
-    WEIR__DEBUG_ASSERT(window->begin < window->end && conn->state == WEIR__OPEN);
     if (window->bytes == weir__conn_worker(conn)->scratch) return keep_from_scratch(conn, window);
     work->rest_begin = window->begin;
     work->rest_end = window->end;
@@ -442,10 +440,8 @@ static enum weir__input deliver_rest(struct weir_conn *conn, struct turn *turn)
 {
     struct weir__work *work = conn->work;
     struct window window = { work->rest, work->rest_begin, work->rest_end, 0 };
-    enum weir__input input;
+    const enum weir__input input = deliver(conn, &window, turn);
 
-    WEIR__DEBUG_ASSERT(work->rest_begin <= work->rest_end && work->rest_end <= work->rest_room);
-    input = deliver(conn, &window, turn);
     return close_window(conn, &window) ? input : WEIR__INPUT_NO_MEMORY;
 }
 

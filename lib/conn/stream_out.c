@@ -45,7 +45,6 @@ static ssize_t encode(const struct weir__service *service, struct weir_bytes mes
 
 static void append(struct weir__work *work, struct weir__chunk *chunk)
 {
-    WEIR__DEBUG_ASSERT(!chunk->next && (work->out_first != NULL) == (work->out_last != NULL));
     if (!work->out_last) {
         work->out_first = chunk;
     } else {
@@ -66,7 +65,6 @@ static struct weir__chunk *chunk_with_room(struct weir_conn *conn, struct weir__
     if (last && !last->blob && last->room - last->end >= room) return last;
     if (!last && worker->reading == conn && !worker->gather_lent && room <= WEIR__GATHER_BYTES) {
         chunk = worker->gather;
-        WEIR__DEBUG_ASSERT(weir__worker_is_own(worker));
         *chunk = (struct weir__chunk){ .room = WEIR__GATHER_BYTES };
         worker->gather_lent = true;
     } else {
@@ -179,7 +177,6 @@ static void leave(struct weir_conn *conn, struct weir__work *work, size_t len)
 
     conn->bytes_out += len;
     weir__count(&conn->service->tally->bytes_out, len);
-    WEIR__DEBUG_ASSERT(work->out_bytes >= len);
     work->out_bytes -= len;
     while (len > 0) {
         struct weir__chunk *chunk = work->out_first;

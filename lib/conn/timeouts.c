@@ -138,6 +138,5 @@ void weir__timeouts_run(struct weir__timeouts *timeouts, int64_t now_ms,
     for (uint64_t tick = from + 1; tick <= now_tick && tick < from + WEIR__TIMEOUT_SLOTS; tick++)
         run_slot(timeouts, (unsigned)(tick % WEIR__TIMEOUT_SLOTS), now_ms, check);
     next = next_taken(timeouts, timeouts->tick);
-    WEIR__DEBUG_ASSERT((next != 0) == (timeouts->count > 0));
     if (next != 0) set_timer(timeouts, next, now_ms);
 }

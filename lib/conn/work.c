@@ -36,7 +36,6 @@ struct weir__work *weir__work_get(struct weir_conn *conn)
         if (!work) return NULL;
     }
     WEIR__DEBUG_ASSERT(!work->conn && !work->rest && !work->out_first && work->tick == 0);
-    WEIR__DEBUG_ASSERT(weir__worker_is_own(worker));
     work->conn = conn;
     conn->work = work;
     return work;
@@ -102,7 +101,6 @@ void weir__work_drop(struct weir_conn *conn)
     struct weir__work *work = conn->work;
 
     if (!work) return;
-    WEIR__DEBUG_ASSERT(work->conn == conn && !work->dial); /* the dial was dropped before */
     conn->work = NULL;
     leave_lists(worker, conn, work);
     drop_output(worker, work);
@@ -129,7 +127,6 @@ static void count_in(struct weir__worker *worker, size_t size)
 static void count_out(struct weir__worker *worker, size_t size)
 {
     WEIR__DEBUG_ASSERT(weir__read_count(&worker->memory_bytes) >= size);
-    WEIR__DEBUG_ASSERT(weir__read_count(&worker->weir->memory_bytes) >= size);
     weir__count(&worker->memory_bytes, 0 - (uint64_t)size);
     atomic_fetch_sub_explicit(&worker->weir->memory_bytes, size, memory_order_relaxed);
 }
@@ -187,7 +184,6 @@ struct weir__chunk *weir__chunk_share(struct weir__worker *worker, struct weir__
     struct weir__chunk *chunk = weir__buffer_alloc(worker, sizeof(*chunk));
 
     if (!chunk) return NULL;
-    WEIR__DEBUG_ASSERT(blob->users > 0 && blob->len <= blob->room);
     *chunk = (struct weir__chunk){ .blob = blob, .end = blob->len };
     blob->users++;
     return chunk;

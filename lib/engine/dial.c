@@ -2,7 +2,6 @@
  *
  * Dialling: names are resolved in the caller's thread; then the addresses are tried one after the other on the
  * connection's worker. */
-#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -36,7 +35,6 @@ struct dial {
 
 static struct dial *dial_of(const struct weir_conn *conn)
 {
-    assert(conn->state == WEIR__CONNECTING && conn->work && conn->work->dial);
     return WEIR__CONTAINER(conn->work->dial, struct dial, base);
 }
 
@@ -99,7 +97,6 @@ static void try_next(struct weir_conn *conn, int last_error)
 {
     struct dial *dial = dial_of(conn);
 
-    assert(dial->count <= ADDRESSES_MAX);
     while (dial->next < dial->count) {
         const struct weir__address *address = &dial->addresses[dial->next++];
         const int fd = start_connecting(conn->service, address);

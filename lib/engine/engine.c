@@ -117,7 +117,6 @@ int weir_set_first_id(struct weir *weir, uint64_t first_id)
     if (first_id == 0 || first_id >= UINT64_C(1) << 53)
         return weir__fail(weir, WEIR_ECONFIG, "first_id: %llu is not from 1 to under 2^53",
                           (unsigned long long)first_id);
-    assert(!atomic_load(&weir->has_run)); /* ids would come again */
     atomic_store_explicit(&weir->next_id, first_id, memory_order_relaxed);
     return 0;
 }
@@ -233,10 +232,8 @@ int weir_run(struct weir *weir)
 
 static void finish_workers(struct weir *weir)
 {
-    assert(!atomic_load(&weir->running)); /* weir_run has returned */
     for (unsigned i = 0; i < weir->workers_count; i++)
         weir__worker_finish(weir->workers[i]);
-    assert(weir__read_count(&weir->admission.clients) == 0); /* who came has gone */
 }
 
 void weir_free(struct weir *weir)
@@ -269,9 +266,7 @@ unsigned weir_workers(const struct weir *weir)
 
 struct event_base *weir_worker_base(struct weir *weir, unsigned worker)
 {
-    if (!weir__is_usable(weir) || worker >= weir->workers_count) return NULL;
-    assert(weir__worker_is_own(weir->workers[worker]));
-    return weir->workers[worker]->base;
+    return weir__is_usable(weir) && worker < weir->workers_count ? weir->workers[worker]->base : NULL;
 }
 
 /* ---- Counters ---- */
@@ -403,7 +398,6 @@ void weir_conn_release(struct weir_conn *conn)
 
 uint64_t weir_conn_id(const struct weir_conn *conn)
 {
-    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     return conn ? conn->id : 0;
 }
 
@@ -411,7 +405,6 @@ const char *weir_conn_peer(const struct weir_conn *conn, char ret[WEIR_ADDRESS_B
 {
     const struct weir__peer nobody = { 0 };
 
-    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     return ret ? weir__peer_text(conn ? &conn->peer : &nobody, ret) : "unknown";
 }
 
@@ -444,25 +437,21 @@ int weir_conn_unacknowledged(const struct weir_conn *conn, uint64_t *ret)
 
 unsigned weir_conn_worker(const struct weir_conn *conn)
 {
-    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     return conn ? weir__conn_worker(conn)->index : 0;
 }
 
 struct weir *weir_conn_weir(const struct weir_conn *conn)
 {
-    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     return conn ? weir__conn_worker(conn)->weir : NULL;
 }
 
 struct weir_listener *weir_conn_listener(const struct weir_conn *conn)
 {
-    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     return conn ? conn->service->listener : NULL;
 }
 
 void *weir_conn_user(const struct weir_conn *conn)
 {
-    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     return conn ? conn->user : NULL;
 }
 
@@ -474,13 +463,11 @@ void weir_conn_set_user(struct weir_conn *conn, void *user)
 
 int weir_conn_error(const struct weir_conn *conn)
 {
-    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     return conn ? conn->error : 0;
 }
 
 struct event_base *weir_conn_base(const struct weir_conn *conn)
 {
-    assert_own(conn);
     return conn && weir__is_usable(weir__conn_worker(conn)->weir) ? weir__conn_worker(conn)->base : NULL;
 }
 
@@ -489,7 +476,6 @@ void weir_conn_message(const struct weir_conn *conn, struct weir_message_info *r
     const struct weir_decode *message = conn ? weir__conn_worker(conn)->delivering : NULL;
 
     WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
-    WEIR__DEBUG_ASSERT(!message || weir__conn_worker(conn)->reading == conn); /* it is this connection's */
     if (!ret) return;
     *ret = (struct weir_message_info){ .seq = conn ? conn->messages_in : 0 };
     if (!message) return;
@@ -518,7 +504,6 @@ struct weir_bytes weir_conn_unfinished(const struct weir_conn *conn)
 {
     const struct weir__work *work = conn ? conn->work : NULL;
 
-    WEIR__DEBUG_ASSERT(!conn || weir__worker_is_own(weir__conn_worker(conn)));
     if (!work || weir__conn_rest_bytes(conn) == 0 || conn->undecoded || weir__conn_worker(conn)->reading == conn ||
         (conn->end_told && conn->state != WEIR__CLOSED))
         return (struct weir_bytes){ NULL, 0 };

@@ -573,7 +573,6 @@ static int hand_out(struct weir_listener *listener, struct renewal **renewals)
     struct weir *weir = listener->weir;
     const bool is_open = !listener->is_closed;
 
-    WEIR__DEBUG_ASSERT(weir__is_locked(&weir->lock));
     for (unsigned i = 0; i < weir->workers_count && is_open; i++) {
         if (!atomic_load(&weir->has_run))
             renew(renewals[i]);

@@ -166,6 +166,7 @@ static struct weir__mail *take(struct weir__mailbox *box, bool retires)
     box->first = NULL;
     box->last = &box->first;
     for (const struct weir__mail *mail = first; mail; mail = mail->next) {
+        assert(box->items > 0 && box->bytes >= mail->bytes);
         box->items--;
         box->bytes -= mail->bytes;
     }

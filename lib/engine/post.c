@@ -218,10 +218,7 @@ static void finish_share(const struct weir__worker *worker, struct broadcast *br
 {
     const struct weir_filter *filter = &broadcast->filter;
 
-    const unsigned left = atomic_fetch_sub(&broadcast->workers_left, 1);
-
-    assert(left > 0);
-    if (left > 1) return;
+    if (atomic_fetch_sub(&broadcast->workers_left, 1) > 1) return;
     if (filter->done && !worker->is_copy) filter->done(atomic_load(&broadcast->sent), filter->user);
     weir__free(broadcast);
 }

@@ -124,7 +124,6 @@ void weir_timer_stop(struct weir_timer *timer)
 {
     if (!timer || weir__is_foreign(timer->worker->weir)) return;
     assert(weir__worker_is_own(timer->worker));
-    assert(!timer->stopped); /* once */
     if (timer->running) {
         timer->stopped = true;
         return;

@@ -149,7 +149,6 @@ bool weir__turn_end(struct weir__worker *worker)
     if (is_over_memory(worker)) relieve_memory(worker);
     keep_time(worker);
     weir__conn_bury_all(worker);
-    WEIR__DEBUG_ASSERT(!worker->dead && !worker->reading && !worker->gather_lent);
     worker->runnable_before = worker->runnable_count;
     worker->now_ms = 0;
     return owes_more(worker);

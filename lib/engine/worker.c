@@ -3,7 +3,6 @@
  * A worker: its loop, its mailbox event, and how it starts and stops. */
 #include "worker.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -20,14 +19,12 @@
 #include "engine.h"
 #include "listener.h"
 #include "memory.h"
-#include "portable.h"
 #include "turn.h"
 
 /* ---- Mail and flags ---- */
 
 static void run_mail(struct weir__worker *worker, struct weir__mail *mail)
 {
-    WEIR__DEBUG_ASSERT(weir__worker_is_own(worker));
     while (mail) {
         struct weir__mail *next = mail->next;
 
@@ -257,19 +254,9 @@ int weir__worker_new(struct weir *weir, unsigned index, struct weir__worker **re
     return 0;
 }
 
-/* Of a copy nobody knows what its callbacks had in hand. */
-static void assert_nothing_is_left(const struct weir__worker *worker)
-{
-    if (worker->is_copy) return;
-    assert(!worker->dead && !worker->reading && worker->conns.count == 0 && worker->timeouts.count == 0);
-    assert(worker->runnable_count == 0 && worker->dirty_count == 0 && TAILQ_EMPTY(&worker->held));
-    assert(TAILQ_EMPTY(&worker->timers) && !worker->gather_lent);
-}
-
 void weir__worker_free(struct weir__worker *worker)
 {
     if (!worker) return;
-    assert_nothing_is_left(worker);
     weir__timeouts_fini(&worker->timeouts);
     weir__log_fini(worker);
     if (worker->stop_event) event_free(worker->stop_event);
@@ -278,7 +265,6 @@ void weir__worker_free(struct weir__worker *worker)
     weir__mailbox_fini(&worker->mailbox);
     weir__conn_table_fini(&worker->conns);
     weir__work_fini(worker);
-    assert(worker->is_copy || weir__read_count(&worker->memory_bytes) == 0);
     weir__free(worker->scratch);
     weir__free(worker);
 }
@@ -317,7 +303,6 @@ int weir__worker_run(struct weir__worker *worker)
 {
     int err;
 
-    assert(!worker->ended);
     weir__here_enter(worker);
     err = run(worker);
     weir__here_leave(worker);
@@ -328,7 +313,6 @@ void weir__worker_finish(struct weir__worker *worker)
 {
     uint32_t place = 0;
 
-    assert(!worker->started); /* its thread has been joined */
     worker->ended = true;
     weir__mailbox_close(&worker->mailbox);
     run_mail(worker, weir__mailbox_take(&worker->mailbox));

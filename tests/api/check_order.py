@@ -19,7 +19,7 @@ engine/worker
 engine/turn engine/listener
 engine/accept
 engine/timer conn/conn_io
-conn/conn engine/misuse
+conn/conn engine/misuse engine/here
 conn/stream_in
 conn/stream_out conn/service
 conn/work log conn/table engine/mailbox
@@ -29,7 +29,7 @@ frame/line frame/delimiter frame/fixed frame/length frame/varint frame/octet_cou
 frame/between
 frame/spec
 frame/escape net/unix_path net/transport/tcp gate/admission gate/stranger
-net/address engine/here
+net/address
 error memory clock forks
 """
 

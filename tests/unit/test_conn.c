@@ -94,23 +94,12 @@ static void *call_from_elsewhere(void *arg)
     return NULL;
 }
 
-/* An abort cleans nothing up. */
-static void leave_no_file(void)
-{
-    char *path = test.url + strlen("unix:");
-
-    unlink(path);
-    *strrchr(path, '/') = '\0';
-    rmdir(path);
-}
-
 /* In a process of its own: an engine runs with one connection, and another thread calls what only the worker's may. */
 static void call_it(void)
 {
     pthread_t thread;
 
     if (!test.conn) return;
-    leave_no_file();
     if (pthread_create(&thread, NULL, call_from_elsewhere, NULL) == 0) pthread_join(thread, NULL);
     _exit(0); /* it was let pass */
 }
