@@ -33,7 +33,7 @@ enum weir_too_long {
 /* Flags of a delivered message. */
 enum {
     WEIR_MESSAGE_TRUNCATED = 1,  /* it was longer than the limit; original_len says how long */
-    WEIR_MESSAGE_UNFINISHED = 2, /* the peer ended its side before the message's end */
+    WEIR_MESSAGE_UNFINISHED = 2, /* the peer ended its side, or was silent for too long, before the message's end */
     /* The codec does not accept these bytes (a wrong checksum, say), and the program shall answer so: the connection
      * goes on, where WEIR_DECODED_MALFORMED closes it. None of the framings that have a SPEC sets it. */
     WEIR_MESSAGE_REFUSED = 4
@@ -63,7 +63,7 @@ struct weir_decode {
     enum weir_too_long too_long;
     /* the peer has ended its side, nothing follows the window */
     bool ended;
-    /* no bytes have come: this call is the one that the codec has asked for with wait_ms */
+    /* this call is the one that the codec has asked for with wait_ms: the silence has passed, or frame_timeout_ms */
     bool late;
 
     /* MORE only: no message has begun, so none can be late (frame_timeout_ms) */
@@ -74,11 +74,14 @@ struct weir_decode {
     size_t consumed;
     /* MORE only: bytes at the window's end that are done with; those between are kept */
     size_t dropped;
-    /* how many of the consumed bytes stood between messages and belong to none; counted (weir_counters) */
+    /* how many of the consumed bytes stood between messages and belong to none; counted (weir_counters), and no more
+     * than have been consumed */
     size_t skipped_bytes;
     /* MORE only, with bytes kept: call again, with `late`, when no byte has come for so many milliseconds, and when
      * frame_timeout_ms have passed; WEIR_OFF (weir.h): only then; 0: with the next bytes only. MORE to the call at the
-     * frame timeout lets the connection close, as without one */
+     * frame timeout lets the connection close, as without one. A silence is told late by up to 10 milliseconds, and by
+     * as much as the worker is held up, but not while bytes wait to be read. Times of a pause do not count, and a
+     * silence begins anew behind it; the peer's end ends it */
     int64_t wait_ms;
     /* MESSAGE: where it lies, inside the window */
     struct weir_bytes message;
@@ -97,7 +100,8 @@ enum { WEIR_CODEC_STATE_BYTES_MAX = 4096 };
  * have come: the window is then the kept bytes and the new ones behind them. A codec remembers in its state how much of
  * the kept bytes it has looked at, so that no byte is looked at twice. With `ended` set it may deliver what is left as
  * a message flagged WEIR_MESSAGE_UNFINISHED, or answer MORE, which leaves it to the caller to count what is left over.
- * With `late` set the window is what it was, and silence may be what ends a message.
+ * With `late` set the window is what it was, and silence may be what ends a message. After MESSAGE and SKIPPED the next
+ * call has `late` too, unless the connection has been paused or has had its turn: then the codec asks anew.
  *
  * encode writes the framed message to ret, which has room for encoded_bytes_max(config, message.len) bytes, and returns
  * the number of bytes written, or a negative code when the message cannot be framed. Without an encode (NULL), bytes

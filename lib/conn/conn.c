@@ -167,7 +167,8 @@ struct weir__deadline weir__conn_next_deadline(const struct weir_conn *conn)
     case WEIR__OPEN:
         sooner(&next, work->active_ms, service->idle_timeout_ms, WEIR_REASON_IDLE);
         if (conn->in_frame) sooner(&next, work->frame_since_ms, service->frame_timeout_ms, WEIR_REASON_FRAME_TIMEOUT);
-        if (conn->waits) sooner(&next, work->silence_since_ms, work->silence_ms, WEIR_REASON_NONE);
+        /* weir__conn_resume arms it again. */
+        if (conn->waits && !conn->pauses) sooner(&next, work->silence_since_ms, work->silence_ms, WEIR_REASON_NONE);
         break;
     case WEIR__DRAINING:
         sooner(&next, work->since_ms, service->drain_timeout_ms, WEIR_REASON_DRAIN_TIMEOUT);
@@ -277,6 +278,7 @@ void weir__conn_resume(struct weir_conn *conn, unsigned owner)
     if (conn->pauses) return;
     if (weir__conn_worker(conn)->reading == conn) return;
     weir__conn_restart_clocks(conn);
+    if (conn->waits) weir__conn_arm(conn);
     weir__conn_go_on_with_rest(conn);
     weir__conn_update_interest(conn);
 }

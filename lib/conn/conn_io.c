@@ -288,14 +288,19 @@ void weir__conn_run(struct weir_conn *conn)
     after_input(conn, input);
 }
 
+/* The word of a pause comes by mail, behind the sockets that are ready: they may be thousands. That of its end is
+ * waited for. */
+static void see_input_pause(struct weir__worker *worker)
+{
+    if (atomic_load_explicit(&worker->weir->input_pauses, memory_order_relaxed) > 0) worker->input_paused = true;
+}
+
 static void read_and_deliver(struct weir_conn *conn)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
     enum weir__input input;
 
-    /* The word of a pause comes by mail, behind the sockets that are ready: they may be thousands. That of its end is
-     * waited for. */
-    if (atomic_load_explicit(&worker->weir->input_pauses, memory_order_relaxed) > 0) worker->input_paused = true;
+    see_input_pause(worker);
     if (worker->input_paused && !conn->held) {
         if (!weir__work_get(conn)) {
             weir__conn_abort(conn, WEIR_REASON_MEMORY, ENOMEM);
@@ -314,17 +319,31 @@ static void read_and_deliver(struct weir_conn *conn)
 
 /* ---- Deadlines ---- */
 
+/* While it is we who do not read, a message in progress is not late, and there is no silence; nor while bytes are in
+ * hand that have not had their turn. Nor is the peer idle, unless what keeps us from reading is that it does not read.
+ */
+static void hold_clocks(struct weir_conn *conn, int64_t now_ms)
+{
+    const bool may_go_on = weir__stream_in_may_go_on(conn);
+    struct weir__work *work = conn->work;
+
+    if (conn->in_frame && !may_go_on) work->frame_since_ms = now_ms;
+    if (conn->waits && (!may_go_on || conn->runnable)) work->silence_since_ms = now_ms;
+    if (conn->pauses || weir__conn_worker(conn)->input_paused) work->active_ms = now_ms;
+}
+
 /* The codec may end the message in progress for want of bytes. Whether it was asked. */
 static bool is_codec_asked(struct weir_conn *conn, enum weir_reason reason)
 {
     struct weir__worker *worker = weir__conn_worker(conn);
     enum weir__input input;
 
+    if (conn->state != WEIR__OPEN || !conn->waits) return false;
     if (reason != WEIR_REASON_NONE && reason != WEIR_REASON_FRAME_TIMEOUT) return false;
-    if (!conn->waits || conn->undecoded || conn->input_ended) return false;
+    WEIR__DEBUG_ASSERT(!worker->reading && !conn->undecoded && !conn->input_ended);
     worker->busy = true; /* messages have their on_turn */
     worker->reading = conn;
-    input = weir__stream_in_be_late(conn);
+    input = reason == WEIR_REASON_NONE ? weir__stream_in_be_silent(conn) : weir__stream_in_be_late(conn);
     worker->reading = NULL;
     after_input(conn, input);
     return true;
@@ -334,21 +353,20 @@ int64_t weir__conn_check_deadlines(struct weir__work *work, int64_t now_ms)
 {
     struct weir_conn *conn = work->conn;
     struct weir__deadline next;
+    bool is_frame_told = false; /* the codec has had its chance at the frame timeout */
 
-    if (conn->state == WEIR__CLOSED) return INT64_MAX;
-    /* While it is we who do not read, a message in progress is not late. Nor is the peer idle, unless what keeps us
-     * from reading is that it does not read. */
-    if (conn->in_frame && !weir__stream_in_may_go_on(conn)) work->frame_since_ms = now_ms;
-    if (conn->waits && !weir__stream_in_may_go_on(conn)) work->silence_since_ms = now_ms;
-    if (conn->pauses || weir__conn_worker(conn)->input_paused) work->active_ms = now_ms;
-    next = weir__conn_next_deadline(conn);
-    if (next.at_ms <= now_ms && next.reason == WEIR_REASON_WRITE_TIMEOUT && weir__stream_out_moves(conn))
-        next = weir__conn_next_deadline(conn);
-    if (next.at_ms <= now_ms && is_codec_asked(conn, next.reason)) {
+    /* What is done for one deadline moves it, and another may have passed meanwhile. */
+    for (;;) {
         if (conn->work != work || conn->state == WEIR__CLOSED) return INT64_MAX; /* nothing in hand any more */
+        see_input_pause(weir__conn_worker(conn));
+        hold_clocks(conn, now_ms);
         next = weir__conn_next_deadline(conn);
+        if (next.at_ms > now_ms) return next.at_ms;
+        if (next.reason == WEIR_REASON_WRITE_TIMEOUT && weir__stream_out_moves(conn)) continue;
+        if (next.reason == WEIR_REASON_FRAME_TIMEOUT && is_frame_told) break;
+        if (!is_codec_asked(conn, next.reason)) break;
+        if (next.reason == WEIR_REASON_FRAME_TIMEOUT) is_frame_told = true;
     }
-    if (next.at_ms > now_ms) return next.at_ms;
     assert(next.reason != WEIR_REASON_NONE); /* the codec was asked */
     if (conn->state == WEIR__CONNECTING) {
         work->dial->on_timeout(conn);

@@ -49,10 +49,18 @@ static void *codec_state(struct weir_conn *conn)
     return conn->service->state_bytes <= WEIR__CODEC_STATE_BYTES ? conn->codec_state.bytes : conn->codec_state.large;
 }
 
+/* A codec of the caller's may be wrong here too: no more is skipped than is consumed. */
+static WEIR__NOINLINE void count_between(struct weir__tally *tally, const struct weir_decode *decode)
+{
+    const size_t most = decode->consumed < decode->len ? decode->consumed : decode->len;
+
+    weir__count(&tally->skipped_bytes, decode->skipped_bytes < most ? decode->skipped_bytes : most);
+}
+
 static WEIR__NOINLINE void count_unusual(struct weir__tally *tally, const struct weir_decode *decode)
 {
     if (decode->flags & WEIR_MESSAGE_TRUNCATED) weir__count(&tally->messages_truncated, 1);
-    weir__count(&tally->skipped_bytes, decode->skipped_bytes);
+    count_between(tally, decode);
 }
 
 static void deliver_message(struct weir_conn *conn, const struct weir_decode *decode)
@@ -76,7 +84,7 @@ static void count_skipped(struct weir_conn *conn, const struct weir_decode *deco
     conn->in_frame = false;
     conn->messages_in++;
     weir__count(&tally->messages_skipped, 1);
-    weir__count(&tally->skipped_bytes, decode->skipped_bytes);
+    count_between(tally, decode);
 }
 
 /* A codec of the caller's may be wrong: a message that consumes nothing would never end, one that consumes more than
@@ -89,13 +97,16 @@ static bool is_sane(const struct weir_decode *decode)
     return decode->message.len == 0 || (offset < decode->len && decode->message.len <= decode->len - offset);
 }
 
+/* As good as never, and far from where a sum of times would overflow. */
+static const int64_t WAIT_MAX_MS = INT64_MAX / 2;
+
 /* The codec wants to be called when nothing comes, while bytes are kept for it. */
 static enum weir__input begin_wait(struct weir_conn *conn, int64_t wait_ms)
 {
     struct weir__work *work = weir__work_get(conn);
 
     if (!work) return WEIR__INPUT_NO_MEMORY;
-    work->silence_ms = wait_ms > 0 ? wait_ms : INT64_MAX;
+    work->silence_ms = wait_ms > 0 && wait_ms < WAIT_MAX_MS ? wait_ms : INT64_MAX;
     work->silence_since_ms = weir__worker_now(weir__conn_worker(conn));
     conn->waits = true;
     return WEIR__INPUT_GOES_ON;
@@ -116,7 +127,7 @@ static enum weir__input take_more(struct weir_conn *conn, struct window *window,
         work->frame_since_ms = weir__worker_now(weir__conn_worker(conn));
         conn->in_frame = true;
     }
-    if (decode->skipped_bytes > 0) weir__count(&conn->service->tally->skipped_bytes, decode->skipped_bytes);
+    if (decode->skipped_bytes > 0) count_between(conn->service->tally, decode);
     if (decode->wait_ms != 0 && window->begin < window->end) return begin_wait(conn, decode->wait_ms);
     return WEIR__INPUT_GOES_ON;
 }
@@ -201,6 +212,7 @@ static enum weir__input deliver_end(struct weir_conn *conn)
     const struct weir__service *service = conn->service;
     struct weir__work *work = conn->work;
 
+    conn->waits = false; /* nothing more can come: silence is over */
     while (weir__conn_rest_bytes(conn) > 0) {
         struct weir_decode decode =
             WEIR_DECODE(.bytes = work->rest + work->rest_begin, .len = work->rest_end - work->rest_begin,
@@ -212,6 +224,7 @@ static enum weir__input deliver_end(struct weir_conn *conn)
         }
         switch (service->decode(service->decode_config, codec_state(conn), &decode)) {
         case WEIR_DECODED_MORE:
+            count_between(service->tally, &decode);
             return WEIR__INPUT_ENDED;
         case WEIR_DECODED_TOO_LONG:
             return WEIR__INPUT_TOO_LONG;
@@ -474,15 +487,6 @@ enum weir__input weir__stream_in_deliver(struct weir_conn *conn)
     return counted(conn, before, work_off(conn, &turn));
 }
 
-enum weir__input weir__stream_in_be_late(struct weir_conn *conn)
-{
-    const uint64_t before = conn->messages_in;
-    struct turn turn = new_turn(conn);
-
-    turn.is_late = true;
-    return counted(conn, before, deliver_rest(conn, &turn));
-}
-
 enum weir__input weir__stream_in_read(struct weir_conn *conn)
 {
     const uint64_t before = conn->messages_in;
@@ -496,4 +500,23 @@ enum weir__input weir__stream_in_read(struct weir_conn *conn)
         input = read_once(conn, &turn, &again);
     if (input == WEIR__INPUT_GOES_ON && conn->input_ended) input = work_off(conn, &turn);
     return counted(conn, before, input);
+}
+
+enum weir__input weir__stream_in_be_late(struct weir_conn *conn)
+{
+    const uint64_t before = conn->messages_in;
+    struct turn turn = new_turn(conn);
+
+    WEIR__DEBUG_ASSERT(conn->waits && !conn->undecoded && weir__conn_rest_bytes(conn) > 0);
+    turn.is_late = true;
+    return counted(conn, before, deliver_rest(conn, &turn));
+}
+
+enum weir__input weir__stream_in_be_silent(struct weir_conn *conn)
+{
+    const uint64_t bytes = conn->bytes_in;
+    const enum weir__input input = weir__stream_in_read(conn);
+
+    if (input != WEIR__INPUT_GOES_ON || conn->bytes_in != bytes || !conn->waits) return input;
+    return weir__stream_in_be_late(conn);
 }

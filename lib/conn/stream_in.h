@@ -30,7 +30,11 @@ enum weir__input weir__stream_in_read(struct weir_conn *conn);
 /* Delivers what is left over, without reading. */
 enum weir__input weir__stream_in_deliver(struct weir_conn *conn);
 
-/* The silence that the codec has asked to be told of (conn->waits) is here, or the message in progress is late. */
+/* The message in progress is late: a codec that waits (conn->waits) is asked. */
 enum weir__input weir__stream_in_be_late(struct weir_conn *conn);
+
+/* The silence that a codec waits for has passed. When the worker was held up, bytes may lie in the socket: then they
+ * are delivered, and there was no silence. */
+enum weir__input weir__stream_in_be_silent(struct weir_conn *conn);
 
 #endif

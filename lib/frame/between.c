@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * between: a message stands between START and END. What is outside of frames is skipped, and not counted: line ends
- * behind END, noise. START inside a frame is a part of the message. When START and END are the same, each is the end of
- * one frame and the start of the next, so frames may share it, and empty frames are skipped; otherwise an empty frame
- * is an empty message. Behind the escape byte a byte means another and is never a part of END, unless END is the escape
- * and that byte (DLE ETX).
+ * between: a message stands between START and END. What is outside of frames is skipped, and counted as skipped bytes,
+ * not as a message: line ends behind END, noise. START inside a frame is a part of the message. When START and END are
+ * the same, each is the end of one frame and the start of the next, so frames may share it, and empty frames are
+ * skipped; otherwise an empty frame is an empty message. Behind the escape byte a byte means another and is never a
+ * part of END, unless END is the escape and that byte (DLE ETX).
  *
  * It must never look at a byte in two calls. So the message is unescaped in place as it comes, and what is kept of a
  * window is START and, right behind it, the message so far, to which the start of an END belongs until it turns out to

@@ -4,6 +4,10 @@
  * message that is refused and answered. */
 #include "one_client.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
 enum { SILENCE_MS = 60, FRAME_MS = 150 };
 
 /* What the codecs below were called with. */
@@ -25,6 +29,22 @@ static enum weir_decoded everything(struct weir_decode *decode)
     decode->message = (struct weir_bytes){ decode->bytes, decode->len };
     decode->original_len = decode->consumed = decode->len;
     return WEIR_DECODED_MESSAGE;
+}
+
+/* What the client has sent and the server has not read. */
+static int unread_bytes(void)
+{
+    int len = -1;
+
+    assert_int_equal(ioctl(test.client, SIOCOUTQ, &len), 0);
+    return len;
+}
+
+static void hold_up_ms(int ms)
+{
+    const struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+
+    assert_int_equal(nanosleep(&time, NULL), 0);
 }
 
 static void note_call(const struct weir_decode *decode)
@@ -164,6 +184,141 @@ static void silence_may_be_malformed(void **state)
     assert_int_equal(codec.late, 1);
 }
 
+/* A client writes while the server is held up for longer than the silence. */
+static enum weir_decoded decode_real_gap(const void *config, void *state, struct weir_decode *decode)
+{
+    if (decode->late) assert_int_equal(unread_bytes(), 0);
+    return decode_gap(config, state, decode);
+}
+
+static void write_and_be_held_up(void)
+{
+    if (test.steps <= 8) write_on("x");
+    if (test.steps <= 8) hold_up_ms(SILENCE_MS + 5);
+    if (strlen(codec.message) == strlen("axxxxxxxx")) weir_stop(test.weir, 1);
+}
+
+static void bytes_that_are_not_read_yet_are_no_silence(void **state)
+{
+    const struct weir_codec gap = WEIR_CODEC(.name = "gap", .decode = decode_real_gap);
+    const struct weir_service service =
+        WEIR_SERVICE(.codec = &gap, .on_open = on_open, .on_message = keep_message, .on_close = on_close);
+
+    (void)state;
+    begin();
+    run(&service, "a", write_and_be_held_up);
+    assert_string_equal(codec.message, "axxxxxxxx");
+}
+
+/* The time that it gives is as wrong as a number can be. */
+static enum weir_decoded decode_any_wait(const void *config, void *state, struct weir_decode *decode)
+{
+    const int64_t *wait_ms = config;
+
+    (void)state;
+    note_call(decode);
+    decode->wait_ms = *wait_ms;
+    return WEIR_DECODED_MORE;
+}
+
+static void no_time_to_wait_is_too_long(void **state)
+{
+    static const int64_t waits_ms[] = { INT64_MAX, INT64_MAX - 1, INT64_MAX / 2 + 1, INT64_MIN, -5 };
+    const struct weir_codec any = WEIR_CODEC(.name = "any", .decode = decode_any_wait);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(waits_ms) / sizeof(*waits_ms); i++) {
+        const struct weir_service service =
+            WEIR_SERVICE(.codec = &any, .codec_config = &waits_ms[i], .frame_timeout_ms = 30, .on_open = on_open,
+                         .on_close = on_close);
+        begin();
+        run(&service, "x", stop_when_closed);
+        assert_int_equal(test.reason, WEIR_REASON_FRAME_TIMEOUT);
+        assert_int_equal(codec.late, 1);
+    }
+}
+
+static struct weir_counters counters;
+
+static void pause_for_long(void)
+{
+    counters.size = sizeof(counters);
+    if (test.steps == 20) weir_counters(test.weir, &counters);
+    if (test.steps == 20) weir_conn_resume(test.conn, 1);
+    if (test.steps == 20) codec.pauses = false;
+    if (codec.late > 0) weir_stop(test.weir, 1);
+}
+
+static void a_paused_connection_wakes_nobody(void **state)
+{
+    const int64_t wait_ms = 1;
+    const struct weir_codec any = WEIR_CODEC(.name = "any", .decode = decode_any_wait);
+    const struct weir_service service =
+        WEIR_SERVICE(.codec = &any, .codec_config = &wait_ms, .on_open = on_open, .on_close = on_close);
+
+    (void)state;
+    begin();
+    codec.pauses = true;
+    run(&service, "x", pause_for_long);
+    assert_in_range(counters.turns, 1, 20 + 5); /* a step is one, and the beginning a few */
+    assert_true(codec.late > 0);
+}
+
+/* ---- At the end ---- */
+
+/* Each byte is a message once the end is there; until then it waits for silence. */
+static enum weir_decoded decode_at_end(const void *config, void *state, struct weir_decode *decode)
+{
+    (void)config;
+    (void)state;
+    decode->wait_ms = 1;
+    if (!decode->ended) return WEIR_DECODED_MORE;
+    decode->message = (struct weir_bytes){ decode->bytes, 1 };
+    decode->original_len = decode->consumed = 1;
+    return WEIR_DECODED_MESSAGE;
+}
+
+static void keep_and_pause(struct weir_conn *conn, struct weir_bytes message, void *user)
+{
+    keep_message(conn, message, user);
+    weir_conn_pause(conn, 1);
+}
+
+static unsigned ends;
+
+static void on_end(struct weir_conn *conn, void *user)
+{
+    (void)user;
+    ends++;
+    weir_conn_close(conn);
+}
+
+/* The silence is over before the connection has its turn. */
+static void resume_and_be_held_up(void)
+{
+    if (test.steps == 3) shutdown(test.client, SHUT_WR);
+    if (test.conn && test.messages > 0) {
+        weir_conn_resume(test.conn, 1);
+        hold_up_ms(30);
+    }
+    stop_when_closed();
+}
+
+static void an_end_that_a_pause_stops_is_no_silence(void **state)
+{
+    const struct weir_codec at_end = WEIR_CODEC(.name = "at end", .decode = decode_at_end);
+    const struct weir_service service = WEIR_SERVICE(.codec = &at_end, .on_open = on_open, .on_message = keep_and_pause,
+                                                     .on_end = on_end, .on_close = on_close);
+
+    (void)state;
+    begin();
+    ends = 0;
+    run(&service, "abc", resume_and_be_held_up);
+    assert_string_equal(codec.message, "abc");
+    assert_int_equal(ends, 1);
+    assert_int_equal(test.reason, WEIR_REASON_CLOSED);
+}
+
 /* ---- At the frame timeout ---- */
 
 /* Asks for the frame timeout only; gives what there is then, as unfinished. */
@@ -188,6 +343,35 @@ static void run_until_late(const void *config)
 
     begin();
     run(&service, "half", config ? stop_when_closed : stop_when_closed_or_delivered);
+}
+
+/* It waits on after the first silence. */
+static enum weir_decoded decode_second_chance(const void *config, void *state, struct weir_decode *decode)
+{
+    (void)config;
+    (void)state;
+    note_call(decode);
+    decode->wait_ms = SILENCE_MS;
+    return decode->late && codec.late > 1 ? everything(decode) : WEIR_DECODED_MORE;
+}
+
+static void be_held_up_once(void)
+{
+    if (test.steps == 1) hold_up_ms(2 * FRAME_MS);
+    stop_when_closed_or_delivered();
+}
+
+static void silence_and_frame_timeout_are_told_apart(void **state)
+{
+    const struct weir_codec chance = WEIR_CODEC(.name = "chance", .decode = decode_second_chance);
+    const struct weir_service service = WEIR_SERVICE(.codec = &chance, .frame_timeout_ms = FRAME_MS, .on_open = on_open,
+                                                     .on_message = keep_message, .on_close = on_close);
+
+    (void)state;
+    begin();
+    run(&service, "half", be_held_up_once);
+    assert_string_equal(codec.message, "half");
+    assert_int_equal(codec.late, 2);
 }
 
 static void a_late_message_can_be_had(void **state)
@@ -275,9 +459,73 @@ static void a_refused_message_is_answered_and_the_connection_goes_on(void **stat
     assert_int_equal(test.messages, 3);
 }
 
-/* ---- Skipped ---- */
+/* ---- Beside output ---- */
 
-static struct weir_counters counters;
+enum { BIG_LEN = 4 * 1024, BIG_COUNT = 200, TAKEN_LEN = 48 * 1024, TAKEN_TIMES = 3, WRITE_MS = 100 };
+
+static struct {
+    unsigned times;
+    int64_t at_ms;
+} taken;
+
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The client takes something before each write timeout, and too little for the socket to become writable. */
+static void take_little(void)
+{
+    static char bytes[TAKEN_LEN];
+
+    if (clock_ms() - taken.at_ms < WRITE_MS * 8 / 10) return;
+    assert_int_equal(recv(test.client, bytes, sizeof(bytes), MSG_WAITALL), sizeof(bytes));
+    taken.at_ms = clock_ms();
+    taken.times++;
+}
+
+static enum weir_decoded decode_restless(const void *config, void *state, struct weir_decode *decode)
+{
+    (void)config;
+    (void)state;
+    if (decode->late) take_little();
+    decode->outside = true;
+    decode->wait_ms = 1;
+    return WEIR_DECODED_MORE;
+}
+
+static void send_much(struct weir_conn *conn, void *user)
+{
+    static const unsigned char big[BIG_LEN];
+
+    on_open(conn, user);
+    for (int i = 0; i < BIG_COUNT; i++)
+        assert_true(weir_conn_send(conn, (struct weir_bytes){ big, sizeof(big) }) >= 0);
+}
+
+static void stop_when_closed_or_taken(void)
+{
+    if (taken.times == TAKEN_TIMES || test.closed > 0) weir_stop(test.weir, 1);
+}
+
+static void a_slow_reader_is_not_stuck_because_its_codec_waits(void **state)
+{
+    const struct weir_codec restless = WEIR_CODEC(.name = "restless", .decode = decode_restless);
+    const struct weir_service service =
+        WEIR_SERVICE(.codec = &restless, .output_bytes_max = (int64_t)2 * BIG_COUNT * BIG_LEN,
+                     .write_timeout_ms = WRITE_MS, .on_open = send_much, .on_close = on_close);
+
+    (void)state;
+    taken.times = 0;
+    taken.at_ms = clock_ms();
+    run(&service, "x", stop_when_closed_or_taken);
+    assert_int_equal(taken.times, TAKEN_TIMES);
+}
+
+/* ---- Skipped ---- */
 
 static void read_counters(void)
 {
@@ -297,6 +545,47 @@ static void bytes_between_messages_are_counted(void **state)
     run(&service, "ab<one>\r\n\r\n<two>xyz", read_counters);
     assert_int_equal(counters.skipped_bytes, 2 + 4 + 3);
     assert_int_equal(counters.messages_in, 2);
+}
+
+/* Says that more was skipped than there is; at the end, that the rest was nothing. */
+static enum weir_decoded decode_boast(const void *config, void *state, struct weir_decode *decode)
+{
+    const enum weir_decoded *decoded = config;
+
+    (void)state;
+    if (!decode->ended && decode->len < 3) return WEIR_DECODED_MORE;
+    decode->skipped_bytes = SIZE_MAX;
+    decode->consumed = decode->ended ? decode->len : 2;
+    if (decode->ended) return WEIR_DECODED_MORE;
+    decode->original_len = 1;
+    decode->message = (struct weir_bytes){ decode->bytes, 1 };
+    return *decoded;
+}
+
+static void end_and_read_counters(void)
+{
+    if (test.steps == 3) shutdown(test.client, SHUT_WR);
+    if (test.closed == 0) return;
+    counters.size = sizeof(counters);
+    weir_counters(test.weir, &counters);
+    weir_stop(test.weir, 1);
+}
+
+static void no_more_is_skipped_than_consumed(void **state)
+{
+    static const enum weir_decoded answers[] = { WEIR_DECODED_MESSAGE, WEIR_DECODED_SKIPPED, WEIR_DECODED_MORE };
+    static const uint64_t skipped[] = { 6, 6, 6 };
+    const struct weir_codec boast = WEIR_CODEC(.name = "boast", .decode = decode_boast);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
+        const struct weir_service service =
+            WEIR_SERVICE(.codec = &boast, .codec_config = &answers[i], .on_open = on_open, .on_close = on_close);
+        begin();
+        run(&service, "abcdef", end_and_read_counters);
+        assert_int_equal(test.reason, WEIR_REASON_PEER_CLOSED);
+        assert_int_equal(counters.skipped_bytes, skipped[i]);
+    }
 }
 
 /* ---- A large state ---- */
@@ -342,11 +631,18 @@ int main(void)
         cmocka_unit_test(a_pause_is_no_silence),
         cmocka_unit_test(it_may_wait_again),
         cmocka_unit_test(silence_may_be_malformed),
+        cmocka_unit_test(bytes_that_are_not_read_yet_are_no_silence),
+        cmocka_unit_test(no_time_to_wait_is_too_long),
+        cmocka_unit_test(a_paused_connection_wakes_nobody),
+        cmocka_unit_test(an_end_that_a_pause_stops_is_no_silence),
+        cmocka_unit_test(silence_and_frame_timeout_are_told_apart),
         cmocka_unit_test(a_late_message_can_be_had),
         cmocka_unit_test(without_an_answer_the_frame_timeout_closes),
         cmocka_unit_test(a_codec_that_has_not_asked_is_not_called),
         cmocka_unit_test(a_refused_message_is_answered_and_the_connection_goes_on),
+        cmocka_unit_test(a_slow_reader_is_not_stuck_because_its_codec_waits),
         cmocka_unit_test(bytes_between_messages_are_counted),
+        cmocka_unit_test(no_more_is_skipped_than_consumed),
         cmocka_unit_test(a_state_of_200_bytes_lasts),
     };
 
